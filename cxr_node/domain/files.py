@@ -1,6 +1,7 @@
-"""Files and folders: whether a folder can be written to, and flushing to disk."""
+"""Files and folders: whether a folder can be written to, files that are whole, and flushing to disk."""
 
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,48 @@ def write_fault(folder: Path) -> str:
         with suppress(OSError):
             probe.unlink()
     return ""
+
+
+def create_whole(path: Path, content: bytes) -> None:
+    """Create a file of the owner's that is whole or not there, also after a power failure.
+
+    Raises
+    ------
+    FileExistsError
+        If it exists.
+    """
+    staged = _staged(path, content)
+    try:
+        os.link(staged, path)
+    finally:
+        staged.unlink()
+    flush(path.parent, os.O_DIRECTORY)
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Create or replace a file of the owner's: it has the old or the new content, also after a power failure."""
+    staged = _staged(path, content)
+    try:
+        staged.rename(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
+    flush(path.parent, os.O_DIRECTORY)
+
+
+def _staged(path: Path, content: bytes) -> Path:
+    """Return a flushed file beside `path`."""
+    staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
+    return staged
 
 
 def flush(path: Path, flags: int = 0) -> None:

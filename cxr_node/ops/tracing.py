@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from cxr_node.db.database import Database
 from cxr_node.db.states import Event
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.files import replace_whole
 from cxr_node.queries import attempts
 from cxr_node.queries.attempts import Attempt, Step
 from cxr_node.settings.root import Settings
@@ -99,7 +100,7 @@ class TraceExporter:
             )
         if upto == since or not self._export_spans(ended):
             return None
-        self._cursor.write_text(str(upto), encoding="ascii")
+        replace_whole(self._cursor, str(upto).encode())
         return len(ended)
 
     def _export_spans(self, ended: Sequence[Attempt]) -> bool:
@@ -114,7 +115,7 @@ class TraceExporter:
         try:
             position = int(self._cursor.read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
-            self._cursor.write_text(str(last), encoding="ascii")
+            replace_whole(self._cursor, str(last).encode())
             return last
         return max(min(position, last), last - _MAX_BACKLOG)
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,10 @@ from cxr_node.wiring import roles
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
 
+_log = logging.getLogger(__name__)
+
+_UNUSABLE = 2
+"""Exit status of a role whose settings or files cannot be used."""
 _STOP_S = 8.0
 """A role that takes longer to stop exits; the supervisor waits a little longer."""
 
@@ -96,4 +101,9 @@ def main(arguments: Sequence[str]) -> int:
     if device:
         read = settings.read.model_copy(update={"device": device[1]})
         settings = settings.model_copy(update={"read": read})
-    return run(Role(role), settings)
+    try:
+        return run(Role(role), settings)
+    except config.ConfigurationError as error:
+        for problem in error.problems:
+            _log.error("%s does not start: %s", role, problem)
+        return _UNUSABLE

@@ -2,11 +2,11 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from fastapi import Depends, HTTPException, Request, status
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from cxr_node.config import ConfigurationError
+from cxr_node.domain.files import create_whole
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.settings.operations import OidcSection, PageUserSection, WebSection
 
@@ -53,7 +55,9 @@ class Authenticator:
         oidc: OidcSection | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._oidc_fingerprint = _digest(oidc.model_dump_json()) if oidc is not None and oidc.issuer else ""
+        has_provider = oidc is not None and oidc.issuer
+        # Keyed: the settings alone are known to people outside.
+        self._oidc_fingerprint = _keyed_digest(key, oidc.model_dump_json()) if oidc and has_provider else ""
         self._users = {user.name: user for user in section.users}
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
@@ -122,15 +126,22 @@ class Authenticator:
 
 
 def session_key(folder: Path) -> bytes:
-    """Return the key that signs sessions; it is created on first use, in the data folder."""
+    """Return the key that signs sessions; it is created on first use, in the data folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is no key, such as an empty one that a power failure left: anyone could sign with it.
+    """
     path = folder / "web.key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    key = secrets.token_bytes(_KEY_BYTES)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
+    if not path.exists():
+        with suppress(FileExistsError):  # another process was faster
+            create_whole(path, secrets.token_bytes(_KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        fault = f"{path}: the key that signs sessions of the page has {len(key)} bytes instead of {_KEY_BYTES}"
+        remedy = "remove the file: the next start creates a key, and everyone logs in again"
+        raise ConfigurationError([f"{fault}, so that sessions could be forged; {remedy}"])
     return key
 
 
@@ -176,3 +187,7 @@ def _user_fingerprint(user: PageUserSection) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _keyed_digest(key: bytes, text: str) -> str:
+    return hmac.new(key, b"provider " + text.encode(), hashlib.sha256).hexdigest()

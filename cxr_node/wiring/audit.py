@@ -16,6 +16,7 @@ from cxr_node.audit.message import AuditMessage, AuditSource
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.codes import Code
+from cxr_node.domain.files import replace_whole
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.settings.root import Settings
 
@@ -90,9 +91,8 @@ def note_settings(settings: Settings, clock: Clock) -> None:
         change = "the settings are not those of the last start"
         administration(settings, clock, events.SECURITY_CONFIGURATION, change, by=getpass.getuser(), subject="settings")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as output:
-        output.write(digest)
+    if before != digest or not file.exists():
+        replace_whole(file, digest.encode())
 
 
 def _trail(settings: Settings, clock: Clock) -> Trail:
