@@ -58,7 +58,7 @@ def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
 
 
 def parse_to_damage(content: bytes, *, limits: Limits | None = None) -> Dataset:
-    """Return a DICOM file's elements up to the first that cannot be parsed.
+    """Return a DICOM file's elements up to the first that cannot be parsed, without sequences beyond the bounds.
 
     For a film that its study's report must name although it cannot be read.
 
@@ -90,15 +90,32 @@ def _read(opened: _OpenFile) -> tuple[Dataset, DamagedDataSet | None]:
         for element in walk(opened.data_set, transfer_syntax_uid=opened.transfer_syntax_uid):
             is_implicit = is_implicit or not element.vr
             tag = BaseTag(element.tag)
-            if tag not in parsed:  # as in reception: the first of two
-                count_within(opened.data_set, element, is_little_endian=is_little_endian, count=within)
+            if tag in parsed:  # as in reception: the first of two
+                continue
+            excess = _excess_within(element, opened.data_set, is_little_endian=is_little_endian, count=within)
+            damage = damage or excess
+            if excess is None:
                 parsed[tag] = _raw(element, opened.data_set, is_little_endian=is_little_endian)
     except DamagedDataSet as error:
-        damage = error
+        damage = damage or error
     dataset = Dataset(parsed)
     dataset.set_original_encoding(is_implicit, is_little_endian)
     dataset.file_meta = FileMetaDataset(opened.meta)
     return dataset, damage
+
+
+def _excess_within(
+    element: Element, data_set: memoryview, *, is_little_endian: bool, count: ElementCount
+) -> DamagedDataSet | None:
+    """Return the bound that the inside of a sequence exceeds.
+
+    Reception skips a sequence of a defined length, so the elements behind it are the received ones all the same.
+    """
+    try:
+        count_within(data_set, element, is_little_endian=is_little_endian, count=count)
+    except DamagedDataSet as error:
+        return error
+    return None
 
 
 def _raw(element: Element, data_set: memoryview, *, is_little_endian: bool) -> RawDataElement:

@@ -22,7 +22,8 @@ _CODES: Mapping[str, View] = {
 _WORDS: Mapping[str, View] = {
     **dict.fromkeys(("PA", "POSTEROANTERIOR"), View.PA),
     **dict.fromkeys(("AP", "ANTEROPOSTERIOR"), View.AP),
-    **dict.fromkeys(("LAT", "LATERAL", "LL", "LATERALE", "LATERALIS", "SEITLICH", "PROFIL"), View.LATERAL),
+    **dict.fromkeys(("LAT", "LATERAL", "LL", "LATERALE", "LATERALIS"), View.LATERAL),
+    **dict.fromkeys(("SEITLICH", "SEITL", "PROFIL", "PERFIL"), View.LATERAL),
     **dict.fromkeys(("OBLIQUE", "RAO", "LAO", "RPO", "LPO", "DECUBITUS", "LORDOTIC"), View.UNKNOWN),
 }
 _FRONTAL = frozenset({"FRONTAL", "399033003", "R-10202"})
@@ -42,9 +43,15 @@ _WORD = re.compile(r"[A-Z]+")
 
 def stated_views(dataset: Dataset) -> tuple[View, ...]:
     """Return the views of View Position and of each item of the View Code Sequence, without unknown ones."""
-    position = elements.text(dataset, "ViewPosition").upper()
+    position = _view_position(dataset)
     views = (_position(position), *(_CODES.get(code, View.UNKNOWN) for code in _view_codes(dataset)))
     return tuple(view for view in views if view is not View.UNKNOWN)
+
+
+def _view_position(dataset: Dataset) -> str:
+    """Return View Position in capitals; of several values, which the standard forbids, each one that differs."""
+    values = (value.upper() for value in elements.texts(dataset, "ViewPosition") if value)
+    return "/".join(dict.fromkeys(values))
 
 
 def _view_codes(dataset: Dataset) -> list[str]:
@@ -60,7 +67,7 @@ def find_view(dataset: Dataset) -> tuple[View, ViewSource]:
     """
     if {View.PA, View.AP} <= set(stated_views(dataset)):
         return View.UNKNOWN, ViewSource.NONE
-    position = elements.text(dataset, "ViewPosition").upper()
+    position = _view_position(dataset)
     if position and position not in _FRONTAL:
         return _position(position), ViewSource.VIEW_POSITION
     codes = _view_codes(dataset)

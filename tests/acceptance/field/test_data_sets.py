@@ -58,6 +58,14 @@ def open_sequence(tag: int, inside: bytes) -> bytes:
     return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + b"SQ\0\0" + UNDEFINED + inside
 
 
+def nested(tag: int, depth: int) -> bytes:
+    """Return a sequence with `depth` levels, each of a defined length."""
+    content = SHORT_ITEM
+    for _ in range(depth):
+        content = explicit(tag, b"SQ", ITEM + struct.pack("<L", len(content)) + content)
+    return content
+
+
 PLAIN_VALUES = radiograph(parse(file_of(PLAIN, EXPLICIT)), limits=Limits()).p_values
 
 
@@ -182,6 +190,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         inserted(PLAIN, REQUESTS, explicit(REQUESTS, b"SQ", ITEM + b"\x0c\0\0\0" + SHORT_ITEM, length=22)),
         EXPLICIT,
     ),
+    "sequences nested 100 deep, before the UIDs": (inserted(PLAIN, REFERENCES, nested(REFERENCES, 100)), EXPLICIT),
 }
 REJECTED: dict[str, tuple[bytes, str, str]] = {
     "not deflated under deflated": (PLAIN, DEFLATED, "inflated"),

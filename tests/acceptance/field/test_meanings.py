@@ -1,14 +1,18 @@
 """What headers say in the field: body parts in the vendors' languages, ages and birth dates as consoles write them."""
 
 import pytest
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
+from cxr_node.domain.radiograph import View
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.suitability import Rules, judge_header
+from cxr_node.pixels.view import find_view
 from tests.support import films
 
 BODY_PART, AGE, BIRTH_DATE = 0x00180015, 0x00101010, 0x00100030
+VIEW_POSITION, SERIES_DESCRIPTION = 0x00185101, 0x0008103E
 CHESTS = (
     *((name.encode(character_set), character_set) for name, character_set in (
         ("TÓRAX", "latin-1"), ("TÓRAX", "utf-8"), ("Tórax PA", "latin-1"), ("胸部", "gb18030"), ("胸部", "shift_jis"),
@@ -30,10 +34,15 @@ OTHERS = (
 
 def judged(values: dict[int, bytes], rules: Rules | None = None) -> Reason | None:
     """Return the gate's reason for an adult chest film with elements of these bytes."""
+    return judge_header(film_with(values), rules or Rules()).refused
+
+
+def film_with(values: dict[int, bytes]) -> Dataset:
+    """Return a chest film with elements of these bytes."""
     film = films.dx(changes={"AnatomicRegionSequence": None, "PatientAge": "", "PatientBirthDate": ""})
     for tag, value in values.items():
         film._dict[BaseTag(tag)] = RawDataElement(BaseTag(tag), "CS", len(value), value, 0, False, True, is_raw=True)
-    return judge_header(film, rules or Rules()).refused
+    return film
 
 
 @pytest.mark.parametrize(("value", "character_set"), CHESTS)
@@ -103,3 +112,27 @@ def test_an_adult_is_read_however_the_age_is_written(age: str, born: str) -> Non
 def test_an_age_that_states_nothing_is_unstated(age: str, born: str) -> None:
     assert _age_of(age, born) is None
     assert _age_of(age, born, Rules(accept_unknown_age=False)) is Reason.AGE
+
+
+LATERALS = ("Thorax seitl.", "Thorax seitlich", "TORAX PERFIL", "Tórax perfil", "Thorax profil", "CHEST LAT")
+
+
+@pytest.mark.parametrize("description", LATERALS)
+def test_a_lateral_is_known_by_its_series_in_the_vendors_languages(description: str) -> None:
+    film = film_with({VIEW_POSITION: b"", SERIES_DESCRIPTION: description.encode("latin-1")})
+    del film.ViewCodeSequence
+
+    assert find_view(film)[0] is View.LATERAL
+    assert judge_header(film, Rules()).refused is Reason.VIEW
+
+
+@pytest.mark.parametrize("position", [b"PA\\LAT", b"LAT\\PA", b"PA/LAT"])
+def test_a_view_position_that_is_frontal_and_lateral_is_not_read(position: bytes) -> None:
+    assert judged({VIEW_POSITION: position}) is Reason.VIEW
+
+
+def test_a_view_position_given_twice_is_that_view() -> None:
+    film = film_with({VIEW_POSITION: b"PA\\PA"})
+    del film.ViewCodeSequence
+
+    assert find_view(film)[0] is View.PA

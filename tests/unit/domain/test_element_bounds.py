@@ -93,6 +93,22 @@ def test_the_header_of_a_film_of_too_many_elements_names_it() -> None:
 
 
 @pytest.mark.parametrize(
+    "within",
+    [items(MAXIMUM_ELEMENTS), nested(3 * MAXIMUM_DEPTH, is_delimited=False)],
+    ids=["elements", "sequences"],
+)
+def test_the_header_leaves_out_a_sequence_beyond_the_bounds(within: bytes) -> None:
+    """Reception skips it by its length, and has found the patient behind it."""
+    film = films.dx()
+
+    header = parse_to_damage(file_of(inserted(data_set_of(film), SEQUENCE, within), EXPLICIT))
+
+    assert SEQUENCE not in header
+    assert header.PatientID == film.PatientID
+    assert header.StudyInstanceUID == film.StudyInstanceUID
+
+
+@pytest.mark.parametrize(
     "before",
     [empty_private(BEFORE_UIDS, MAXIMUM_ELEMENTS), nested(3 * MAXIMUM_DEPTH, is_delimited=True)],
     ids=["elements", "sequences"],
