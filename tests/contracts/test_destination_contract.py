@@ -221,7 +221,7 @@ def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> Non
     assert Memory.stored == [content]
     assert [message.event for message in recorded] == [events.EXPORT]
     assert check == ok("destination third", "memory results is there")
-    assert [result.status for result in results] == [Status.OK]
+    assert {result.status for result in results} == {Status.OK}
     assert "memory" in [row["kind"] for row in example["deliver"]["destinations"]]
     assert "`1.2.3.4`" in conformance.tables()["services"]
     assert compose.routes(settings)["third"].peer == "results"

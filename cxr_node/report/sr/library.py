@@ -31,8 +31,9 @@ def _acquisition(film: ReportedFilm) -> list[ContentItem]:
     modality = codes.MODALITIES.get(str(film.header.Modality), codes.MODALITIES["OT"])
     items = [code(codes.MODALITY, modality, _CONTEXT), code(codes.TARGET_REGION, codes.CHEST, _CONTEXT)]
     acquired = acquired_at(film)
-    if acquired is not None:
+    if acquired is not None and acquired[0]:
         items.append(date(codes.ACQUISITION_DATE, acquired[0], _CONTEXT))
+    if acquired is not None and acquired[1]:
         items.append(time(codes.ACQUISITION_TIME, acquired[1], _CONTEXT))
     return items
 
