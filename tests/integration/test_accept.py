@@ -16,7 +16,7 @@ from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import OutOfSpace
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, DatabaseUnavailable
-from cxr_node.db.states import State
+from cxr_node.db.states import Stage, State
 from cxr_node.report.kinds import secondary_capture, tid1500
 from tests.support import films
 from tests.support.node import InProcessNode, received
@@ -66,8 +66,10 @@ def test_other_bytes_under_a_known_uid_are_stored_too(node: InProcessNode) -> No
     assert [node.accept(sent) for sent in (film, film, other, other)] == [True, False, True, False]
 
     assert len(archived_files(node)) == 2
-    assert [job.state for job in node.jobs()] == [State.WAITING, State.NOT_ANALYSED]
+    assert [job.state for job in node.jobs()] == [State.WAITING, State.WAITING]
     node.work()
+    assert [job.state for job in node.jobs(Stage.READ)] == [State.DONE, State.DONE]
+    assert node.reader.calls == 1  # the other has the same pixels
     (report,) = node.pacs.reports()
     assert report.StudyInstanceUID == film.StudyInstanceUID
 

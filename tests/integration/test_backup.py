@@ -49,7 +49,11 @@ def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, InProcessN
         node = InProcessNode(database, settings.node.data_folder)
         node.accept(films.dx())
         node.work()
-        node.accept(films.dx(changes={"PatientComments": "another"}))
+        node.accept(films.dx(changes={"PatientID": "another"}))
+        node.work()
+        with database.read() as connection:
+            fates = [entry.fate for entry in ledger.entries(connection)]
+        assert fates == [Fate.DELIVERED, Fate.NOT_REPORTED]
         node.accept(films.dx(seed=1))
         yield config, node
 

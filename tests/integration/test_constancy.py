@@ -15,6 +15,7 @@ from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction
+from cxr_node.domain.reasons import Reason
 from cxr_node.monitoring.constancy import CheckState, Tolerances
 from cxr_node.queries import browse, view_rows
 from cxr_node.queries.views.registry import VIEWS
@@ -121,8 +122,16 @@ def test_a_modality_cannot_pass_off_a_patients_film_as_a_check(database: Databas
     assert states == {
         uids[0]: "not_analysed", films.dx(seed=8).SOPInstanceUID: "done", in_its_study.SOPInstanceUID: "done",
     }  # fmt: skip
-    assert len(node.pacs.received) == 2
-    assert not any(str(uids[0]) in str(report) for report in node.pacs.reports())
+    reports = node.pacs.reports()
+    assert {report.StudyInstanceUID for report in reports} == {
+        again.StudyInstanceUID, films.dx(seed=8).StudyInstanceUID, uids[1],
+    }  # fmt: skip
+    assert len(reports) == 3
+    (answer,) = [report for report in reports if str(uids[0]) in str(report)]  # another film than the check's
+    assert (answer.StudyInstanceUID, answer.PatientID) == (again.StudyInstanceUID, again.PatientID)
+    assert Reason.DUPLICATE.meaning in str(answer)
+    assert ["'Opacity'" in str(report) for report in reports if report is not answer] == [True, True]
+    assert "'Opacity'" not in str(answer)
 
 
 def test_an_announcement_expires(database: Database, tmp_path: Path) -> None:

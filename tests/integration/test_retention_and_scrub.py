@@ -16,6 +16,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.domain.commitment import Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.reasons import Reason
 from cxr_node.pipeline import commit
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
@@ -105,12 +106,18 @@ def test_undelivered_studies_are_never_removed(stage: Stage, node: InProcessNode
 
 
 def test_failed_studies_are_never_removed(node: InProcessNode) -> None:
+    conflict = films.dx(seed=3)
+    conflict.PixelData = bytes(len(conflict.PixelData))
+
     def unreachable() -> None:
         raise RetryLater("unreachable")
 
     node.accept(films.dx(seed=1))
-    node.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
+    node.accept(films.dx(seed=1, changes={"PatientID": "another"}))
+    node.accept(films.dx(seed=3))
+    node.accept(conflict)
     node.work()
+    assert {job.reason for job in node.jobs(Stage.READ)} == {None, Reason.CORRECTION, Reason.DUPLICATE}
     node.pacs.before_send = unreachable
     node.accept(films.dx(seed=2))
     node.work()
@@ -120,6 +127,15 @@ def test_failed_studies_are_never_removed(node: InProcessNode) -> None:
     before = archived_files(node)
     node.clock.advance(days=3650)
     assert (remove_expired_studies(node), archived_files(node)) == (0, before)
+
+
+def test_the_same_film_in_other_bytes_is_removed_with_its_study(node: InProcessNode) -> None:
+    node.accept(films.dx())
+    node.accept(films.dx(changes={"PatientComments": "another"}))
+    node.work()
+    assert archived_files(node) == 3
+    node.clock.advance(days=31)
+    assert (remove_expired_studies(node), archived_files(node)) == (1, 0)
 
 
 def test_a_late_film_keeps_its_whole_study(node: InProcessNode) -> None:
