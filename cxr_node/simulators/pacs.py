@@ -17,6 +17,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
+from pynetdicom.status import STATUS_WARNING, code_to_category
 
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
@@ -115,7 +116,8 @@ class SimulatedPacs(SimulatedScp):
     folder
         One file per SOP Instance UID, `<uid>.dcm`, the last one sent; None keeps no files.
     status
-        Answers C-STORE: a status, or a function of the request. An object is kept with Success and Duplicate.
+        Answers C-STORE: a status, or a function of the request. An object is kept with Success, Duplicate
+        and, as PS3.4 section B.2.3 has it, a warning.
     forgets
         Whether an object is dropped although the answer is Success.
     commit
@@ -203,7 +205,7 @@ class SimulatedPacs(SimulatedScp):
             self.sent[uid] += 1
             request = StoreRequest(sop_instance_uid=uid, times=self.sent[uid], association=event.assoc)
         status = self.status(request) if callable(self.status) else self.status
-        if status not in (SUCCESS, _DUPLICATE) or self._forgets(request):
+        if not _is_kept(status) or self._forgets(request):
             return status
         data_set = primitive.DataSet.getvalue() if primitive.DataSet is not None else b""
         try:
@@ -256,6 +258,10 @@ class SimulatedPacs(SimulatedScp):
         request = self._pending.pop(event.assoc, None)
         if request is not None and self._commit is not None:
             threading.Thread(target=self._commit, args=(self, request), daemon=True).start()
+
+
+def _is_kept(status: int) -> bool:
+    return status in (SUCCESS, _DUPLICATE) or code_to_category(status) == STATUS_WARNING
 
 
 def _write(folder: Path, uid: Uid, content: bytes) -> Path:

@@ -138,6 +138,7 @@ def test_a_warning_is_delivered_and_shown(
     """With a warning the object is stored (PS3.4 section B.2.3)."""
     with SimulatedPacs(status=status) as pacs:
         receipt = destination(pacs.port).send(film)
+    assert len(pacs.by_study) == 1
     assert receipt.status == status
     assert f"0x{status:04X}" in receipt.comment
     assert warning in receipt.comment
