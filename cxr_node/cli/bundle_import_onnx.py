@@ -147,9 +147,9 @@ def _comparison(opened: _Opened, scores: Path, folder: Path) -> "Comparison":
     from cxr_node.domain.radiograph import Float32
     from cxr_node.infer.onnx.equality import Comparison
 
-    given = onnx_films.read_scores(scores)
+    expected = onnx_films.read_scores(scores)
     places = {label.name: label.place for label in opened.labels}
-    unknown = sorted({label for row in given.values() for label in row} - set(places))
+    unknown = sorted({label for row in expected.values() for label in row} - set(places))
     if unknown:
         raise CommandError(f"{scores}: unknown label {unknown[0]!r}; expected some of {', '.join(places)}")
     output = opened.answers.text("scores")
@@ -162,7 +162,7 @@ def _comparison(opened: _Opened, scores: Path, folder: Path) -> "Comparison":
         return result
 
     rows, columns = opened.answers.size()
-    films = onnx_films.read_films(given, folder, Limits())
+    films = onnx_films.read_films(expected, folder, Limits())
     return Comparison(run=run, films=films, labels=places, rows=rows, columns=columns)
 
 
@@ -191,10 +191,10 @@ def _explained(
     if answers is None:
         advice = "; ".join(step.advice for step in best.steps if step.advice)
         raise CommandError(f"no card can state that, so the bundle was not written: {advice}")
-    given = " ".join(f"--answer {key}={value}" for key, value in answers.items())
+    options = " ".join(f"--answer {key}={value}" for key, value in answers.items())
     if not (adopt or (sys.stdin.isatty() and typer.confirm("Write the card with it?", default=True, err=True))):
         raise CommandError(
-            f"the bundle was not written; if that is how films are to be prepared, add {given}, or --adopt"
+            f"the bundle was not written; if that is how films are to be prepared, add {options}, or --adopt"
         )
     changed = replace(opened.answers, texts={**opened.answers.texts, **answers})
     return _converted(opened.content, opened.proposal, changed)

@@ -53,8 +53,8 @@ def show(
             raise CommandError(f"{which}: {error}") from None
         hung = hang(radiograph)
         out.write_bytes(display.png(hung))
-        seen = _Seen() if not ask_model else _ask(settings, hung)
-    description = {"picture": str(out), **_description(dataset, radiograph, rules, seen)}
+        answer = _ModelAnswer() if not ask_model else _ask(settings, hung)
+    description = {"picture": str(out), **_description(dataset, radiograph, rules, answer)}
     lines = (f"{name:12} {value}" for name, value in description.items())
     typer.echo(json.dumps(description, indent=2) if as_json else "\n".join(lines))
 
@@ -76,7 +76,7 @@ def _content(which: str, path: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _ModelAnswer:
     """The model's name and its appearance of a film, or why it has none."""
 
     model: str = "not asked"
@@ -84,14 +84,15 @@ class _Seen:
     upright_after: int = 0
 
     def __str__(self) -> str:
-        seen = self.appearance
-        if seen is None:
+        appearance = self.appearance
+        if appearance is None:
             return self.model
-        view = "no chest film" if seen.view is None else f"view {seen.view}"
-        return f"{self.model}: {view} (score {seen.score:.2f}), distance {seen.distance:.3g} of at most {seen.limit:g}"
+        view = "no chest film" if appearance.view is None else f"view {appearance.view}"
+        distance = f"distance {appearance.distance:.3g} of at most {appearance.limit:g}"
+        return f"{self.model}: {view} (score {appearance.score:.2f}), {distance}"
 
 
-def _ask(settings: Settings, radiograph: Radiograph) -> _Seen:
+def _ask(settings: Settings, radiograph: Radiograph) -> _ModelAnswer:
     """Return what the model of the settings takes a film for."""
     # Imports torch, which takes seconds.
     from cxr_node.infer import bundle, bundle_registry
@@ -107,24 +108,26 @@ def _ask(settings: Settings, radiograph: Radiograph) -> _Seen:
         appearance = reader.adapter.decode_appearance(outputs[0])
         (upright_after,) = find_turned(reader, prepared, outputs)
     except (bundle.BundleError, GiveUp) as error:
-        return _Seen(f"not asked: {error}")
+        return _ModelAnswer(f"not asked: {error}")
     name = f"{reader.identity.name} {reader.identity.version}"
     if appearance is None:
-        return _Seen(f"{name} classifies neither view nor distance")
-    return _Seen(name, appearance, upright_after)
+        return _ModelAnswer(f"{name} classifies neither view nor distance")
+    return _ModelAnswer(name, appearance, upright_after)
 
 
-def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules, seen: _Seen) -> dict[str, object]:
+def _description(
+    dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules, answer: _ModelAnswer
+) -> dict[str, object]:
     geometry = radiograph.geometry
     verdicts = [suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules)]
-    if seen.appearance is not None:
+    if answer.appearance is not None:
         frontal = suitability.states_frontal_chest(dataset, rules)
         verdicts.append(
             judge_appearance(
-                seen.appearance, geometry, rules, states_frontal_chest=frontal, upright_after=seen.upright_after
+                answer.appearance, geometry, rules, states_frontal_chest=frontal, upright_after=answer.upright_after
             )
         )
-        geometry = with_view(geometry, seen.appearance, rules)
+        geometry = with_view(geometry, answer.appearance, rules)
     rejected = next((verdict for verdict in verdicts if verdict.refused), None)
     rotated = () if orientation_of(geometry) == Orientation() else (Note.ROTATED,)
     noted = (*radiograph.notes, *rotated, *(note for verdict in verdicts for note in verdict.notes))
@@ -135,7 +138,7 @@ def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Ru
         "spacing": f"{spacing.column_mm:.4f} x {spacing.row_mm:.4f} mm, {spacing.source}" if spacing else "unknown",
         "view": f"{geometry.view} ({geometry.view_source})",
         "grayscale": radiograph.grayscale,
-        "model": str(seen),
+        "model": str(answer),
         "notes": "; ".join(notes) or "none",
         "read": f"no: {rejected.refused.meaning} ({rejected.detail})" if rejected and rejected.refused else "yes",
     }

@@ -28,15 +28,15 @@ def reissue(
             raise CommandError(f"{study!r} is not a UID") from None
         actor = operator_log.operator_name()
         with process.database.write() as transaction:
-            found = corrections.waiting(transaction.connection, uid)
-            for correction in found:
+            corrected = corrections.waiting(transaction.connection, uid)
+            for correction in corrected:
                 corrections.accept(transaction, correction, actor=actor, now=process.clock())
-        if not found:
+        if not corrected:
             raise CommandError(f"study {uid} has no corrected film; `cxr-node study {uid}` shows its films")
-        operator_log.record(process, f"{len(found)} corrected films accepted", subject=f"studies/{uid}")
+        operator_log.record(process, f"{len(corrected)} corrected films accepted", subject=f"studies/{uid}")
     if as_json:
-        typer.echo(json.dumps({"films": [correction.film_id for correction in found]}))
+        typer.echo(json.dumps({"films": [correction.film_id for correction in corrected]}))
         return
-    for correction in found:
+    for correction in corrected:
         typer.echo(f"film {correction.film_id}: {correction.detail.partition(';')[0]}")
-    typer.echo(f"{len(found)} corrected films are read, then the results of the study are sent again")
+    typer.echo(f"{len(corrected)} corrected films are read, then the results of the study are sent again")

@@ -80,8 +80,8 @@ def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
         raise UnsafeWeights(f"it is no safetensors file: {error}") from error
     others = {str(tensor.dtype) for tensor in tensors.values()} - _TENSOR_TYPES
     if others or not tensors:
-        found = ", ".join(sorted(others)) or "no tensors"
-        raise UnsafeWeights(f"it holds {found}, expected {', '.join(sorted(_TENSOR_TYPES))}")
+        types = ", ".join(sorted(others)) or "no tensors"
+        raise UnsafeWeights(f"it holds {types}, expected {', '.join(sorted(_TENSOR_TYPES))}")
     return {name: _widened(tensor) for name, tensor in tensors.items()}
 
 

@@ -77,13 +77,13 @@ class Comparison:
 
     def differences(self, preparation: Preparation) -> list[Difference]:
         """Return the difference of each score that is given, the largest first."""
-        found = [
+        differences = [
             Difference(film=film.name, label=label, ours=scores[self.labels[label]], theirs=theirs)
             for film, output in zip(self.films, self._raw(preparation), strict=True)
             for scores in [_scores(output, preparation.reading)]
             for label, theirs in film.expected.items()
         ]
-        return sorted(found, key=lambda difference: -difference.size)
+        return sorted(differences, key=lambda difference: -difference.size)
 
     def largest(self, preparation: Preparation) -> float:
         """Return the largest difference of a score."""

@@ -109,8 +109,8 @@ def _average_pool(node: Node, inputs: Inputs) -> Tensor:
 
 
 def _pad(node: Node, inputs: Inputs) -> Tensor:
-    film, given = tensor(inputs[0]), known(inputs, 1)
-    pads = [int(size) for size in given] if given is not None else integers(node, "pads", [])
+    film, stated = tensor(inputs[0]), known(inputs, 1)
+    pads = [int(size) for size in stated] if stated is not None else integers(node, "pads", [])
     value = known(inputs, 2)
     if known(inputs, 3) is not None or len(pads) != 2 * film.ndim:
         raise Unsupported("Pad of some axes only")
@@ -196,8 +196,8 @@ def _transpose(node: Node, inputs: Inputs) -> Tensor:
 
 
 def _axes(node: Node, inputs: Inputs) -> list[int]:
-    given = inputs[1] if len(inputs) > 1 else None
-    return numbers.axes_of(node, given.array if isinstance(given, Numbers) else None)
+    axes = inputs[1] if len(inputs) > 1 else None
+    return numbers.axes_of(node, axes.array if isinstance(axes, Numbers) else None)
 
 
 def _unsqueeze(node: Node, inputs: Inputs) -> Tensor:
@@ -233,9 +233,9 @@ def _slice(node: Node, inputs: Inputs) -> Tensor:
 
 
 def _split(node: Node, inputs: Inputs) -> tuple[Tensor, ...]:
-    film, given = tensor(inputs[0]), known(inputs, 1)
+    film, stated = tensor(inputs[0]), known(inputs, 1)
     axis = whole(node, "axis") % film.ndim
-    sizes = [int(size) for size in given] if given is not None else integers(node, "split", [])
+    sizes = [int(size) for size in stated] if stated is not None else integers(node, "split", [])
     if not sizes:
         count, size = len(node.outputs), film.shape[axis]
         part = -(-size // count)

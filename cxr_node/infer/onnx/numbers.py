@@ -191,8 +191,8 @@ def _constant_of_shape(node: Node, values: list[Any]) -> Any:
 
 def _split(node: Node, values: list[Any]) -> Any:
     axis, count = int_of(node, "axis", 0), len(node.outputs)
-    given = values[1] if len(values) > 1 and values[1] is not None else None
-    sizes = [int(size) for size in given.reshape(-1)] if given is not None else _list(node, "split")
+    stated = values[1] if len(values) > 1 and values[1] is not None else None
+    sizes = [int(size) for size in stated.reshape(-1)] if stated is not None else _list(node, "split")
     parts = np.cumsum(sizes)[:-1].tolist() if sizes else count
     return tuple(np.split(values[0], parts, axis=axis))
 

@@ -193,8 +193,8 @@ def _group_norm(node: Node, inputs: Inputs) -> Tensor:
 
 def _reduce(function: Callable[[Tensor, list[int], bool], Tensor]) -> Operator:
     def run(node: Node, inputs: Inputs) -> Tensor:
-        film, given = tensor(inputs[0]), known(inputs, 1)
-        axes = [int(axis) for axis in given] if given is not None else integers(node, "axes", [])
+        film, stated = tensor(inputs[0]), known(inputs, 1)
+        axes = [int(axis) for axis in stated] if stated is not None else integers(node, "axes", [])
         if not axes and whole(node, "noop_with_empty_axes"):
             return film
         return function(film, axes or list(range(film.ndim)), bool(whole(node, "keepdims", 1)))
