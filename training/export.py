@@ -237,6 +237,7 @@ site = { value = "39607008", scheme_designator = "SCT", meaning = "Lung" }
 key = "pleural_effusion"
 code = { value = "60046008", scheme_designator = "SCT", meaning = "Pleural effusion" }
 site = { value = "3120008", scheme_designator = "SCT", meaning = "Pleural structure" }
+outlined = false
 """,
     "lung_mass": """[[labels]]
 key = "lung_mass"

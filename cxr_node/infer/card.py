@@ -129,12 +129,17 @@ class Network(Part):
 
 
 class Label(Part):
-    """Meaning of an output, in the order of the network's outputs."""
+    """Meaning of an output, in the order of the network's outputs.
+
+    `outlined`: whether regions are drawn from the label's map. False where it is not shown that the map's maximum lies
+    in the finding; the map is stored as a heat map all the same.
+    """
 
     key: Key
     code: CodeEntry
     site: CodeEntry | None = None
     calibrated: bool = False
+    outlined: bool = True
 
 
 class PointEntry(Part):

@@ -50,7 +50,7 @@ def _finding(
     score = sigmoid(logit)
     present = presence(score, point)
     regions: tuple[Region, ...] = ()
-    if present is Presence.PRESENT and activation is not None:
+    if present is Presence.PRESENT and activation is not None and label.outlined:
         regions = outline.regions(activation, area)
     return Finding(
         key=label.key,

@@ -61,6 +61,17 @@ def test_only_what_is_present_is_outlined_and_has_a_side() -> None:
     assert absent.laterality is None
 
 
+def test_a_label_that_is_not_outlined_has_a_heat_map_alone() -> None:
+    (label,) = CARD.labels
+    card = CARD.model_copy(update={"labels": [label.model_copy(update={"outlined": False})]})
+
+    (finding,) = findings(card, np.array([4.0], np.float32), _map(), STANDING, WHOLE)
+
+    assert finding.presence is Presence.PRESENT
+    assert (finding.regions, finding.laterality) == ((), None)
+    assert finding.heat is not None
+
+
 def test_what_is_not_absent_has_a_heat_map_on_its_own_scale() -> None:
     logits = (np.array([4.0], np.float32), np.array([0.0], np.float32), np.array([-4.0], np.float32))
     present, undetermined, absent = (findings(CARD, logit, _map(), STANDING, WHOLE)[0].heat for logit in logits)
