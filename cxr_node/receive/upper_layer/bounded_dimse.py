@@ -188,7 +188,9 @@ class BoundedDimse(DIMSEServiceProvider):
         try:
             self._append(context_id, value)
         except Exception as error:  # noqa: BLE001  # the decoder may raise anything
-            return self._abort(str(error) if isinstance(error, UnexpectedFragment) else type(error).__name__)
+            return self._abort(
+                str(error) if isinstance(error, UnexpectedFragment) else "a message that cannot be decoded"
+            )
         if self._is_between_messages:
             self._set_deadline(None)
         return True
@@ -198,6 +200,8 @@ class BoundedDimse(DIMSEServiceProvider):
         return self.message is None
 
     def _append(self, context_id: int, value: bytes | memoryview) -> None:
+        if not value:
+            raise UnexpectedFragment("a presentation data value without a message control header")
         if self.message is None:
             self.message = DIMSEMessage()
             self.message.data_set = BoundedDataSet(self._maximum_object_bytes, had_space=self._has_space())

@@ -109,6 +109,7 @@ NO_MESSAGE: dict[str, list[bytes]] = {
         p_data((1, LAST_COMMAND, STORE), (1, DATA, DATA_SET[:99])),
         p_data((1, LAST_COMMAND, STORE)),
     ],
+    "a value without a message control header": [b"\4\0\0\0\0\5\0\0\0\1\1"],
     "a command that is none": [p_data((1, LAST_COMMAND, b"no command at all"))],
     "C-STORE without an instance": [
         p_data((1, LAST_COMMAND, STORE[: -8 - len(uid_value(UID))]), (1, LAST_DATA, DATA_SET))
@@ -160,6 +161,7 @@ def test_an_abort_of_an_association_has_a_log_line(node: Running, name: str, cap
     caplog.set_level(logging.WARNING)
     assert sent(node, NO_MESSAGE[name])[:1] == b"\7"
     peers.until(lambda: "association with 127.0.0.1 aborted: " in caplog.text, what="the line")
+    assert "Error" not in caplog.text
 
 
 def sent(node: Running, pdus: Sequence[bytes]) -> bytes:
