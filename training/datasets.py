@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.infer.prepare import Frame, prepare
-from training.metrics import Bools, Floats
 
 OPACITY_LABELS = frozenset({"Pneumonia", "Infiltration", "Consolidation", "Edema"})
 """Labels of a lung opacity."""
@@ -129,19 +128,6 @@ def radiograph(path: Path) -> Radiograph:
     return Radiograph(
         p_values=values, geometry=Geometry(rows=rows, columns=columns), grayscale="8-bit picture, display-ready"
     )
-
-
-def balanced_weights(films: tuple[LabeledFilm, ...], positive: Bools) -> Floats:
-    """Return sample weights that balance positive and negative films within each view; mean 1.
-
-    Bedridden patients are filmed AP and are sicker: without weights a network learns the view instead of the disease.
-    """
-    weights = np.ones(len(films))
-    for view in {film.view for film in films}:
-        of_view = np.array([film.view is view for film in films])
-        for group in (of_view & positive, of_view & ~positive):
-            weights[group] = of_view.sum() / (2 * max(int(group.sum()), 1))
-    return weights
 
 
 def _column(key: str, present: Sequence[str], table: Path) -> str:

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from training import evaluate, features, judge, lesions, readings
-from training.cells import CHANNELS, REGIONS, CellFeatures, Regions, soft_maximum
+from training.cells import CHANNELS, REGIONS, CellFeatures, Regions
 from training.features import Features
 from training.metrics import Bools, Floats
 from training.mobilenet import pretrained
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         contrast=lesions.TEST_CONTRAST,
     )
     cell_logits, planted_logits, fits = cross_validate_opacity(data, normal, tested, seed=arguments.seed)
-    raw = film_logits(cell_logits, data.features.lungs)
+    raw = judge.film_logits(cell_logits, data.features.lungs)
     table, heads = judge.opacity(OPACITY, films, raw, cell_logits, data.features, planted_logits, tested)
     saved: dict[str, Any] = {OPACITY: {**heads, **_mean(fits)}}
     rows = [table]
@@ -190,12 +190,6 @@ def fit_opacity(data: TrainingSet, chosen: Bools, *, seed: int) -> OpacityFit:
     slope = model.coef_[0] / scaler.scale_
     own, difference = slope[:CHANNELS], slope[CHANNELS:]
     return OpacityFit(own=own + difference, other=difference, bias=float(model.intercept_[0] - slope @ scaler.mean_))
-
-
-def film_logits(cell_logits: Floats, lungs: Floats) -> Floats:
-    """Return the soft maximum over lungs, (films, 11, 11), (films, 11, 11) -> (films,)."""
-    values: Floats = soft_maximum(torch.from_numpy(cell_logits), torch.from_numpy(lungs).double()).numpy()
-    return values
 
 
 def region_means(source: Features) -> Floats:

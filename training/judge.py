@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from training import metrics
+from training.cells import soft_maximum
 from training.features import Features
 from training.film_statistics import FEWEST_FILMS, LARGEST_AUC, columns_of, rank_correlation, separation, statistics_of
 from training.metrics import Bools, Estimate, Floats
@@ -46,8 +48,6 @@ def opacity(
     planted_logits, tested
         Logits of cells, and features, of films without finding in which opacities are planted.
     """
-    from training.findings import film_logits
-
     read = np.array([film.opacity is not None for film in films])
     positive = np.array([film.opacity is True for film in films])
     table, heads = _figures(name, "radiologists", films, raw, positive, read)
@@ -76,6 +76,12 @@ def opacity(
     fair = np.array([film.is_fair for film in films])
     table["rows"] += _rows("mined", films, raw, mined, fair)
     return table, heads
+
+
+def film_logits(cell_logits: Floats, lungs: Floats) -> Floats:
+    """Return the soft maximum over lungs, (films, 11, 11), (films, 11, 11) -> (films,)."""
+    values: Floats = soft_maximum(torch.from_numpy(cell_logits), torch.from_numpy(lungs).double()).numpy()
+    return values
 
 
 def distilled(name: str, label: str, films: Sequence[ReadFilm], raw: Floats) -> tuple[dict[str, Any], dict[str, float]]:

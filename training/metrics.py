@@ -1,4 +1,4 @@
-"""Metrics with bootstrap confidence intervals, Platt scaling, and choice of the operating point."""
+"""Metrics with bootstrap confidence intervals, and Platt scaling."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,6 @@ Statistic = Callable[[npt.NDArray[np.intp]], float]
 """From the indices of resampled films, repeated ones included, to a value; nan if it is undefined."""
 
 RESAMPLES = 2000
-
-SPECIFICITY = 0.8
-"""Least specificity of an operating point: more false positives than one in five are a nuisance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +79,3 @@ def fit_platt(logits: Floats, positive: Bools, weights: Floats) -> tuple[float, 
         if np.abs(step).max() < 1e-9:
             break
     return max(float(solution[0]), 0.05), float(solution[1])
-
-
-def choose_threshold(scores: Floats, positive: Bools, weights: Floats, *, specificity: float = SPECIFICITY) -> float:
-    """Return the score of the largest weighted sensitivity plus specificity, halfway between two films.
-
-    Only scores with a weighted specificity of at least `specificity` are considered.
-    """
-    order = np.argsort(scores)
-    ordered, weight, is_positive = scores[order], weights[order], positive[order]
-    absent_below = np.cumsum(np.where(is_positive, 0.0, weight)) / weight[~is_positive].sum()
-    present_below = np.cumsum(np.where(is_positive, weight, 0.0)) / weight[is_positive].sum()
-    youden = np.where(absent_below >= specificity, absent_below - present_below, -1.0)
-    best = int(np.argmax(youden[:-1]))
-    return float((ordered[best] + ordered[best + 1]) / 2)

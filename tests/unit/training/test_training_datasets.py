@@ -106,21 +106,6 @@ def test_a_patients_bin_does_not_depend_on_the_other_films() -> None:
     assert {datasets.bin_of(str(patient), seed=1) for patient in range(500)} == set(range(BINS))
 
 
-def test_in_each_view_films_with_and_without_opacity_weigh_the_same() -> None:
-    films = (
-        *(_film(str(number), view=View.PA) for number in range(6)),
-        *(_film(str(number), view=View.PA, opacity=False) for number in range(2)),
-        *(_film(str(number), view=View.AP) for number in range(1)),
-        *(_film(str(number), view=View.AP, opacity=False) for number in range(3)),
-    )
-
-    weights = datasets.balanced_weights(films, np.array([film.opacity for film in films]))
-
-    assert weights[:6].sum() == pytest.approx(weights[6:8].sum())
-    assert weights[8:9].sum() == pytest.approx(weights[9:].sum())
-    assert weights.mean() == pytest.approx(1.0)
-
-
 def test_a_picture_becomes_a_film_of_the_same_brightness(tmp_path: Path) -> None:
     film = datasets.radiograph(_folder(tmp_path, "a.png") / "a.png")
 

@@ -56,10 +56,3 @@ def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
 
     assert scale == pytest.approx(2, abs=0.1)
     assert offset == pytest.approx(-1, abs=0.1)
-
-
-def test_the_operating_point_lies_between_the_two_kinds() -> None:
-    scores = np.array([-3.0, -2.0, -1.0, 1.0, 2.0])
-    positive = np.array([False, False, False, True, True])
-
-    assert metrics.choose_threshold(scores, positive, np.ones(5)) == 0.0
