@@ -124,6 +124,13 @@ class _Connection(AssociationSocket):
             # Nagle's algorithm would delay the end of each message until the one before is acknowledged.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def close(self) -> None:
+        # pynetdicom's requestor reads `_is_connected` when its thread resumes after the connection is open. The peer
+        # may have rejected the association by then, and the rejection would count as a failed connection.
+        was_connected = self._is_connected
+        super().close()
+        self._is_connected = was_connected
+
     def _shutdown_socket(self) -> None:
         # pynetdicom leaks a socket whose shutdown fails, as after a refused connection.
         connection = self.socket

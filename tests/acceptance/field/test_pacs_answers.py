@@ -2,10 +2,14 @@
 
 import socket
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pynetdicom import evt
+from pynetdicom.events import Event
+from pynetdicom.presentation import build_context
 
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import DeliveryRejected, Receipt
@@ -81,18 +85,22 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return films.written(films.dx(rows=16, columns=16), folder).read_bytes()
 
 
+def peer(port: int) -> Peer:
+    """Return the PACS on a port."""
+    return Peer(
+        host=peers.LOOPBACK,
+        port=port,
+        called_ae_title=AeTitle("PACS"),
+        calling_ae_title=AeTitle("CXRNODE"),
+        acse_timeout_s=10.0,
+        dimse_timeout_s=10.0,
+    )
+
+
 def send(film: bytes, answer: bytes, response: bytes = b"") -> Receipt:
     """Send a film to a PACS with these answers."""
     with peers.line(pacs(answer, response)) as port:
-        peer = Peer(
-            host=peers.LOOPBACK,
-            port=port,
-            called_ae_title=AeTitle("PACS"),
-            calling_ae_title=AeTitle("CXRNODE"),
-            acse_timeout_s=10.0,
-            dimse_timeout_s=10.0,
-        )
-        return CStoreDestination(name="pacs", peer=peer).send(film)
+        return CStoreDestination(name="pacs", peer=peer(port)).send(film)
 
 
 ODD_ANSWERS = {
@@ -148,6 +156,26 @@ def test_a_response_to_another_message_is_none(film: bytes) -> None:
 def test_a_rejection_with_values_that_there_are_not_is_one(film: bytes, rejection: bytes) -> None:
     with pytest.raises(RetryLater, match="rejected the association"):
         send(film, b"\3\0\0\0\0\4\0" + rejection)
+
+
+def test_a_rejection_is_one_where_the_connection_is_closed_first() -> None:
+    """The requestor's thread resumes only after the rejection was decoded and its connection closed."""
+    closed = threading.Event()
+
+    def wait_for_close(_: Event) -> None:
+        assert closed.wait(20)
+
+    def note_close(_: Event) -> None:
+        closed.set()
+
+    handlers = [(evt.EVT_REQUESTED, wait_for_close), (evt.EVT_CONN_CLOSE, note_close)]
+    contexts = [build_context(DX, EXPLICIT_VR_LITTLE_ENDIAN)]
+    with (
+        peers.line(pacs(b"\3\0\0\0\0\4\0\1\1\1")) as port,
+        pytest.raises(RetryLater, match="rejected the association"),
+        peer(port).association(contexts, handlers=handlers),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("abort", [b"\0\0", b"\2\x63", b"\x09\x09"])
