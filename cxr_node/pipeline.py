@@ -42,6 +42,7 @@ from cxr_node.records.results import Delivery, Result
 from cxr_node.report.grouping import by_patient
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
+from cxr_node.report.run import Run
 from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm, header_of
 
 
@@ -183,9 +184,10 @@ def compose(
 
     `readings` are the study's films with their readings. A result's UID follows from its content, so an unchanged
     result has the UID of the earlier one. Of `kinds`, those of at least one matching route are composed; the first
-    if there is none, so that every study has an archived report. Films that contradict each other about the patient
-    are answered by a report for each patient, without findings. `replaced` are results of other studies on films that
-    a person moved to this one.
+    if there is none, so that every study has an archived report. The report is composed last and refers to the other
+    results of its run, of which at least one destination receives both. Films that contradict each other about the
+    patient are answered by a report for each patient, without findings. `replaced` are results of other studies on
+    films that a person moved to this one.
 
     Raises
     ------
@@ -196,35 +198,43 @@ def compose(
         _reported(film, reading, composed_earlier, archive=archive, limits=limits, character_sets=character_sets)
         for film, reading in readings
     ]
-
-    def load_radiograph(film: ReportedFilm) -> Radiograph:
-        return pixels.radiograph(film.header, limits=limits, sandbox=sandbox)
-
     facts = [
         routing_facts(film, source.reading, source.header) for (film, _), source in zip(readings, reported, strict=True)
     ]
     matching = {name: route for name, route in routes.items() if study_decision(route.condition, facts).met}
-    wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in matching.values())]
     composed: list[Composed] = []
-    groups = by_patient(reported)
-    for kind in wanted or kinds[:1]:
+    groups = [(films, Run()) for films in by_patient(reported)]
+    for kind in _in_order(kinds, list(matching.values())):
         type_name = kind.result_type.name
         destinations = tuple(name for name, route in matching.items() if type_name in route.kinds)
         earlier = [result for result in composed_earlier if result.kind == type_name]
         version = len(earlier)
-        for films in groups:
+        for films, run in groups:
             request = ComposeRequest(
                 films=films,
-                load_radiograph=load_radiograph,
+                load_radiograph=partial(_load_radiograph, limits=limits, sandbox=sandbox),
                 observer=observer,
                 now=now,
                 earlier=_earlier_of(films, earlier, is_only_patient=len(groups) == 1),
                 replaced=[_previous(result) for result in replaced if result.kind == type_name],
+                results=run.sent_to(destinations),
             )
-            for instance in kind.compose(request):
+            results = kind.compose_all(request)
+            run.add(kind.referred(results), destinations)
+            for instance in filter(request.is_new, results):
                 version += 1
                 composed.append(_archived(instance, type_name, version, destinations, archive))
     return composed
+
+
+def _load_radiograph(film: ReportedFilm, *, limits: Limits, sandbox: Sandbox | None) -> Radiograph:
+    return pixels.radiograph(film.header, limits=limits, sandbox=sandbox)
+
+
+def _in_order(kinds: Sequence[ResultKind], routes: Sequence[Route]) -> list[ResultKind]:
+    """Return the kinds of at least one route, or else the first, in the order of composing."""
+    wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in routes)]
+    return sorted(wanted or kinds[:1], key=lambda kind: kind.order)
 
 
 def _reported(

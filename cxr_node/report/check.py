@@ -4,11 +4,12 @@ A result that fails stays in the node, with the reason. A result filed under the
 cannot open, must never be sent. Outside validators (dciodvfy, dsrdump, PixelMed) run in the tests.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.instance import Identity
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.header.elements import keywords
 from cxr_node.report.result_type import ResultType
@@ -31,14 +32,18 @@ _SAME_AS_SOURCE = keywords("PatientID IssuerOfPatientID PatientName PatientBirth
 FLAGS: Mapping[str, str] = {"ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
 
 
-def require_sound(result: Dataset, films: Sequence[ReportedFilm], result_type: ResultType) -> None:
+def require_sound(
+    result: Dataset, films: Sequence[ReportedFilm], result_type: ResultType, referred: Sequence[Identity] = ()
+) -> None:
     """Raise GiveUp (RESULT) with every fault of `result`, made from `films`, if it has any."""
-    faults = faults_of(result, films, result_type)
+    faults = faults_of(result, films, result_type, referred)
     if faults:
         raise GiveUp(Reason.RESULT, "; ".join(faults))
 
 
-def faults_of(result: Dataset, films: Sequence[ReportedFilm], result_type: ResultType) -> tuple[str, ...]:
+def faults_of(
+    result: Dataset, films: Sequence[ReportedFilm], result_type: ResultType, referred: Sequence[Identity] = ()
+) -> tuple[str, ...]:
     """Return a sentence for each broken promise; none quotes a value of the patient's.
 
     Parameters
@@ -47,8 +52,11 @@ def faults_of(result: Dataset, films: Sequence[ReportedFilm], result_type: Resul
         An object of `result_type`, as composed or as read back.
     films
         Its sources, with safe headers.
+    referred
+        Other results that it refers to.
     """
-    faults = (*_missing(result, result_type), *_other_identity(result, films), *_unresolved(result, films))
+    others = {identity.sop_instance_uid for identity in referred}
+    faults = (*_missing(result, result_type), *_other_identity(result, films), *_unresolved(result, films, others))
     if faults or "ContentSequence" not in result:
         return faults
     return tuple(fault for rule in (item_faults, *result_type.content_rules) for fault in rule(result, films))
@@ -75,15 +83,15 @@ def _other_identity(result: Dataset, films: Sequence[ReportedFilm]) -> Iterator[
         yield "StudyInstanceUID is not that of the source"
 
 
-def _unresolved(result: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
+def _unresolved(result: Dataset, films: Sequence[ReportedFilm], others: Set[str]) -> Iterator[str]:
     evidence = set(_evidence(result))
-    if evidence != {film.reading.film.sop_instance_uid for film in films}:
+    if evidence != {film.reading.film.sop_instance_uid for film in films} | others:
         yield "the references do not name the sources"
     for _, item in items(result):
-        if item.get("ValueType") != "IMAGE":
+        if item.get("ValueType") not in ("IMAGE", "COMPOSITE"):
             continue
         if str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) not in evidence:
-            yield f"{meaning_of(item)} refers to an image that is not in the evidence"
+            yield f"{meaning_of(item)} refers to an object that is not in the evidence"
 
 
 def _evidence(result: Dataset) -> Iterator[str]:

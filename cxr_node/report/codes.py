@@ -124,6 +124,14 @@ ANATOMICAL_STRUCTURE = sct("91723000", "Anatomical Structure")
 OF_INTEREST = dcm("113000", "Of Interest")
 KEY_OBJECT_DESCRIPTION = dcm("113012", "Key Object Description")
 
+# References of the report to the other results of its run (CID 33, 7003)
+BEST_ILLUSTRATION = dcm("121080", "Best illustration of finding")
+PRESENTATION_STATE = dcm("PR", "Presentation State")
+KEY_OBJECT_SELECTION = dcm("KO", "Key Object Selection")
+SEGMENTATION_OBJECT = dcm("SEG", "Segmentation")
+STRUCTURED_REPORT = dcm("SR", "Structured Report Document")
+DOCUMENT = dcm("DOC", "Document")
+
 # Units
 PERCENT = ucum("%", "Percent")
 MILLIMETER = ucum("mm", "mm")

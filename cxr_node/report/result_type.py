@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid
 from cxr_node.report.source import ReportedFilm
 
@@ -28,6 +29,8 @@ class ResultType:
         Keywords to fixed values.
     content_rules
         Rules for the content tree of a document.
+    referred_as
+        Name of the report's reference to a result; None of the report itself in any form.
     """
 
     name: str
@@ -39,3 +42,9 @@ class ResultType:
     type_2: tuple[str, ...]
     flags: Mapping[str, str] = field(default_factory=dict)
     content_rules: tuple[ContentRule, ...] = ()
+    referred_as: Code | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether objects of this type have pixels."""
+        return "PixelData" in self.type_1

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, tzinfo
 
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid, derive_uid
-from cxr_node.domain.instance import Identity
+from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
 from cxr_node.report.header.elements import verbatim
@@ -83,6 +84,16 @@ class PreviousReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferredResult:
+    """Result of the same run that a report refers to: `name` is its purpose, `type_name` that of its `ResultType`."""
+
+    name: Code
+    type_name: str
+    is_image: bool
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ComposeRequest:
     """The study's films with their readings, and all else that a result is composed from.
 
@@ -96,6 +107,8 @@ class ComposeRequest:
         The study's results of the same kind, oldest first.
     replaced
         Results of the same kind, of another study from which films were moved to this one, oldest first.
+    results
+        Results of the same run that a report refers to, those that earlier runs made too.
     """
 
     films: Sequence[ReportedFilm]
@@ -104,3 +117,8 @@ class ComposeRequest:
     now: datetime
     earlier: Sequence[PreviousReport] = ()
     replaced: Sequence[PreviousReport] = ()
+    results: Sequence[ReferredResult] = ()
+
+    def is_new(self, result: Instance) -> bool:
+        """Whether a result is not among the earlier ones."""
+        return all(result.identity.sop_instance_uid != earlier.sop_instance_uid for earlier in self.earlier)

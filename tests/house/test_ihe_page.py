@@ -4,12 +4,12 @@ import re
 
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.report.kinds import key_objects, tid1500
-from cxr_node.report.kinds.registry import KIND_BY_NAME
+from cxr_node.report.kinds.registry import KIND_BY_NAME, RESULT_KINDS
 from cxr_node.report.sr.tree import items, name_of
 from tests.support import films
 from tests.unit.report.studies import composed, everything, parsed
 
-PAGE = (films.ROOT / "docs" / "ihe-ai-results.md").read_text(encoding="utf-8")
+PAGE = (films.ROOT / "docs" / "ihe.md").read_text(encoding="utf-8")
 STATEMENT = (films.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
@@ -24,19 +24,19 @@ def test_every_code_on_the_page_is_in_a_report_or_key_image() -> None:
     assert named <= written
 
 
-def test_the_report_refers_to_films_only_as_on_the_page() -> None:
-    assert "the report does not refer to them" in PAGE
-    film = everything(films.dx())
-    report = parsed(composed(tid1500.REPORT, [film]))
-
-    evidence = [
-        instance.ReferencedSOPInstanceUID
-        for study in report.CurrentRequestedProcedureEvidenceSequence
-        for series in study.ReferencedSeriesSequence
-        for instance in series.ReferencedSOPSequence
-    ]
-
-    assert evidence == [film.header.SOPInstanceUID]
+def test_the_report_refers_to_each_modality_as_on_the_page() -> None:
+    (row,) = (line for line in PAGE.splitlines() if line.startswith("| The report refers to every other result"))
+    assert "| met" in row
+    referred = {kind.result_type.modality for kind in RESULT_KINDS if kind.result_type.referred_as is not None}
+    words = {
+        "SEG": "segmentations",
+        "PR": "presentation states",
+        "OT": "pictures",
+        "KO": "key images",
+        "SR": "documents",
+    }
+    assert referred <= set(words)
+    assert [word for modality, word in words.items() if modality in referred and word not in row] == []
 
 
 def test_storage_commitment_is_on_the_page_as_in_the_conformance_statement() -> None:

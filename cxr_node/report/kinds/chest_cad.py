@@ -130,6 +130,7 @@ CHEST_CAD = document_kind(
         series_offset=1,
         series_description="AI CXR CAD - RESEARCH",
         content_rules=(cad_faults,),
+        referred_as=codes.STRUCTURED_REPORT,
     ),
     content,
 )

@@ -49,6 +49,7 @@ KEY_IMAGES = document_kind(
         type_1=DOCUMENT_TYPE_1,
         type_2=DOCUMENT_TYPE_2,
         content_rules=(caution_faults,),
+        referred_as=codes.KEY_OBJECT_SELECTION,
     ),
     content,
     select=_has_finding,

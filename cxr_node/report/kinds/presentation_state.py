@@ -13,6 +13,7 @@ from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import orientation_of
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Instance
+from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import item, keywords
 from cxr_node.report.header.encoding import encoded
@@ -44,6 +45,7 @@ _TYPE = ResultType(
         DisplayedAreaSelectionSequence PresentationLUTShape GraphicAnnotationSequence GraphicLayerSequence
     """),  # PS3.3 C.11.9 to C.11.11
     type_2=("ContentDescription", "ContentCreatorName"),
+    referred_as=codes.PRESENTATION_STATE,
 )
 
 

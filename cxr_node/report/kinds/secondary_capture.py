@@ -40,6 +40,7 @@ _TYPE = ResultType(
     """),  # PS3.3 C.8.6.1
     type_2=("PatientOrientation",),
     flags={"BurnedInAnnotation": "YES"},
+    referred_as=codes.BEST_ILLUSTRATION,
 )
 
 _ANATOMY_TYPE = replace(

@@ -42,6 +42,7 @@ _TYPE = ResultType(
     """),  # PS3.3 C.8.20.2
     type_2=("ContentDescription", "ContentCreatorName", "PatientOrientation"),
     flags={"SegmentationType": "BINARY"},
+    referred_as=codes.SEGMENTATION_OBJECT,
 )
 
 SEGMENTS: Mapping[Anatomy, tuple[Code, Laterality | None, tuple[int, int, int]]] = {

@@ -1,26 +1,29 @@
 """Imaging Measurement Report (TID 1500), one per study: the default result, and one of all measurements.
 
 IHE AI Results asks for Comprehensive 3D SR. The tree needs no third dimension, so archives that know only Comprehensive
-or Enhanced SR get the same tree in those. The impression stands at the head of the tree, where a reader sees it first.
+or Enhanced SR get the same tree in those. The impression stands at the head of the tree, where a reader sees it first;
+references to the other results of the run follow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from cxr_node.domain.codes import Code
 from cxr_node.report import codes
 from cxr_node.report.impression import impression_of
-from cxr_node.report.kinds.kind import document_kind
+from cxr_node.report.kinds.kind import referring_kind
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import Observer, ReportedFilm
+from cxr_node.report.source import Observer, ReferredResult, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, code, container, text
 from cxr_node.report.sr.context import language_of, observer_context, procedures_reported
 from cxr_node.report.sr.document import sr_type
 from cxr_node.report.sr.groups import FilmGroups
 from cxr_node.report.sr.library import image_library
 from cxr_node.report.sr.measurement_groups import measurement_groups
+from cxr_node.report.sr.references import references
 from cxr_node.report.sr.rules import absent_concepts, caution_faults
 from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
 
@@ -43,32 +46,32 @@ _GROUP_PROMISES = (
 _FINDING_PROMISES = (codes.FINDING, codes.THRESHOLD, codes.PRESENCE_OF_PROPERTY)
 _SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.COMMENT)
 
-_Groups = Callable[[ReportedFilm, Observer], list[ContentItem]]
+_Results = Sequence[ReferredResult]
 
 
-def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
+def content(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
     """Return the content tree on films with safe headers. It holds no time, so equal films give an equal tree."""
-    return _tree(films, observer, lambda film, node: FilmGroups(film=film, observer=node).all())
+    groups = [group for film in films for group in FilmGroups(film=film, observer=observer).all()]
+    return _tree(films, observer, groups, results)
 
 
-def content_with_areas(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
+def content_with_areas(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
     """Return the tree with the analysed area where a group has no coordinates, for OHIF."""
-    return _tree(films, observer, lambda film, node: FilmGroups(film=film, observer=node, areas=True).all())
+    groups = [group for film in films for group in FilmGroups(film=film, observer=observer, areas=True).all()]
+    return _tree(films, observer, groups, results)
 
 
-def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
+def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer, _results: _Results = ()) -> ContentItem:
     """Return the tree of all measurements and observations, without findings."""
-    return _tree(films, observer, _measurements)
+    makers = [FilmGroups(film=film, observer=observer) for film in films]
+    groups = [[*measurement_groups(one.film, one.group), one.film_itself()] for one in makers]
+    return _tree(films, observer, [group for of_film in groups for group in of_film], ())
 
 
-def _measurements(film: ReportedFilm, observer: Observer) -> list[ContentItem]:
-    groups = FilmGroups(film=film, observer=observer)
-    return [*measurement_groups(film, groups.group), groups.film_itself()]
-
-
-def _tree(films: Sequence[ReportedFilm], observer: Observer, groups_of: _Groups) -> ContentItem:
+def _tree(
+    films: Sequence[ReportedFilm], observer: Observer, groups: Sequence[ContentItem], results: _Results
+) -> ContentItem:
     impression = impression_of(films, observer.language)
-    groups = [group for film in films for group in groups_of(film, observer)]
     evaluations = container(
         codes.QUALITATIVE_EVALUATIONS,
         code(codes.FINDINGS_SUMMARY, impression.outcome),
@@ -78,6 +81,7 @@ def _tree(films: Sequence[ReportedFilm], observer: Observer, groups_of: _Groups)
         codes.IMAGING_MEASUREMENT_REPORT,
         language_of(observer),
         text(codes.SUMMARY, impression.text),
+        *references(results),
         *observer_context(observer),
         *procedures_reported(films),
         image_library(films),
@@ -134,33 +138,55 @@ def ohif_faults(document: Dataset, _films: Sequence[ReportedFilm]) -> Iterator[s
             yield "a group has no coordinates, so OHIF cannot open the report"
 
 
-def _form(name: str, sop_class_uid: UID, *, series_offset: int = 0, description: str = "findings") -> ResultType:
+def _form(
+    name: str,
+    sop_class_uid: UID,
+    *,
+    series_offset: int = 0,
+    description: str = "findings",
+    referred_as: Code | None = None,
+) -> ResultType:
     return sr_type(
         name=name,
         sop_class_uid=sop_class_uid,
         series_offset=series_offset,
         series_description=f"AI CXR {description} - RESEARCH",
         content_rules=(caution_faults, report_faults),
+        referred_as=referred_as,
     )
 
 
-REPORT = document_kind("report", _form("TID1500", Comprehensive3DSRStorage), content)
-REPORT_COMPREHENSIVE = document_kind(
-    "report-comprehensive", _form("TID1500/COMPREHENSIVE", ComprehensiveSRStorage, series_offset=3), content
+_MEASUREMENTS, _ROOT = 1, 2
+"""Order of composing: the report is last, because it refers to all other results of the run."""
+
+REPORT = referring_kind("report", _form("TID1500", Comprehensive3DSRStorage), content, order=_ROOT)
+REPORT_COMPREHENSIVE = referring_kind(
+    "report-comprehensive",
+    _form("TID1500/COMPREHENSIVE", ComprehensiveSRStorage, series_offset=3),
+    content,
+    order=_ROOT,
 )
-REPORT_ENHANCED = document_kind(
-    "report-enhanced", _form("TID1500/ENHANCED", EnhancedSRStorage, series_offset=4), content
+REPORT_ENHANCED = referring_kind(
+    "report-enhanced", _form("TID1500/ENHANCED", EnhancedSRStorage, series_offset=4), content, order=_ROOT
 )
-REPORT_MEASUREMENTS = document_kind(
+REPORT_MEASUREMENTS = referring_kind(
     "report-measurements",
-    _form("TID1500/MEASUREMENTS", Comprehensive3DSRStorage, series_offset=5, description="measurements"),
+    _form(
+        "TID1500/MEASUREMENTS",
+        Comprehensive3DSRStorage,
+        series_offset=5,
+        description="measurements",
+        referred_as=codes.STRUCTURED_REPORT,
+    ),
     content_of_measurements,
+    order=_MEASUREMENTS,
 )
-REPORT_OHIF = document_kind(
+REPORT_OHIF = referring_kind(
     "report-ohif",
     replace(
         _form("TID1500/OHIF", Comprehensive3DSRStorage, series_offset=6),
         content_rules=(caution_faults, report_faults, ohif_faults),
     ),
     content_with_areas,
+    order=_ROOT,
 )

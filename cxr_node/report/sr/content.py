@@ -100,9 +100,15 @@ def container(
 def image(
     name: Code | None, film: Identity, relationship: Relationship = _CONTAINS, *children: ContentItem
 ) -> ContentItem:
-    """Return an IMAGE item that refers to a film; some templates give it no name."""
+    """Return an IMAGE item that refers to a film or to a result with pixels; some templates give it no name."""
     reference = _dataset(ReferencedSOPClassUID=film.sop_class_uid, ReferencedSOPInstanceUID=film.sop_instance_uid)
     return _item("IMAGE", name, relationship, children, ReferencedSOPSequence=[reference])
+
+
+def composite(name: Code, result: Identity, relationship: Relationship = _CONTAINS) -> ContentItem:
+    """Return a COMPOSITE item that refers to an object without pixels."""
+    reference = _dataset(ReferencedSOPClassUID=result.sop_class_uid, ReferencedSOPInstanceUID=result.sop_instance_uid)
+    return _item("COMPOSITE", name, relationship, (), ReferencedSOPSequence=[reference])
 
 
 def polyline(

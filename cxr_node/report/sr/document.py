@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.reading import Reading
@@ -26,6 +27,7 @@ from cxr_node.report.source import ComposeRequest, PreviousReport, ReportedFilm
 from cxr_node.report.sr.content import ContentItem
 from cxr_node.report.sr.rules import caution_faults
 from cxr_node.report.sr.translate import translate
+from cxr_node.report.sr.tree import items
 
 _INCOMPLETE = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT})
 """Reasons that do not lie in the film: the document says less than was planned."""
@@ -46,6 +48,7 @@ def sr_type(
     series_offset: int,
     series_description: str,
     content_rules: tuple[ContentRule, ...] = (caution_faults,),
+    referred_as: Code | None = None,
 ) -> ResultType:
     """Return the type of a Structured Report: Modality SR, with the SR Document General module."""
     return ResultType(
@@ -58,6 +61,7 @@ def sr_type(
         type_2=(*DOCUMENT_TYPE_2, "PerformedProcedureCodeSequence"),
         flags={"VerificationFlag": "UNVERIFIED"},
         content_rules=content_rules,
+        referred_as=referred_as,
     )
 
 
@@ -70,7 +74,8 @@ def document(
 ) -> Instance:
     """Return `root` as a report or selection on `films`, which have safe headers and are of one study.
 
-    `root` is translated into the observer's language. A report names the newest of the request's earlier ones.
+    `root` is translated into the observer's language. A report names the newest of the request's earlier ones. Films
+    and those of the request's results that `root` refers to are its evidence.
 
     Raises
     ------
@@ -81,7 +86,8 @@ def document(
     tree = encoded(root)
     identity = identity_of(films, result_type, request.observer, content=digest_of(tree))
     dataset = header(films, identity, result_type, request, instance_number)
-    _add_evidence(dataset, films)
+    referred = _referred(root, request)
+    _add_evidence(dataset, films, referred)
     if result_type.modality == "SR":
         _add_document_general(dataset, films)
         predecessors = request.earlier or request.replaced
@@ -89,13 +95,24 @@ def document(
             dataset.PredecessorDocumentsSequence = hierarchy([_reference(predecessors[-1])])
     body = spliced(dataset, root, tree)
     dataset.update(root)
-    require_sound(dataset, films, result_type)
+    require_sound(dataset, films, result_type, referred)
     return instance_of(body, identity)
 
 
-def _add_evidence(dataset: Dataset, films: Sequence[ReportedFilm]) -> None:
-    """Add the source films and the orders of a document; it has no procedure step of its own."""
-    dataset.CurrentRequestedProcedureEvidenceSequence = hierarchy(_reference(film.reading.film) for film in films)
+def _referred(root: ContentItem, request: ComposeRequest) -> list[Identity]:
+    """Return the results of the run that a tree refers to."""
+    results = {result.instance.identity.sop_instance_uid: result.instance.identity for result in request.results}
+    if not results:
+        return []
+    references = [item.ReferencedSOPSequence[0] for _, item in items(root) if "ReferencedSOPSequence" in item]
+    named = {str(reference.ReferencedSOPInstanceUID) for reference in references}
+    return [identity for uid, identity in results.items() if uid in named]
+
+
+def _add_evidence(dataset: Dataset, films: Sequence[ReportedFilm], referred: Sequence[Identity]) -> None:
+    """Add the source films, other results and the orders of a document; it has no procedure step of its own."""
+    evidence = [*(film.reading.film for film in films), *referred]
+    dataset.CurrentRequestedProcedureEvidenceSequence = hierarchy(map(_reference, evidence))
     dataset.ReferencedPerformedProcedureStepSequence = []
     dataset.CodingSchemeIdentificationSequence = [_private_scheme()]
     orders = requests(films[0].header, dataset.StudyInstanceUID)

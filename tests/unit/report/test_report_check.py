@@ -76,7 +76,7 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
         _set("CurrentRequestedProcedureEvidenceSequence", []),
         "CurrentRequestedProcedureEvidenceSequence has no value",
     ),
-    "reference elsewhere": (_refer_elsewhere, "Source of Measurement refers to an image that is not in the evidence"),
+    "reference elsewhere": (_refer_elsewhere, "Source of Measurement refers to an object that is not in the evidence"),
     "region outside": (_move_region, "Image Region lies outside its film"),
     "region open": (_open_region, "Image Region is not closed"),
     "two groups of one tracker": (_repeat_a_tracker, "tracking unique identifiers are not one per group"),
