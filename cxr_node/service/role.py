@@ -18,7 +18,7 @@ from cxr_node.service import signals
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import roles
 from cxr_node.wiring.process import Process
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring.role_names import Role
 
 _log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import roles, startup
+from cxr_node.wiring import startup
 from cxr_node.wiring.process import Process
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring.role_names import Role, lease_owner
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _watch(child: _Child, process: Process) -> None:
         return
     wait_s = child.schedule_restart()
     _log.error("%s ended with status %s; restart in %.1f s", child.role, child.process.returncode, wait_s)
-    owner = roles.lease_owner(process.settings, child.role, child.process.pid)
+    owner = lease_owner(process.settings, child.role, child.process.pid)
     try:
         with process.database.write() as transaction:
             queue.expire_leases(transaction, owner=owner, now=process.clock())

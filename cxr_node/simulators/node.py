@@ -19,7 +19,7 @@ from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_d
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import read_handler
 from cxr_node.wiring.receive import receiver
-from cxr_node.wiring.roles import Role, lease_owner
+from cxr_node.wiring.role_names import Role, lease_owner
 from cxr_node.work.handler import Handler
 from cxr_node.work.worker import Worker
 

@@ -1,4 +1,4 @@
-"""Roles of a node: what each process runs."""
+"""Roles of a node: what each process runs. Each function imports what its role alone needs, to start quickly."""
 
 import os
 import random
@@ -6,50 +6,29 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import timedelta
-from enum import StrEnum
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cxr_node.db.url import is_postgresql
-from cxr_node.deliver.destination import Destination
-from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import compose, maintenance, preprocessing, rejection_counters
-from cxr_node.wiring.cascade import OpenReader
-from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
-from cxr_node.wiring.read import open_reader, read_workers
-from cxr_node.wiring.receive import receiver
-from cxr_node.wiring.shadow import run_shadow
+from cxr_node.wiring.role_names import Role, lease_owner
 from cxr_node.work.handler import Handler
 from cxr_node.work.shared_lock import SharedLock
 from cxr_node.work.worker import Worker
 from cxr_node.work.worker_threads import run_workers
 
-
-class Role(StrEnum):
-    """What a process of the node does."""
-
-    RECEIVE = "receive"
-    READ = "read"
-    DELIVER = "deliver"
-    ADMIN = "admin"
-    SHADOW = "shadow"
-
-
-def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
-    """Return the name under which a process holds jobs; it begins with `lease_owner_prefix`."""
-    return f"{lease_owner_prefix(settings)}{role}/{process_id}"
-
-
-def lease_owner_prefix(settings: Settings) -> str:
-    """Return the common prefix of the names of this node's workers on this host."""
-    return f"{settings.node.name}@{settings.node.host_name}/"
+if TYPE_CHECKING:
+    from cxr_node.deliver.destination import Destination
+    from cxr_node.wiring.cascade import OpenReader
 
 
 @contextmanager
 def receive(process: Process) -> Iterator[str]:
     """Receive films during the block; the value is the address, `host:port`."""
+    from cxr_node.wiring import rejection_counters
+    from cxr_node.wiring.receive import receiver
+
     with rejection_counters.counting(process.settings) as counters, receiver(process, on_event=counters.note) as scp:
         host, port = scp.address
         with run_jobs(process, Role.RECEIVE, {"rejection_counters": counters.write}):
@@ -57,9 +36,12 @@ def receive(process: Process) -> Iterator[str]:
 
 
 @contextmanager
-def read(process: Process, *, stopping: threading.Event, opens: OpenReader = open_reader) -> Iterator[str]:
-    """Read films during the block. `opens` returns the reader of a bundle."""
-    with read_workers(process, opens) as workers:
+def read(process: Process, *, stopping: threading.Event, opens: "OpenReader | None" = None) -> Iterator[str]:
+    """Read films during the block. `opens` returns the reader of a bundle, in place of this process's own."""
+    from cxr_node.wiring import maintenance
+    from cxr_node.wiring.read import open_reader, read_workers
+
+    with read_workers(process, opens or open_reader) as workers:
         handlers: list[Handler] = [workers.handler] * workers.count
         lock = SharedLock() if workers.count > 1 else None
         jobs: dict[str, Callable[[], object]] = {"leases": partial(maintenance.tick, process)}
@@ -70,12 +52,16 @@ def read(process: Process, *, stopping: threading.Event, opens: OpenReader = ope
 
 @contextmanager
 def deliver(
-    process: Process, *, stopping: threading.Event, destinations: Mapping[str, Destination] | None = None
+    process: Process, *, stopping: threading.Event, destinations: "Mapping[str, Destination] | None" = None
 ) -> Iterator[str]:
     """Compose and deliver results, and run periodic jobs, during the block.
 
     `destinations` replaces those of the settings, by name.
     """
+    from cxr_node.pixels.sandbox import Sandbox
+    from cxr_node.wiring import compose, maintenance, preprocessing
+    from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
+
     to = open_destinations(process.settings) if destinations is None else destinations
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(process.settings)))
@@ -89,6 +75,8 @@ def deliver(
 @contextmanager
 def shadow(process: Process, *, stopping: threading.Event) -> Iterator[str]:
     """Read with the shadow bundle during the block."""
+    from cxr_node.wiring.shadow import run_shadow
+
     with run_shadow(process, stopping=stopping):
         yield ""
 

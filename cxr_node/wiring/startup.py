@@ -7,7 +7,7 @@ from cxr_node.queue import queue
 from cxr_node.records import backfill
 from cxr_node.wiring import audit
 from cxr_node.wiring.process import Process
-from cxr_node.wiring.roles import lease_owner_prefix
+from cxr_node.wiring.role_names import lease_owner_prefix
 
 _log = logging.getLogger(__name__)
 

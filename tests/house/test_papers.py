@@ -5,17 +5,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from cxr_node import config
-from cxr_node.cli.app import app
+from cxr_node.cli.app import COMMANDS, app
 from cxr_node.deliver.destinations import DESTINATIONS
 from cxr_node.ops import example_config
 from cxr_node.settings.root import Settings
 from tests.support.films import ROOT
 
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # a group of commands
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 

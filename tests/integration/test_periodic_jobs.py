@@ -18,7 +18,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import maintenance
 from cxr_node.wiring.periodic import JOBS, run_jobs
 from cxr_node.wiring.process import Process
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring.role_names import Role
 from tests.support.queue import NOON
 
 

@@ -1,0 +1,40 @@
+"""`cxr-node config`: check settings, print an example, hash a password."""
+
+import secrets
+
+import typer
+
+from cxr_node import config
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
+from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.ops import example_config
+
+app = typer.Typer(help="Settings.", no_args_is_help=True)
+
+
+@app.command("check")
+def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Check the settings; with --json, print all of them, without secrets."""
+    with reporting_errors():
+        settings = config.load(path)
+    if as_json:
+        typer.echo(settings.without_secrets().model_dump_json(indent=2))
+        return
+    names = ", ".join(destination.name for destination in settings.deliver.destinations)
+    typer.echo(f"{path} is valid")
+    typer.echo(
+        f"results are delivered to {names}" if names else "results are not delivered: [[deliver.destinations]] is empty"
+    )
+
+
+@app.command("example")
+def config_example() -> None:
+    """Print every setting with its default and description."""
+    typer.echo(example_config.text(), nl=False)
+
+
+@app.command("password")
+def config_password() -> None:
+    """Prompt for a password and print its hash, for [[receive.users]] and [[web.users]]."""
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    typer.echo(str(PasswordHash.from_password(password, salt=secrets.token_bytes(16))))
