@@ -21,7 +21,8 @@ from tests.support.peers import LOOPBACK, VERIFICATION
 from tests.support.receiver import DX, EXPLICIT_VR_LITTLE_ENDIAN, PATHS, ReceivePath, Running, receiving
 
 STORAGE_CONTEXT, ECHO_CONTEXT, NO_CONTEXT = 1, 3, 9
-TIMEOUT_S = 3.0
+CLIENT_TIMEOUT_S = 180.0
+"""Longer than any time-out of the receiver, so that a peer without a response fails the test."""
 
 
 def encoded(data_set: Dataset, *, implicit: bool = False) -> bytes:
@@ -131,16 +132,32 @@ SYNCHRONISE = pdu(item(0x03, command(0x30, message_id=999, data_set=False), ECHO
 SYNCHRONISED = b"\x20\x01\x02\0\0\0\xe7\x03"  # Message ID Being Responded To (0000,0120)
 
 
+def ends_within_pdu(content: bytes) -> bool:
+    """Return whether the last PDU of `content` is longer than what is left: a receiver waits for the rest."""
+    offset = 0
+    while offset < len(content):
+        offset += 6 + int.from_bytes(content[offset + 2 : offset + 6], "big")
+    return offset > len(content)
+
+
 def exchange(port: int, steps: list[bytes], cut: float) -> list[bytes]:
-    """Send each step in two pieces, each followed by a C-ECHO request; return the received PDUs."""
+    """Send each step in two pieces, each followed by a C-ECHO request; return the received PDUs.
+
+    Nothing is sent after a PDU that is not complete, so that no time-out of a receiver decides.
+    """
     answers: list[bytes] = []
-    with socket.create_connection((LOOPBACK, port), timeout=30) as connection, suppress(ConnectionError):
+    with (
+        socket.create_connection((LOOPBACK, port), timeout=CLIENT_TIMEOUT_S) as connection,
+        suppress(ConnectionError),
+    ):
         connection.sendall(REQUEST)
         assert received_pdu(connection)[:1] == b"\x02"
         for step in steps:
-            with suppress(ConnectionError):  # the connection may be closed early; its responses are kept
+            with suppress(OSError):  # the connection may be closed early; its responses are kept
                 connection.sendall(step[: int(cut * len(step))])
                 connection.sendall(step[int(cut * len(step)) :] + SYNCHRONISE)
+                if ends_within_pdu(step + SYNCHRONISE):
+                    connection.shutdown(socket.SHUT_WR)
             while not answers or SYNCHRONISED not in answers[-1]:
                 answer = received_pdu(connection)
                 if not answer:
@@ -167,14 +184,13 @@ class Both:
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Both]:
-    """Receivers on both paths, with short time-outs."""
+    """Receivers on both paths."""
     with ExitStack() as stack:
         running = []
         before = ReceivePath.chosen
         for path in PATHS:
             ReceivePath.chosen = path
-            receiver = receiving(dimse_timeout_s=TIMEOUT_S, message_timeout_s=TIMEOUT_S)
-            running.append(stack.enter_context(receiver))
+            running.append(stack.enter_context(receiving()))
         ReceivePath.chosen = before
         yield Both(running)
 
