@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": (LOOK, "studies:study"),
     "jobs": (LOOK, "jobs:app"),
     "deliveries": (LOOK, "deliveries:deliveries"),
+    "explain": (LOOK, "explain:explain"),
     "senders": (LOOK, "senders:senders"),
     "turnaround": (LOOK, "turnaround:turnaround"),
     "report": (LOOK, "reports:app"),

@@ -3,14 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydicom import Dataset
 
 from cxr_node import config
+from cxr_node.cli.explain import print_explanations
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang, orientation_of
 from cxr_node.domain.identifiers import parse_uid
@@ -50,13 +52,18 @@ def show(
             dataset = parse(content)
             radiograph = film.radiograph(dataset, limits=limits)
         except GiveUp as error:
-            raise CommandError(f"{which}: {error}") from None
+            (explanation,) = explanations_of(reasons=[error.reason])
+            raise CommandError(f"{which}: {error}. {explanation.effect} {explanation.remedy}") from None
         hung = hang(radiograph)
         out.write_bytes(display.png(hung))
         answer = _ModelAnswer() if not ask_model else _ask(settings, hung)
-    description = {"picture": str(out), **_description(dataset, radiograph, rules, answer)}
-    lines = (f"{name:12} {value}" for name, value in description.items())
-    typer.echo(json.dumps(description, indent=2) if as_json else "\n".join(lines))
+    description: dict[str, Any] = {"picture": str(out), **_description(dataset, radiograph, rules, answer)}
+    if as_json:
+        typer.echo(json.dumps(description, indent=2))
+        return
+    explanations = description.pop("explanations")
+    typer.echo("\n".join(f"{name:12} {value}" for name, value in description.items()))
+    print_explanations(explanations)
 
 
 def _content(which: str, path: Path) -> bytes:
@@ -132,6 +139,7 @@ def _description(
     rotated = () if orientation_of(geometry) == Orientation() else (Note.ROTATED,)
     noted = (*radiograph.notes, *rotated, *(note for verdict in verdicts for note in verdict.notes))
     notes = dict.fromkeys(note.meaning for note in noted)
+    explained = explanations_of(reasons=[rejected.refused] if rejected else [], notes=noted)
     spacing = geometry.spacing
     return {
         "size": f"{geometry.columns} x {geometry.rows} pixels",
@@ -141,4 +149,5 @@ def _description(
         "model": str(answer),
         "notes": "; ".join(notes) or "none",
         "read": f"no: {rejected.refused.meaning} ({rejected.detail})" if rejected and rejected.refused else "yes",
+        "explanations": [explanation.as_row() for explanation in explained],
     }

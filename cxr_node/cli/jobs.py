@@ -9,8 +9,10 @@ import typer
 from rich.table import Table
 
 from cxr_node.cli.database import read_write
+from cxr_node.cli.explain import print_explanations
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.states import Stage, State
+from cxr_node.domain.explanations import explanations_of
 from cxr_node.ops import operator_log
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
@@ -82,6 +84,7 @@ def show_job(
     for name, value in _plain(row).items():
         if value not in (None, ""):
             out.print(f"{name:20} {value}", markup=False)
+    print_explanations(explanation.as_row() for explanation in explanations_of(reasons=[row.reason]))
     table = Table("at", "event", "state", "by", "detail")
     for event in events:
         table.add_row(_local(event.at), event.event, event.state, event.actor, event.detail)

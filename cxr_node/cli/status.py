@@ -85,12 +85,13 @@ def _screen(state: Overview, path: Path) -> RenderableType:
     rejections = rejection_counters.counts(config.load(path))
     if rejections:
         counts = (f"{title or 'unnamed'} {reason} {count}" for (title, reason), count in rejections.items())
-        parts.append(Text("rejected by this host, in total: " + ", ".join(counts)))
+        parts.append(Text(f"rejected by this host, in total: {', '.join(counts)} (see `cxr-node explain`)"))
     remote = read_state(config.load(path))
     if remote is not None:
         parts.append(_remote(remote, path))
     if state.reasons:
-        parts.append(Text("not analysed: " + ", ".join(f"{reason} {films}" for reason, films in state.reasons.items())))
+        reasons = ", ".join(f"{reason} {films}" for reason, films in state.reasons.items())
+        parts.append(Text(f"not analysed: {reasons} (see `cxr-node explain`)"))
     return Group(*parts)
 
 

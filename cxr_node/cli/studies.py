@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from cxr_node.cli.database import reading_database
+from cxr_node.cli.explain import print_explanations
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.database import Connection
 from cxr_node.domain.identifiers import parse_uid
@@ -33,6 +34,7 @@ def study(
     out.print(f"study {status['study_instance_uid']}", markup=False)
     for sentence in status["summary"]:
         out.print(f"  {sentence}", markup=False)
+    print_explanations(status["explanations"])
     for name, columns in _TABLES:
         table = Table(*columns, title=name, title_justify="left")
         for row in status[name]:

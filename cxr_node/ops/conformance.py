@@ -44,7 +44,11 @@ def with_tables(page: str) -> str:
     KeyError
         If no table has that name.
     """
-    generated = tables()
+    return replace_tables(page, tables())
+
+
+def replace_tables(page: str, generated: Mapping[str, str]) -> str:
+    """Return `page` with each of its tables replaced by the generated one of that name, or raise KeyError."""
     return _TABLE.sub(lambda match: f"{match[1]}\n{generated[match[2]]}\n{match[3]}", page)
 
 

@@ -10,6 +10,7 @@ from cxr_node.db.database import Connection
 from cxr_node.db.monitoring_tables import constancy_film
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
+from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.reading import HeatMap
 from cxr_node.queries import overview, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition, equal
@@ -62,14 +63,20 @@ def results_of(connection: Connection, study_id: int) -> list[Row]:
 
 
 def film_detail(connection: Connection, film_id: int) -> Row | None:
-    """Return a film with findings, bundles, measurements, notes and timeline; None if there is none."""
+    """Return a film with findings, bundles, measurements, notes and timeline; None if there is none.
+
+    `explanations` has what its reason and its notes mean, and what to do.
+    """
     rows = view_rows.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
     if not rows:
         return None
     newest = [equal("film_id", film_id), equal("reading_id", rows[0]["reading_id"])]
     turnaround = view_rows.rows(connection, VIEWS["v1_turnaround"], conditions=[equal("film_id", film_id)], limit=1)
+    notes = _notes(connection, rows[0]["reading_id"])
+    explained = explanations_of(reasons=[rows[0]["reason"]], notes=notes)
     return {
         "film": rows[0],
+        "explanations": [explanation.as_row() for explanation in explained],
         "findings": view_rows.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
         "measurements": view_rows.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
         "cascade": view_rows.rows(connection, VIEWS["v1_cascade"], conditions=newest, order="ordinal"),
@@ -77,7 +84,7 @@ def film_detail(connection: Connection, film_id: int) -> Row | None:
             connection, VIEWS["v1_second_opinions"], conditions=newest, order="opinion_id"
         ),
         "heat_maps": heat_maps(connection, rows[0]["reading_id"]),
-        "notes": _notes(connection, rows[0]["reading_id"]),
+        "notes": notes,
         "turnaround": turnaround[0],
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from cxr_node.db.tables import study
+from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import reason_meaning
 from cxr_node.queries import view_rows
@@ -22,7 +23,10 @@ _STAGES = {"read": "reading", "compose": "composing", "deliver": "delivery to {d
 
 
 def study_status(connection: Connection, study_instance_uid: str) -> Row:
-    """Return the films, jobs and deliveries of a study, and a summary: sentences on what is open or failed."""
+    """Return the films, jobs and deliveries of a study, and a summary: sentences on what is open or failed.
+
+    `explanations` has what each different reason of its films and jobs means, and what to do.
+    """
     of_study = [equal("study_instance_uid", study_instance_uid)]
     rows = {
         name: view_rows.rows(connection, VIEWS[view], conditions=of_study, order=order) for name, view, order in _VIEWS
@@ -32,7 +36,9 @@ def study_status(connection: Connection, study_instance_uid: str) -> Row:
         *_open_jobs(rows["jobs"]),
         *_newest_delivery(rows["deliveries"], rows["jobs"]),
     ]
-    return {"study_instance_uid": study_instance_uid, "summary": summary, **rows}
+    explained = explanations_of(reasons=[row["reason"] for row in (*rows["films"], *rows["jobs"])])
+    explanations = [explanation.as_row() for explanation in explained]
+    return {"study_instance_uid": study_instance_uid, "summary": summary, "explanations": explanations, **rows}
 
 
 def find_study_uid(connection: Connection, uid: Uid) -> str | None:

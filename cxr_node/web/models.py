@@ -45,11 +45,24 @@ class Study(BaseModel):
     films: list[Film]
 
 
+class Explanation(BaseModel):
+    """A reason or note in words of the department: what is so, what it means, what to do."""
+
+    group: str
+    name: str
+    code: str
+    title: str
+    fact: str
+    effect: str
+    remedy: str
+
+
 class StudyStatus(BaseModel):
     """Films, jobs and deliveries of a study; `summary` has sentences on what is open or failed."""
 
     study_instance_uid: str
     summary: list[str]
+    explanations: list[Explanation]
     films: list[Film]
     jobs: list[Job]
     deliveries: list[Delivery]
@@ -69,6 +82,7 @@ class FilmDetail(BaseModel):
     """A film with findings, the bundles of a cascade, measurements, notes and timeline."""
 
     film: Film
+    explanations: list[Explanation]
     findings: list[Finding]
     measurements: list[Measurement]
     cascade: list[CascadeStep]

@@ -17,6 +17,8 @@ from cxr_node.db import migrate
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.clock import utc_now
+from cxr_node.domain.explanations import Group, explanations
+from cxr_node.domain.reasons import Reason
 from cxr_node.queries import overview
 from cxr_node.queries.overview import quantile
 from tests.support import films
@@ -108,6 +110,21 @@ def test_watched_status_is_refreshed_until_interrupted(cli: CommandLine, monkeyp
     assert ended.exit_code == 130
 
 
+def test_a_code_is_explained_and_every_code_listed() -> None:
+    def explain(*arguments: str) -> tuple[int, str]:
+        ended = CliRunner().invoke(app, ["explain", *arguments])
+        return ended.exit_code, ended.output
+
+    exit_code, output = explain("0xA700")
+    assert exit_code == 0
+    assert explanations()[Group.C_STORE]["out_of_resources"].remedy[:60] in output
+    (row,) = json.loads(explain("bodypart", "--json")[1])
+    assert row["title"] == Reason.BODY_PART.meaning
+    listed = explain()[1]
+    assert all(name in listed for entries in explanations().values() for name in entries)
+    assert explain("0xFFFF") == (1, "'0xFFFF' is no code of this node; `cxr-node explain` lists them\n")
+
+
 def test_study_explains_why_it_has_no_report(cli: CommandLine) -> None:
     node = cli.node
     film = films.dx(changes={"ViewPosition": "LL"})
@@ -117,6 +134,10 @@ def test_study_explains_why_it_has_no_report(cli: CommandLine) -> None:
     node.turn(Stage.READ)
     output = cli.run("study", study)
     assert "is not analysed: Not a frontal view, or view unknown" in output
+    explanation = explanations()[Group.NOT_ANALYSED]["VIEW"]
+    assert output.count(explanation.remedy) == 1
+    assert explanation.fact in cli.run("jobs", "show", "1")
+    assert json.loads(cli.run("study", study, "--json"))["explanations"] == [explanation.as_row()]
     assert "composing is waiting" in output
     assert "no report has been composed yet" in output
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
+from cxr_node.domain.explanations import Group, explanations
 from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.films import ROOT
@@ -91,6 +93,18 @@ def test_heat_map_is_transparent_where_it_is_low(sqlite_page: Page) -> None:
     opacity = np.asarray(Image.open(BytesIO(answer.content)).convert("RGBA"))[:, :, 3]
     assert opacity.shape == (16, 24)
     assert opacity[0, 0] < 20 < 190 < opacity[15, 23]
+
+
+def test_reason_of_a_film_is_explained_on_its_pages(sqlite_page: Page) -> None:
+    explanation = explanations()[Group.NOT_ANALYSED]["VIEW"]
+    with sqlite_page.visited_by("op") as client:
+        pages = [unescape(client.get(path).text) for path in ("/films/2", "/studies/2")]
+        document = client.get("/api/v1/films/2").json()
+
+    for page in pages:
+        for words in (explanation.title, explanation.fact, explanation.effect, explanation.remedy):
+            assert words in page
+    assert explanation.as_row() in document["explanations"]
 
 
 def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
