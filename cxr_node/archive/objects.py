@@ -1,5 +1,6 @@
 """Archive in a bucket of an S3-compatible object store, which several hosts can share."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,9 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from cxr_node.archive.store import check_key
-from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.errors import RetryLater, type_and_place
+
+_log = logging.getLogger(__name__)
 
 _RETRIES = 3
 _LONGEST_PAUSE = timedelta(seconds=2)
@@ -124,10 +127,9 @@ class ObjectArchive:
         return 0
 
     def _unreachable(self, what: str, error: Exception) -> StoreUnreachable:
-        # Messages of the client contain URLs and responses: only the type is reported.
-        return StoreUnreachable(
-            f"the object store of bucket {self._name} {what}: {type(error).__name__}; is it running?"
-        )
+        # Messages of the client contain URLs and responses.
+        _log.warning("object store: %s", type_and_place(error))
+        return StoreUnreachable(f"the object store of bucket {self._name} {what}; is it running?")
 
 
 class StagedUpload:

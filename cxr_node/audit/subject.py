@@ -38,8 +38,8 @@ def parse_subject(content: bytes) -> StudySubject:
             accession_number=str(file.get("AccessionNumber") or ""),
             instances=((parse_uid(file.SOPClassUID), (parse_uid(file.SOPInstanceUID),)),),
         )
-    except Exception as error:  # noqa: BLE001  # the decoder may raise anything, and quote values
-        raise ValueError(f"not a DICOM file with valid UIDs ({type(error).__name__})") from None
+    except Exception:  # noqa: BLE001  # the decoder may raise anything, and quote values
+        raise ValueError("not a DICOM file with valid UIDs") from None
 
 
 def _is_after_study(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -134,4 +134,4 @@ class Database:
 def _translated(error: DBAPIError) -> Exception:
     """Return DatabaseUnavailable for a passing failure, else the error itself. The message quotes no parameters."""
     is_passing = isinstance(error, OperationalError) or error.connection_invalidated
-    return DatabaseUnavailable(f"database unavailable: {type(error.orig).__name__}") if is_passing else error
+    return DatabaseUnavailable("database unavailable: no response, locked, or refused") if is_passing else error

@@ -51,8 +51,8 @@ def read_dicom_file(content: bytes) -> DicomFile:
             transfer_syntax_uid=parse_uid(meta.TransferSyntaxUID),
             content=content,
         )
-    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
-        raise DeliveryRejected(f"not a DICOM file with valid File Meta Information ({type(error).__name__})") from None
+    except (InvalidDicomError, AttributeError, ValueError, EOFError):
+        raise DeliveryRejected("not a DICOM file with valid File Meta Information") from None
 
 
 def converted(file: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:

@@ -30,11 +30,45 @@ class GiveUp(Exception):
         self.detail = detail
 
 
+class PlacedFault(Exception):
+    """A fault of the node in another process, with its place there; `text` is type and place, for the log."""
+
+    def __init__(self, text: str, place: str) -> None:
+        super().__init__(text)
+        self.place = place
+
+
 def place_of(error: BaseException) -> str:
-    """Return type and place of an error, without its message, which may quote element values."""
+    """Return where an error was raised, for rows and reports: neither its type nor its message, which may quote."""
+    if isinstance(error, PlacedFault):
+        return error.place
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None:
-        return type(error).__name__
-    return f"{type(error).__name__} in {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+        return "a place unknown"
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+
+
+def type_and_place(error: BaseException) -> str:
+    """Return type and place of an error, for the log, without its message, which may quote element values."""
+    return str(error) if isinstance(error, PlacedFault) else f"{type(error).__name__} in {place_of(error)}"
+
+
+def cause_of(error: Exception) -> str:
+    """Return why a call of the system or of a library failed, in words, without values and names of classes."""
+    match error:
+        case TimeoutError():
+            return "timed out"
+        case OSError() if error.strerror:
+            return error.strerror
+        case OSError() if isinstance(getattr(error, "reason", None), Exception):  # of urllib
+            return cause_of(error.reason)  # type: ignore[attr-defined]
+        case ConnectionError() | EOFError():
+            return "the connection or the file ended early"
+        case OSError():
+            return "it cannot be read or written"
+        case UnicodeError():
+            return "it is not text"
+        case _:
+            return "it is not what is expected"

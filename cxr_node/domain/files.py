@@ -5,6 +5,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from cxr_node.domain.errors import cause_of
+
 
 def write_fault(folder: Path) -> str:
     """Return why no file can be written to a folder; empty if one can. A missing folder is created."""
@@ -16,7 +18,7 @@ def write_fault(folder: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return cause_of(error)
     finally:
         with suppress(OSError):
             probe.unlink()

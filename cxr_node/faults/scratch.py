@@ -42,7 +42,7 @@ def check_database(url: str) -> None:
         finally:
             engine.dispose()
     except SQLAlchemyError as error:
-        raise NotScratch(f"the database is unreachable: {type(error).__name__}") from error
+        raise NotScratch("the database is unreachable: is it running, and is its URL right?") from error
 
 
 @contextmanager

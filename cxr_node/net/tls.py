@@ -2,6 +2,8 @@
 
 import ssl
 
+from cxr_node.domain.errors import cause_of
+
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """TLS 1.2: ephemeral keys and authenticated encryption only (RFC 9325 section 4.2). TLS 1.3 has no others."""
 
@@ -20,6 +22,4 @@ def failure_reason(error: OSError) -> str:
         return f"the certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "protocol error").lower().replace("_", " ")
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    return error.strerror or type(error).__name__
+    return cause_of(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from cxr_node.domain.errors import cause_of
 from cxr_node.net.tls_settings import TlsIdentity
 from cxr_node.settings.root import Settings
 
@@ -38,7 +39,7 @@ class KeyPair:
         except ssl.SSLError as error:
             return (error.reason or "not a PEM key").lower().replace("_", " ")
         except OSError as error:
-            return error.strerror or type(error).__name__
+            return cause_of(error)
         return ""
 
 
@@ -63,7 +64,7 @@ def _read(setting: str, path: Path) -> Certificate:
     try:
         chain = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
-        return Certificate(setting=setting, path=path, not_after=None, fault=error.strerror or type(error).__name__)
+        return Certificate(setting=setting, path=path, not_after=None, fault=cause_of(error))
     except ValueError:
         return Certificate(setting=setting, path=path, not_after=None, fault="no PEM certificate in it")
     return Certificate(setting=setting, path=path, not_after=min(link.not_valid_after_utc for link in chain))

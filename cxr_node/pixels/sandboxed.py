@@ -9,6 +9,7 @@ import sys
 from typing import BinaryIO
 
 from cxr_node import child_process
+from cxr_node.domain.errors import type_and_place
 from cxr_node.pixels import sandbox
 from cxr_node.pixels.codecs import decode
 
@@ -33,8 +34,8 @@ def _process_task(tasks: BinaryIO, replies: BinaryIO, frame_file: int, samples_f
         sandbox.write_file(samples_file, samples)
         replies.write(sandbox.REPLY.pack(sandbox.DECODED, len(samples)))
     except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception; the parent needs a reply to each task
-        name = type(error).__name__.encode("ascii", "replace")
-        replies.write(sandbox.REPLY.pack(sandbox.REFUSED, len(name)) + name)
+        text = type_and_place(error).encode("ascii", "replace")
+        replies.write(sandbox.REPLY.pack(sandbox.REFUSED, len(text)) + text)
     return True
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 
 from cxr_node.child_process import ignore_stop_signals
-from cxr_node.domain.errors import GiveUp, RetryLater, place_of
+from cxr_node.domain.errors import GiveUp, RetryLater, place_of, type_and_place
 from cxr_node.reading.executor import ReadContext
 
 OpenContext = Callable[[], AbstractContextManager[ReadContext]]
@@ -72,7 +72,7 @@ def _run(call: Callable[..., object], context: ReadContext, item: object) -> tup
     except RetryLater as error:
         return Status.RETRY_LATER, str(error)
     except Exception as error:  # noqa: BLE001  # the edge: only type and place go to the parent, a message may quote
-        return Status.FAULT, place_of(error)
+        return Status.FAULT, (type_and_place(error), place_of(error))
 
 
 def main(descriptor: int) -> None:

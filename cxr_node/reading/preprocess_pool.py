@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Self, cast
 
 from cxr_node import child_process
-from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.errors import GiveUp, PlacedFault, RetryLater
 from cxr_node.reading.executor import Item, ReadContext, Result
 from cxr_node.reading.pool_worker import OpenContext, Status
 
@@ -33,7 +33,7 @@ class WorkerDied(RetryLater):
     """A worker process ended, or exceeded its timeout and was killed."""
 
 
-class WorkerFault(Exception):
+class WorkerFault(PlacedFault):
     """Unexpected exception in a worker process: a fault of the node."""
 
 
@@ -158,7 +158,7 @@ class _PoolWorker:
             case Status.RETRY_LATER:
                 raise RetryLater(value)
             case _:
-                raise WorkerFault(value)
+                raise WorkerFault(*value)
 
     def _died(self, detail: str = "") -> WorkerDied:
         process = self._process

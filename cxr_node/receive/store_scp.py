@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pynetdicom.association import Association
 
-from cxr_node.domain.errors import RejectObject, RetryLater
+from cxr_node.domain.errors import RejectObject, RetryLater, type_and_place
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.receive.admission import AdmissionPolicy
 from cxr_node.receive.events import ReceiveEvent, StoreRejected
@@ -57,7 +57,7 @@ class StoreScp:
 
 def _log_rejection(error: Exception, sender: Sender, status: int) -> None:
     # Another library's message may quote an element value: only type and place of its exception are logged.
-    reason = str(error) if isinstance(error, RejectObject | RetryLater) else type(error).__name__
+    reason = str(error) if isinstance(error, RejectObject | RetryLater) else type_and_place(error)
     _log.warning("rejected an object from %s with status 0x%04X: %s", sender.calling_ae_title, status, reason)
     if status == StoreStatus.PROCESSING_FAILURE:
         _log.error("%s raised at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))

@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta, encode, encode_file_meta, split_dataset
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
+from cxr_node.domain.errors import cause_of
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.simulators.peer import Peer
 
@@ -93,7 +94,8 @@ def send(
             ready.append(_read(film))
         except (InvalidDicomError, AttributeError, OSError, ValueError, EOFError) as error:
             label = str(film) if isinstance(film, Path) else "data set"
-            add(_unsent(label, "", f"not a film that can be sent ({type(error).__name__})"))
+            why = cause_of(error) if isinstance(error, OSError) else "no DICOM file, or without its UIDs"
+            add(_unsent(label, "", f"not a film that can be sent: {why}"))
     for batch in _batches(ready):
         _send_batch(batch, peer, add)
     return results
@@ -192,7 +194,7 @@ def _store(association: Association, film: _Film) -> SendResult:
         response = association.send_c_store(f"/proc/self/fd/{file}")
     except (OSError, ValueError, RuntimeError) as error:
         # ValueError: presentation context not accepted. RuntimeError: the association ended before the call.
-        reason = "presentation context not accepted" if isinstance(error, ValueError) else type(error).__name__
+        reason = "presentation context not accepted" if isinstance(error, ValueError) else "the association ended"
         return _unsent(film.label, film.sop_instance_uid, reason)
     finally:
         os.close(file)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import secrets
 import ssl
 import threading
@@ -15,10 +16,13 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
+from cxr_node.domain.errors import cause_of, type_and_place
 from cxr_node.settings.operations import OidcSection
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
 _MAX_RESPONSE_BYTES = 1 << 20
@@ -117,7 +121,8 @@ class Provider:
                 now=self._clock(),
             )
         except (JoseError, ValueError) as error:
-            raise LoginError(f"the ID Token is invalid: {type(error).__name__}") from error
+            _log.warning("an ID Token is invalid: %s", type_and_place(error))
+            raise LoginError(f"the ID Token is invalid: {_token_fault(error)}") from error
         return user_of_claims(claims, self._section)
 
     def _token_request(self, attempt: LoginAttempt, code: str) -> dict[str, str]:
@@ -160,7 +165,7 @@ class Provider:
             error.close()
             raise LoginError(f"the provider responds with status {error.code}") from error
         except (OSError, ValueError) as error:
-            raise LoginError(f"the provider is unreachable: {type(error).__name__}") from error
+            raise LoginError(f"the provider is unreachable: {cause_of(error)}") from error
         if not isinstance(content, dict):
             raise LoginError("the provider's response is not a JSON object")
         return content
@@ -231,3 +236,15 @@ def is_safe(address: str) -> bool:
 def _basic(section: OidcSection) -> str:
     """Return the client credentials for HTTP Basic, both parts form-encoded (RFC 6749, section 2.3.1)."""
     return b64encode(f"{quote(section.client_id, safe='')}:{quote(section.client_secret, safe='')}".encode()).decode()
+
+
+def _token_fault(error: Exception) -> str:
+    match error:
+        case ExpiredTokenError():
+            return "it has expired; compare the clocks of provider and node"
+        case BadSignatureError():
+            return "its signature is not the provider's"
+        case ClaimError(claim=str(claim)):
+            return f"its claim {claim} is missing or not for this login"
+        case _:
+            return "it cannot be decoded or checked"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.errors import RetryLater, place_of
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.records import bundles
 from cxr_node.records.bundles import ArchivedBundle, BundleActivation, BundleUse
@@ -83,7 +83,7 @@ class ActiveBundle(Generic[Opened]):
             _log.warning("%s cannot be fetched for now: %s", name, error)
             return None
         except Exception as error:  # noqa: BLE001  # whatever a bundle does wrong, the old one reads on
-            detail = str(error)[:_DETAIL_CHARACTERS] or type(error).__name__
+            detail = str(error)[:_DETAIL_CHARACTERS] or f"it cannot be opened, at {place_of(error)}"
             _log.error("%s, activated by %s, is refused: %s", name, activation.activated_by, detail)
         self._handled_activation_id = activation.activation_id
         self._record_use(activation, detail)

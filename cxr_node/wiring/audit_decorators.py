@@ -25,7 +25,7 @@ from cxr_node.deliver.destination import (
     VerificationRule,
 )
 from cxr_node.domain.commitment import CommitmentResult
-from cxr_node.domain.errors import RejectObject, RetryLater
+from cxr_node.domain.errors import RejectObject, RetryLater, place_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
@@ -202,7 +202,9 @@ def _failure_recorded(audit: Audit, event: _PendingEvent) -> Iterator[None]:
     except Exception as error:
         # The text of other errors may quote element values.
         is_own = isinstance(error, RejectObject | RetryLater | DeliveryRejected)
-        audit.record(event(failure=str(error) if is_own else type(error).__name__, at=audit.clock()))
+        audit.record(
+            event(failure=str(error) if is_own else f"fault in the node, at {place_of(error)}", at=audit.clock())
+        )
         raise
 
 

@@ -14,7 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from cxr_node.domain.errors import RetryLater, place_of
+from cxr_node.domain.errors import RetryLater, place_of, type_and_place
 
 _log = logging.getLogger(__name__)
 
@@ -143,4 +143,5 @@ def _outcome_of(job: PeriodicJob) -> tuple[Outcome, str]:
         return Outcome.FAILED, str(error)
     except Exception as error:  # noqa: BLE001  # the scheduler goes on; the failed run is recorded and alarmed
         # The message of a library may quote a data set.
-        return Outcome.FAILED, place_of(error)
+        _log.error("periodic job %s: %s", job.name, type_and_place(error))
+        return Outcome.FAILED, f"fault in the node, at {place_of(error)}"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import ForbiddenTransition
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.errors import GiveUp, RetryLater, place_of
+from cxr_node.domain.errors import GiveUp, RetryLater, place_of, type_and_place
 from cxr_node.queue import claimable, claiming, queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.notify import FifoListener
@@ -170,7 +170,7 @@ class Worker:
         try:
             completions = self._handler.run(claims)
         except Exception as error:  # noqa: BLE001  # each job run alone shows the one at fault
-            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.stage, place_of(error))
+            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.stage, type_and_place(error))
             return None
         _log.info("%d jobs of %s took %.3f s", len(claims), self.stage, (self._clock() - started).total_seconds())
         return completions
@@ -184,9 +184,9 @@ class Worker:
         except GiveUp as error:
             return completion.fail_permanently(claim, error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  # the edge: a fault of the node must not stop the other jobs
-            # The message may quote the film; its type and place do not.
-            _log.error("%s job %d: %s", self.stage, claim.job_id, place_of(error))
-            return self._retry(claim, f"fault in the node: {place_of(error)}")
+            # The message may quote the film. Its type is for the log alone: people read the row.
+            _log.error("%s job %d: %s", self.stage, claim.job_id, type_and_place(error))
+            return self._retry(claim, f"fault in the node, at {place_of(error)}")
         _log.info("%s job %d took %.3f s", self.stage, claim.job_id, (self._clock() - started).total_seconds())
         return completed
 

@@ -1,17 +1,21 @@
 """docs/reasons.md and the explanations of codes against the code."""
 
+import ast
 import re
+from collections.abc import Iterator
 from enum import Enum
+from urllib.error import URLError
 
 import pytest
 
 from cxr_node.domain.commitment import FailureReason
+from cxr_node.domain.errors import cause_of
 from cxr_node.domain.explanations import Explanation, Group, explanations, find_explanations, parse_explanations
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.ops.reason_document import tables, with_tables
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import ConnectionFailure
-from cxr_node.receive.status import StoreStatus
+from cxr_node.receive.status import StoreStatus, comment_of
 from cxr_node.settings.root import Settings
 from tests.support.films import ROOT
 
@@ -70,6 +74,67 @@ def test_every_setting_that_an_explanation_names_exists() -> None:
 
     assert ("gate", "minimum_age_years") in names
     assert not [name for name in names if not hasattr(getattr(settings, name[0]), name[1])]
+
+
+def names_of_classes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield each expression that is the name of a value's class, outside of calls of the module's logger."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="_log"))):
+                continue
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="type")), attr="__name__" | "__qualname__"):
+                yield node
+            case ast.Attribute(value=ast.Attribute(attr="__class__"), attr="__name__" | "__qualname__"):
+                yield node
+        yield from names_of_classes(node)
+
+
+def test_only_log_lines_name_a_class_of_the_program() -> None:
+    """Rows, reports, responses, pages and commands say what is so; `type_and_place` is for the log."""
+    places = {
+        f"{path.relative_to(ROOT)}"
+        for path in (ROOT / "cxr_node").rglob("*.py")
+        for _ in names_of_classes(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert places == {"cxr_node/domain/errors.py"}
+    assert len(list(names_of_classes(ast.parse("raise GiveUp(reason, f'{type(error).__name__}')")))) == 1
+
+
+def test_type_and_place_are_used_in_log_lines_only() -> None:
+    uses = {
+        (str(path.relative_to(ROOT)), ast.unparse(statement))
+        for path in (ROOT / "cxr_node").rglob("*.py")
+        for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(statement, ast.Return | ast.Assign | ast.Raise) and "type_and_place(" in ast.unparse(statement)
+    }
+    assert {path for path, _ in uses} == {
+        "cxr_node/reading/pool_worker.py",  # to the parent process, which logs it
+        "cxr_node/pixels/sandboxed.py",  # the same
+        "cxr_node/receive/store_scp.py",  # in the function that logs a rejection
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "timed out"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (URLError(ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
+        (ConnectionResetError(), "the connection or the file ended early"),
+        (EOFError(), "the connection or the file ended early"),
+        (OSError(), "it cannot be read or written"),
+        (UnicodeDecodeError("ascii", b"\xff", 0, 1, "JANE"), "it is not text"),
+        (KeyError("JANE"), "it is not what is expected"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_cause_of_an_error_is_in_plain_words(error: Exception, words: str) -> None:
+    assert cause_of(error) == words
+
+
+@pytest.mark.parametrize("error", [KeyError("JANE"), ValueError(), MemoryError(), OSError(5, "EIO"), RuntimeError("x")])
+def test_no_error_comment_names_a_class(error: Exception) -> None:
+    assert comment_of(error) in ("not stored, send again later", "not stored, internal error")
 
 
 @pytest.mark.parametrize(

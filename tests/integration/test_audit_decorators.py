@@ -1,5 +1,6 @@
 """The audit trail records each action with its outcome."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -148,7 +149,7 @@ def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: l
         (lambda: Receipt(status=0), EventOutcome.SUCCESS, ""),
         (raises(RetryLater("away")), EventOutcome.MINOR_FAILURE, "away"),
         (raises(DeliveryRejected("status 0xC000")), EventOutcome.MINOR_FAILURE, "status 0xC000"),
-        (raises(KeyError("Doe^John")), EventOutcome.MINOR_FAILURE, "KeyError"),
+        (raises(KeyError("Doe^John")), EventOutcome.MINOR_FAILURE, f"fault in the node, at {__name__}"),
     ],
 )
 def test_each_attempt_to_send_is_recorded_with_its_outcome(
@@ -166,7 +167,7 @@ def test_each_attempt_to_send_is_recorded_with_its_outcome(
         except (RetryLater, DeliveryRejected, KeyError):
             assert outcome is EventOutcome.MINOR_FAILURE
 
-    assert outcomes(recorded) == [
+    assert [(*event, re.sub(r":\d+$", "", text)) for *event, text in outcomes(recorded)] == [
         ("Begin Transferring DICOM Instances", EventOutcome.SUCCESS, ""),
         ("DICOM Instances Transferred", outcome, why),
         ("Export", outcome, why),

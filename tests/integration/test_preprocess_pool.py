@@ -55,7 +55,8 @@ def test_errors_of_a_worker_reach_the_parent_without_film_content(
         workers.map(pool.fails, [None])
 
     assert (gave_up.value.reason, gave_up.value.detail) == (Reason.DECODE, "the detail")
-    assert str(fault.value).startswith("KeyError in tests.support.pool:")
+    assert fault.value.place.startswith("tests.support.pool:")
+    assert str(fault.value) == f"KeyError in {fault.value.place}"
     assert "JANE" not in str(fault.value) + caplog.text
 
 

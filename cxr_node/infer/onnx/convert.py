@@ -148,4 +148,4 @@ def require_free_batch(network: ImportedNetwork, program: Program, shape: Sequen
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+    return lines[0][:200] if lines else "the library gives no reason"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cxr_node.domain.errors import cause_of
 from cxr_node.infer.remote.outcome import RemoteError, RequestOutcome
 from cxr_node.net.tls import failure_reason
 from cxr_node.net.tls_peer import TlsPeer
@@ -101,9 +102,8 @@ class RemoteServer:
         try:
             token = self.token_file.read_bytes()[:_MAX_TOKEN_BYTES].decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise RemoteError(
-                RequestOutcome.NOT_SENT, f"remote.token_file cannot be read: {type(error).__name__}"
-            ) from error
+            message = f"remote.token_file cannot be read: {cause_of(error)}"
+            raise RemoteError(RequestOutcome.NOT_SENT, message) from error
         if not token or not token.isprintable():
             raise RemoteError(RequestOutcome.NOT_SENT, "remote.token_file holds no token: one line is expected")
         return {**headers, "Authorization": f"Bearer {token}"}
@@ -179,7 +179,7 @@ def _retry_after_s(text: str) -> float:
 
 
 def _reason(error: Exception) -> str:
-    return failure_reason(error) if isinstance(error, OSError) else type(error).__name__
+    return failure_reason(error) if isinstance(error, OSError) else "its response is not HTTP"
 
 
 def _response_until(remaining: Callable[[], float]) -> type[HTTPResponse]:

@@ -156,7 +156,7 @@ class AcceptorAssociation(Association):
             # As where a response is sent when the peer has closed the connection.
             self.fail(ConnectionFailure.CLOSED_BY_PEER, "the connection ended during negotiation")
         else:
-            self.fail(ConnectionFailure.INTERNAL_ERROR, f"internal error ({type(error).__name__})")
+            self.fail(ConnectionFailure.INTERNAL_ERROR, "internal error")
             trace = "".join(traceback.format_tb(error.__traceback__))
             _log.error("association with %s: %s raised at\n%s", self.requestor.address, type(error).__name__, trace)
         connection = self.dul.socket

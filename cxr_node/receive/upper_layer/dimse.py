@@ -1,5 +1,6 @@
 """DIMSE provider of the streaming path: C-STORE fragments bypass pynetdicom; the association's thread responds."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -9,6 +10,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 
+from cxr_node.domain.errors import type_and_place
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.instance import Sender, StagedInstance, StagedObject
 from cxr_node.receive.sender import sender_of
@@ -16,6 +18,8 @@ from cxr_node.receive.status import StoreStatus
 from cxr_node.receive.upper_layer.bounded_dimse import IS_COMMAND, IS_LAST, BoundedDimse, UnexpectedFragment
 from cxr_node.receive.upper_layer.command_set import PDV_OFFSET_BYTES, pdu_length, store_request, store_response
 from cxr_node.receive.upper_layer.incoming import IncomingDataSet
+
+_log = logging.getLogger(__name__)
 
 _MAXIMUM_PENDING_MESSAGES = 4
 """Messages without a response before reading stops (backpressure): each film holds an open file."""
@@ -119,7 +123,8 @@ class StreamingDimse(BoundedDimse):
             if self.assoc.is_established:
                 self._send(film, status, comment)
         except Exception as error:  # noqa: BLE001  # without a response the peer would wait for its time-out
-            self._abort(f"the response failed ({type(error).__name__})")
+            _log.error("response to a film: %s", type_and_place(error))
+            self._abort("the response failed")
         finally:
             film.close()
 
