@@ -101,4 +101,5 @@ def _evidence(result: Dataset) -> Iterator[str]:
     for series in result.get("ReferencedSeriesSequence", ()):
         images = series.get("ReferencedImageSequence") or series.get("ReferencedInstanceSequence", ())
         yield from (str(instance.ReferencedSOPInstanceUID) for instance in images)
-    yield from (str(instance.ReferencedSOPInstanceUID) for instance in result.get("SourceImageSequence", ()))
+    for keyword in ("SourceImageSequence", "SourceInstanceSequence"):
+        yield from (str(instance.ReferencedSOPInstanceUID) for instance in result.get(keyword, ()))

@@ -34,6 +34,7 @@ def test_the_report_refers_to_each_modality_as_on_the_page() -> None:
         "OT": "pictures",
         "KO": "key images",
         "SR": "documents",
+        "DOC": "pages",
     }
     assert referred <= set(words)
     assert [word for modality, word in words.items() if modality in referred and word not in row] == []

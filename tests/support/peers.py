@@ -40,6 +40,7 @@ PACKAGES = {
     "dcmcrle": "dcmtk",
     "dcmpschk": "dcmtk",
     "dcmconv": "dcmtk",
+    "dcm2pdf": "dcmtk",
     "dciodvfy": "dicom3tools",
     "dcentvfy": "dicom3tools",
     "gdcmconv": "libgdcm-tools",

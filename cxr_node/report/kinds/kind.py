@@ -75,17 +75,31 @@ def _document_kind(
     *,
     order: int,
 ) -> ResultKind:
-    def compose_document(request: ComposeRequest, instance_number: int) -> Instance | None:
-        films = [film for film in collate(request.films) if select(film)]
-        if not films:
-            return None
+    def compose_document(films: Sequence[ReportedFilm], request: ComposeRequest, instance_number: int) -> Instance:
         tree = content(films, request.observer, request.results)
         return document(tree, films, result_type, request, instance_number)
+
+    return study_kind(name, result_type, compose_document, select=select, order=order)
+
+
+def study_kind(
+    name: str,
+    result_type: ResultType,
+    compose_study: Callable[[Sequence[ReportedFilm], ComposeRequest, int], Instance],
+    *,
+    select: Callable[[ReportedFilm], bool] = lambda _film: True,
+    order: int = 0,
+) -> ResultKind:
+    """Return a kind of one object per study, which `compose_study` makes of the films that `select` admits."""
+
+    def compose_selected(request: ComposeRequest, instance_number: int) -> Instance | None:
+        films = [film for film in collate(request.films) if select(film)]
+        return compose_study(films, request, instance_number) if films else None
 
     return ResultKind(
         name=name,
         result_type=result_type,
-        compose_all=lambda request: _results([partial(compose_document, request)], request),
+        compose_all=lambda request: _results([partial(compose_selected, request)], request),
         order=order,
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from cxr_node.report.kinds import (
     basic_text,
     chest_cad,
+    encapsulated_pdf,
     key_objects,
     presentation_state,
     secondary_capture,
@@ -31,6 +32,7 @@ RESULT_KINDS: tuple[ResultKind, ...] = (
     presentation_state.PRESENTATION_STATE,
     key_objects.KEY_IMAGES,
     segmentation.SEGMENTATION,
+    encapsulated_pdf.ENCAPSULATED_PDF,
 )
 
 KIND_BY_NAME: Mapping[str, ResultKind] = {kind.name: kind for kind in RESULT_KINDS}

@@ -80,6 +80,15 @@ class Phrases:
     picture_anatomy: str
     soft_tissue: str
     models: str
+    page_title: str
+    page_patient: str
+    page_patient_id: str
+    page_birth_date: str
+    page_sex: str
+    page_study_date: str
+    page_accession_number: str
+    page_measurements: str
+    page_more: str
     sentence_separator: str = " "
     list_separator: str = ", "
     decimal_sign: str = "."

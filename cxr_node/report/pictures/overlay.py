@@ -37,7 +37,7 @@ OUTLINES: Mapping[str, Color] = {
 
 CALIPERS = {"MTCD": "heart", "MITD": "thorax", "mediastinal_width": "mediastinum", "tracheal_deviation": "trachea"}
 """Key of a measurement drawn as a caliper to its label on the page of the node."""
-_ANGLES = ("costophrenic_angle/right", "costophrenic_angle/left")
+ANGLES = ("costophrenic_angle/right", "costophrenic_angle/left")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def _measurements(drawing: Drawing, reading: Reading, language: Language) -> Non
         if key in measurements:
             drawing.caliper(measurements[key].line, ORANGE)
             _label(drawing, measurements[key], language)
-    for key in _ANGLES:
+    for key in ANGLES:
         if key in measurements:
             drawing.polyline(measurements[key].line, ORANGE, width=1)
             _label(drawing, measurements[key], language)

@@ -4,7 +4,7 @@ The fonts are subsets of Noto Sans CJK and Noto Sans (decision 0150). A characte
 taken from another one: names of patients need not be in the language of the results.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -57,14 +57,7 @@ class Typeface:
 
     def wrapped(self, text: str, width: float, size: int) -> list[str]:
         """Return `text` as lines of at most `width` pixels; a single word or character may be longer."""
-        lines, line = [], ""
-        for piece in _pieces(text):
-            if line and self.width((line + piece).rstrip(), size) > width:
-                lines.append(line.rstrip())
-                line = piece.lstrip()
-            else:
-                line += piece
-        return [*lines, line.rstrip()] if line.strip() else lines
+        return broken(text, width, lambda line: self.width(line, size))
 
     def write(
         self,
@@ -85,6 +78,18 @@ class Typeface:
 
     def _face(self, letter: str) -> str:
         return next((face for face in self.faces if _is_in(face, letter)), "")
+
+
+def broken(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
+    """Return `text` as lines of at most `width` by `measure`; a single word or character may be longer."""
+    lines, line = [], ""
+    for piece in _pieces(text):
+        if line and measure((line + piece).rstrip()) > width:
+            lines.append(line.rstrip())
+            line = piece.lstrip()
+        else:
+            line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines
 
 
 def typeface_of(language: Language) -> Typeface:
