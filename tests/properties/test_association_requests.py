@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.presentation import build_context, negotiate_as_requestor
 
+from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.net.associate_pdu import InvalidPduError, normalized, normalized_request
 from cxr_node.receive.events import (
     AssociationAccepted,
@@ -20,8 +21,10 @@ from cxr_node.receive.events import (
     ReceiveEvent,
 )
 from tests.support import peers
-from tests.support.association_strategies import FIRST_PDUS, associate_pdus
+from tests.support.association_strategies import FIRST_PDUS, PADDINGS, TITLES, associate_pdus
+from tests.support.example_counts import counts
 from tests.support.peers import until
+from tests.support.raw_upper_layer import associate_rq
 from tests.support.receiver import DX, EXPLICIT_VR_LITTLE_ENDIAN, PATHS, ReceivePath, receiving
 
 OUTCOMES = (AssociationAccepted, AssociationRejected, ConnectionFailed)
@@ -101,6 +104,23 @@ def test_a_normalized_rejection_or_abort_is_decoded(content: bytes) -> None:
     assert rejection.to_primitive().reason_str
     abort.decode(normalized(b"\7\0" + len(content).to_bytes(4) + content))
     assert abort.to_primitive() is not None
+
+
+@counts(200, 20_000)
+def test_any_ae_title_becomes_a_valid_one_and_a_valid_one_stays(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(TITLES, PADDINGS, st.sampled_from([b" ", b"\0"]))
+    def check(title: bytes, padding: bytes, fill: bytes) -> None:
+        sent = (title + padding).ljust(16, fill)[:16]
+        request = A_ASSOCIATE_RQ()
+        request.decode(normalized_request(associate_rq(calling=sent, called=sent)).pdu)
+        primitive = request.to_primitive()
+        stored = parse_ae_title(primitive.calling_ae_title)
+        assert parse_ae_title(primitive.called_ae_title) == stored
+        with suppress(ValueError):
+            assert stored == parse_ae_title(sent.strip(b" \0\r\n").decode("ascii", "replace"))
+
+    check()
 
 
 @given(FIRST_PDUS)

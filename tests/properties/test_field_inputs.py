@@ -21,11 +21,11 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.receive.identify import identify
 from cxr_node.report.study import collate
 from tests.support import films
+from tests.support.example_counts import counts
 from tests.support.odd_encodings import EXPLICIT, PRIVATE, data_set_of, explicit, file_of, inserted
 
 PLAIN = data_set_of(films.dx(rows=16, columns=16))
-LONG = pytest.param(20_000, marks=pytest.mark.long)
-COUNTS = pytest.mark.parametrize("examples", [150, LONG])
+COUNTS = counts(150, 20_000)
 ENDS = st.lists(
     st.sampled_from(
         [b"\xfe\xff\xdd\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\0\xe0", bytes(4), b"\xff\xff\xff\xff", b"ab"]

@@ -5,8 +5,12 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.geometry import Orientation
@@ -14,6 +18,7 @@ from cxr_node.domain.hanging import hang_geometry, orientation_of
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Prediction, Reading, Region, Structure
 from cxr_node.measure.grid import MeasurementImage
+from cxr_node.pixels.geometry import patient_orientation
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.reading.executor import ReadRules
@@ -21,6 +26,7 @@ from cxr_node.reading.postprocess import build_reading
 from cxr_node.reading.preprocess import PreprocessedFilm
 from cxr_node.records.films import Film
 from tests.support import films, tiny_bundles
+from tests.support.example_counts import counts
 from tests.support.node import prediction, received
 from tests.support.pool import MeanAdapter
 from tests.support.turned_films import film_row
@@ -83,9 +89,18 @@ def _read(orientation: tuple[str, str] | None, outlined: Sequence[Structure]) ->
     return build_reading(film, predicted, RULES, adapter=MeanAdapter())
 
 
-@settings(max_examples=200)
-@given(ORIENTATIONS, structures())
-def test_no_side_contradicts_the_header(orientation: tuple[str, str] | None, outlined: tuple[Structure, ...]) -> None:
+@counts(60, 10_000)
+@pytest.mark.timeout(3600)
+def test_no_side_contradicts_the_header(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(ORIENTATIONS, structures())
+    def check(orientation: tuple[str, str] | None, outlined: tuple[Structure, ...]) -> None:
+        _expect_sides_of_header(orientation, outlined)
+
+    check()
+
+
+def _expect_sides_of_header(orientation: tuple[str, str] | None, outlined: tuple[Structure, ...]) -> None:
     reading = _read(orientation, outlined)
     results: list[Measurement | Observation] = [*reading.measurements, *reading.observations]
     sided = [one for one in results if one.laterality and one.line]
@@ -100,3 +115,25 @@ def test_no_side_contradicts_the_header(orientation: tuple[str, str] | None, out
         hung = direction.of_points(one.line, rows=reading.geometry.rows, columns=reading.geometry.columns)
         middle = float(np.mean([column for column, _ in hung]))
         assert one.laterality is (Laterality.RIGHT if middle < COLUMNS / 2 else Laterality.LEFT), one.key
+
+
+STATED = st.one_of(
+    st.lists(st.text("LRAPFHlr X1", max_size=4), max_size=4).map("\\".join).map(str.encode), st.binary(max_size=8)
+)
+
+
+@counts(300, 10_000)
+@pytest.mark.timeout(3600)
+def test_any_patient_orientation_is_two_stated_directions_or_unknown(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(STATED)
+    def check(stated: bytes) -> None:
+        tag = BaseTag(0x00200020)
+        element = RawDataElement(tag, "CS", len(stated), stated, 0, False, True, is_raw=True)
+        directions = patient_orientation(Dataset({tag: element}))
+        if directions is not None:
+            values = [value.strip(b" \0").decode().upper() for value in stated.split(b"\\")]
+            assert list(directions) == values
+            assert all(len(set(direction) & set(axis)) < 2 for direction in directions for axis in ("LR", "AP", "FH"))
+
+    check()
