@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,7 +36,7 @@ class Node:
     """A receiver, and the events that it reported."""
 
     port: int
-    events: list[ReceiveEvent]
+    events: list[ReceiveEvent] = field(repr=False)
 
 
 @pytest.fixture(scope="module", params=PATHS)
