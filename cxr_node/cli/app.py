@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": (SET_UP, "doctor:doctor"),
     "route": (SET_UP, "route:app"),
     "echo": (SET_UP, "send:echo"),
+    "try": (TRY, "try_films:try_films"),
     "demo": (TRY, "demo:demo"),
     "send": (TRY, "send:send"),
     "phantom": (TRY, "phantom:app"),

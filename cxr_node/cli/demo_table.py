@@ -9,9 +9,9 @@ from rich.table import Table
 from cxr_node.cli import demo_files
 from cxr_node.cli.database import reading_database
 from cxr_node.cli.terminal import out
-from cxr_node.domain import concepts
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import reason_meaning
+from cxr_node.ops.formatting import finding_words, score_words
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
@@ -39,23 +39,20 @@ def answer_of(film: Row, findings: Sequence[Row]) -> str:
     """Return the findings of a film that are not absent, or why it was not analysed."""
     if film["state"] == "not_analysed":
         return f"not analysed: {reason_meaning(film['reason'])}"
-    words = [_named(one) for one in findings if one["presence"] != Presence.ABSENT]
+    words = [
+        finding_words(one["code_meaning"], one["laterality"], one["presence"])
+        for one in findings
+        if one["presence"] != Presence.ABSENT
+    ]
     return "; ".join(words) or "no finding"
 
 
 def scores_of(findings: Sequence[Row]) -> str:
     """Return the score of each finding beside its threshold: 0 to 100, a ratio with two digits."""
-    return "; ".join(f"{one['code_meaning'].lower()} {_numbers(one)}" for one in findings) or "-"
-
-
-def _named(finding: Row) -> str:
-    side = f", {finding['laterality']}" if finding["laterality"] else ""
-    doubt = " undetermined" if finding["presence"] == Presence.UNDETERMINED else ""
-    return f"{finding['code_meaning'].lower()}{side}{doubt}"
-
-
-def _numbers(finding: Row) -> str:
-    score, threshold = finding["score"], finding["operating_point"]
-    if finding["key"] == concepts.CARDIOMEGALY_BY_RATIO:
-        return f"{score:.2f} / {threshold:.2f}"
-    return f"{score * 100:.0f} / {threshold * 100:.0f}"
+    return (
+        "; ".join(
+            f"{one['code_meaning'].lower()} {score_words(one['key'], one['score'], one['operating_point'])}"
+            for one in findings
+        )
+        or "-"
+    )

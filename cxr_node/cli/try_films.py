@@ -18,6 +18,7 @@ from rich.table import Table
 from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, err, out, reporting_errors
 from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Reason
 from cxr_node.ops.formatting import finding_words, score_words
 from cxr_node.ops.trial import sheet
 from cxr_node.ops.trial.rows import Answer, Row
@@ -105,6 +106,8 @@ def _run(sources: Sequence[Source], settings: Settings, pictures: Path | None, *
     # Imports torch, which takes seconds.
     from cxr_node.infer.bundle import BundleError
 
+    if not is_quiet:
+        err.print("Loading the network ...")
     rows: list[Row] = []
     columns = (TextColumn("trying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     try:
@@ -173,6 +176,8 @@ def _print(rows: Sequence[Row], summary: Summary, remark: str) -> None:
         out.print(f"seconds to read a film: half within {half:.2f}, 90 % within {most:.2f}, longest {longest:.2f}")
     models = f" by {', '.join(summary.models)}" if summary.models else ""
     out.print(f"{summary.read} of {summary.files} files were read{models}; nothing was sent", markup=False)
+    if any(isinstance(row.reason, Reason) for row in rows):
+        out.print("`cxr-node explain` says what each reason means, and what to do")
     if remark:
         out.print(remark, markup=False)
 

@@ -133,15 +133,28 @@ def _raw(element: Element, data_set: memoryview, *, is_little_endian: bool) -> R
     )
 
 
-def _open(content: bytes, limits: Limits) -> _OpenFile:
+def split_file(content: bytes) -> tuple[Dataset, memoryview]:
+    """Return the File Meta Information of a DICOM file, and its data set as encoded.
+
+    Raises
+    ------
+    GiveUp
+        DECODE if the prefix is missing, or the File Meta Information ends early.
+    """
     if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)] != _PREFIX:
         raise GiveUp(Reason.DECODE, "not a DICOM file: the prefix DICM is missing")
-    after_prefix = memoryview(content)[_PREAMBLE_BYTES + len(_PREFIX) :]
     try:
-        meta, data_set = _file_meta(after_prefix)
-        syntax = elements.text(meta, "TransferSyntaxUID")
-        if syntax not in DEFLATED:
-            return _OpenFile(meta=meta, transfer_syntax_uid=syntax, data_set=data_set)
+        return _file_meta(memoryview(content)[_PREAMBLE_BYTES + len(_PREFIX) :])
+    except DamagedDataSet as error:
+        raise GiveUp(Reason.DECODE, f"the data set cannot be parsed: {error}") from error
+
+
+def _open(content: bytes, limits: Limits) -> _OpenFile:
+    meta, data_set = split_file(content)
+    syntax = elements.text(meta, "TransferSyntaxUID")
+    if syntax not in DEFLATED:
+        return _OpenFile(meta=meta, transfer_syntax_uid=syntax, data_set=data_set)
+    try:
         inflated, is_whole = inflate(data_set, maximum_bytes=limits.maximum_inflated_bytes)
     except DamagedDataSet as error:
         raise GiveUp(Reason.DECODE, f"the data set cannot be parsed: {error}") from error

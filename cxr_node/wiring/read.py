@@ -76,7 +76,7 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
     settings = process.settings
     is_remote = settings.read.kind == "remote"
     network = RemoteReadNetwork(process, opens) if is_remote else ReadNetwork(process, opens)
-    processes, size = _pool_size(settings), network.batch_size
+    processes, size = pool_size(settings), network.batch_size
     batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
         with preprocessing.read_context(process) as context:
@@ -88,7 +88,7 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
             yield ReadWorkers(handler=handler, count=1, before_claim=network.poll)
         return
     open_context = partial(preprocessing.open_read_context, settings)
-    with PreprocessPool(processes, open_context, timeout_s=_timeout_s(settings)) as pool:
+    with PreprocessPool(processes, open_context, timeout_s=read_timeout_s(settings)) as pool:
         thread = NetworkThread(network.current, watchdog=_watchdog(settings))
         handler = read_handler(
             process, pool, thread.network,
@@ -137,15 +137,16 @@ def study_window(settings: Settings) -> StudyWindow:
 def _watchdog(settings: Settings) -> Watchdog:
     from cxr_node.infer.watchdog import exit_after
 
-    return partial(exit_after, _timeout_s(settings))
+    return partial(exit_after, read_timeout_s(settings))
 
 
-def _timeout_s(settings: Settings) -> float:
+def read_timeout_s(settings: Settings) -> float:
+    """Return the longest duration of a call in a preprocessing process, and of a forward pass."""
     # When its lease expires, a film is another reader's, so this one must have ended.
     return min(settings.read.timeout_s, settings.read.lease_s)
 
 
-def _pool_size(settings: Settings) -> int:
+def pool_size(settings: Settings) -> int:
     """Return the number of pool processes; 0 if one crash sets a film aside, which must then be read alone."""
     if settings.read.crash_limit == 1:
         return 0

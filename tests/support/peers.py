@@ -41,6 +41,7 @@ PACKAGES = {
     "dcmpschk": "dcmtk",
     "dcmconv": "dcmtk",
     "dcm2pdf": "dcmtk",
+    "dcmmkdir": "dcmtk",
     "dciodvfy": "dicom3tools",
     "dcentvfy": "dicom3tools",
     "gdcmconv": "libgdcm-tools",

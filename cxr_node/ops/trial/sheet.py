@@ -15,6 +15,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from cxr_node.domain.explanations import explanations_of
 from cxr_node.ops.formatting import finding_words, score_words
 from cxr_node.ops.trial.rows import Row
 from cxr_node.ops.trial.summary import Summary
@@ -51,6 +52,7 @@ def write(path: Path, rows: Sequence[Row], summary: Summary, facts: SheetFacts) 
         rows=rows,
         summary=summary,
         facts=facts,
+        explained=explanations_of(reasons=(row.reason for row in rows)),
         version=version("cxr-node"),
         address_of=_embedded if folder is None else _beside(folder),
         finding_words=finding_words,

@@ -213,7 +213,7 @@ def _with_references(sources: list[Source], named_by: Path | None) -> list[Sourc
             wanted = {dicomdir.folded((*parent, *reference)) for reference in references}
             missing = [reference for reference in references if dicomdir.folded((*parent, *reference)) not in known]
             counted = NotAdmitted(
-                Answer.NO_FILM, Obstacle.DICOMDIR, f"it names {len(references)} files, {len(missing)} are not there"
+                Answer.NO_FILM, Obstacle.DICOMDIR, f"files that it names: {len(references)}; not there: {len(missing)}"
             )
             sources[number] = replace(source, problem=counted)
             if is_chosen:
@@ -226,10 +226,12 @@ def _with_references(sources: list[Source], named_by: Path | None) -> list[Sourc
 
 def _missing(source: Source, reference: tuple[str, ...]) -> Source:
     if dicomdir.leads_out(reference):
-        problem = NotAdmitted(Answer.NO_FILM, Obstacle.NAME, f"named by {printable(source.name)}, and not opened")
+        problem = NotAdmitted(Answer.NO_FILM, Obstacle.NAME, f"named by {source.name}, and not opened")
     else:
-        problem = NotAdmitted(Answer.NO_FILM, Obstacle.MISSING, f"named by {printable(source.name)}")
-    return Source(name="/".join(reference), path=source.path, problem=problem)
+        problem = NotAdmitted(Answer.NO_FILM, Obstacle.MISSING, f"named by {source.name}")
+    folder = source.name.rpartition("/")[0]
+    name = printable("/".join((folder, *reference) if folder else reference))
+    return Source(name=name, path=source.path, problem=problem)
 
 
 def _shown(source: Source, base: Path, *, is_alone: bool) -> str:
