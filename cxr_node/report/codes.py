@@ -121,6 +121,7 @@ PROCESSING_EQUIPMENT = dcm("109102", "Processing Equipment")
 SOURCE_IMAGE = dcm("121322", "Source image for image processing operation")
 SEGMENTATION = dcm("113076", "Segmentation")
 ANATOMICAL_STRUCTURE = sct("91723000", "Anatomical Structure")
+MORPHOLOGICALLY_ABNORMAL = sct("49755003", "Morphologically Abnormal Structure")
 OF_INTEREST = dcm("113000", "Of Interest")
 KEY_OBJECT_DESCRIPTION = dcm("113012", "Key Object Description")
 

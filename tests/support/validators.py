@@ -22,6 +22,9 @@ NEWER_THAN_PIXELMED = (
 qualitative evaluations that TID 1501 admits by any concept. With exactly one Image Region PixelMed takes every group
 for TID 1410, so a report that it checks has none or several."""
 
+_REFERENCE = re.compile(r"/(IMAGE|COMPOSITE) \((121080|SEG|KO|PR|SR|DOC),DCM,[^/]*: Content Item not in template$")
+"""References of the report to the other results of its run, which extend TID 1500."""
+
 _PRIVATE_ROW = re.compile(r"/CODE \(\w+,99CXRNODE,.*: Content Item not in template$")
 _PIXELMED_S = 600.0
 
@@ -78,9 +81,10 @@ def template_errors(path: Path) -> list[str]:
     output = pixelmed(path)
     assert "Found Root Template TID_1500" in output
     messages = [line for line in output.splitlines() if line.startswith(("Error", "Warning"))]
-    return [line for line in messages if not line.endswith(NEWER_THAN_PIXELMED) and not _is_private_row(line)]
+    return [line for line in messages if not line.endswith(NEWER_THAN_PIXELMED) and not _is_extension(line)]
 
 
-def _is_private_row(message: str) -> bool:
-    """Whether it is a warning of a row with a private concept, or below one: TID 1501 admits any concept."""
-    return message.startswith("Warning") and _PRIVATE_ROW.search(message) is not None
+def _is_extension(message: str) -> bool:
+    """Whether it warns of a row that the extensible templates permit: a reference, or one with a private concept."""
+    patterns = (_PRIVATE_ROW, _REFERENCE)
+    return message.startswith("Warning") and any(pattern.search(message) for pattern in patterns)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import derive_uid
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.report import codes
 from cxr_node.report.header.elements import item, keywords
@@ -41,6 +42,7 @@ def _model(model: ModelIdentity) -> Dataset:
     equipment.Manufacturer = model.manufacturer[:_LO_CHARACTERS]
     equipment.ManufacturerModelName = model.name[:_LO_CHARACTERS]
     equipment.SoftwareVersions = model.version[:_LO_CHARACTERS]
+    equipment.DeviceUID = derive_uid("model", model.name, model.version, model.weights_digest)
     equipment.ContributionDescription = f"Analysis of the image; weights SHA-256 {model.weights_digest}"
     return equipment
 

@@ -27,6 +27,11 @@ def sop_instance_uid(
     )
 
 
+def tracking_identifier(observer: Observer, label: str) -> str:
+    """Return the Tracking Identifier of what `label` names."""
+    return f"{observer.model_name} {label}"
+
+
 def tracking_uid(film_sop_instance_uid: Uid, key: str) -> Uid:
-    """Return the Tracking Unique Identifier of one finding on one film, the same at each reading."""
+    """Return the Tracking Unique Identifier of a finding, region or structure on a film, the same at each reading."""
     return derive_uid("tracking", film_sop_instance_uid, key)

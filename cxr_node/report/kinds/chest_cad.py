@@ -13,10 +13,11 @@ from pydicom.uid import ChestCADSRStorage
 
 from cxr_node.domain.reading import Finding, Point, Prediction, Presence
 from cxr_node.report import codes
-from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.header.uids import tracking_identifier, tracking_uid
 from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import document_kind
-from cxr_node.report.pictures.outlines import bounds, centroid, closed
+from cxr_node.report.pictures.outlines import centroid
+from cxr_node.report.segments import tracked_regions
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification
 from cxr_node.report.sr.content import (
@@ -84,17 +85,14 @@ def _single_image_findings(film: ReportedFilm, observer: Observer) -> Iterator[C
     for prediction, finding in _targets(film):
         if finding.presence not in _INTENTS:
             continue
-        outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
-        for ordinal, outline in enumerate(outlines, start=1):
-            # Tracking as in the report, where a single region is the finding itself.
-            key = finding.key if len(outlines) == 1 else f"{finding.key}/{ordinal}"
+        for label, key, outline in tracked_regions(finding, film):
             yield code(
                 codes.SINGLE_IMAGE_FINDING,
                 codes.MARKED_BY_CAD[finding.code],
                 _INFERRED,
                 code(codes.SINGLE_IMAGE_FINDING_MODIFIER, finding.code, _MODIFIER),
                 code(codes.RENDERING_INTENT, _INTENTS[finding.presence], _MODIFIER),
-                text(codes.TRACKING_IDENTIFIER, f"{observer.model_name} {finding.code.meaning}", _CONTEXT),
+                text(codes.TRACKING_IDENTIFIER, tracking_identifier(observer, label), _CONTEXT),
                 uid_reference(
                     codes.TRACKING_UNIQUE_IDENTIFIER, tracking_uid(film.reading.film.sop_instance_uid, key), _CONTEXT
                 ),

@@ -1,17 +1,16 @@
-"""Binary Segmentation of the outlined anatomy (PS3.3 section A.51): one per film, one segment per structure."""
+"""Binary Segmentation (PS3.3 section A.51): one per film, one segment for each structure and region of a finding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from io import BytesIO
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
-from cxr_node.domain import concepts
-from cxr_node.domain.anatomy import Anatomy, key_without_side
 from cxr_node.domain.codes import Code
-from cxr_node.domain.hanging import states_sides
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
+from cxr_node.domain.reading import Laterality, ModelIdentity
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import item, keywords
@@ -20,12 +19,13 @@ from cxr_node.report.header.equipment import coded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.references import instance_reference, series_item
-from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.header.uids import tracking_identifier, tracking_uid
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.masks import joined, packed_mask
 from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import ComposeRequest, ReportedFilm
+from cxr_node.report.segments import Segment, segments_of
+from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 from cxr_node.report.study import collate
 
 _TYPE = ResultType(
@@ -33,7 +33,7 @@ _TYPE = ResultType(
     sop_class_uid=Uid(SegmentationStorage),
     modality="SEG",
     series_offset=9,
-    series_description="AI CXR anatomy - RESEARCH",
+    series_description="AI CXR segments - RESEARCH",
     type_1=keywords("""
         ContentDate ContentTime ContentLabel Rows Columns BitsAllocated PixelData PhotometricInterpretation
         SamplesPerPixel ImageType SegmentationType SegmentSequence NumberOfFrames SharedFunctionalGroupsSequence
@@ -45,43 +45,24 @@ _TYPE = ResultType(
     referred_as=codes.SEGMENTATION_OBJECT,
 )
 
-SEGMENTS: Mapping[Anatomy, tuple[Code, Laterality | None, tuple[int, int, int]]] = {
-    Anatomy.RIGHT_LUNG: (concepts.LUNG, Laterality.RIGHT, (46532, 29177, 23878)),
-    Anatomy.LEFT_LUNG: (concepts.LUNG, Laterality.LEFT, (46532, 29177, 23878)),
-    Anatomy.HEART: (concepts.HEART, None, (39895, 41393, 28012)),
-    Anatomy.AORTA: (concepts.AORTA, None, (37041, 46851, 45714)),
-    Anatomy.TRACHEA: (concepts.TRACHEA, None, (37862, 21919, 37057)),
-    Anatomy.RIGHT_CLAVICLE: (concepts.CLAVICLE, Laterality.RIGHT, (58993, 31607, 51046)),
-    Anatomy.LEFT_CLAVICLE: (concepts.CLAVICLE, Laterality.LEFT, (58993, 31607, 51046)),
-    Anatomy.RIGHT_SCAPULA: (concepts.SCAPULA, Laterality.RIGHT, (46532, 39000, 52000)),
-    Anatomy.LEFT_SCAPULA: (concepts.SCAPULA, Laterality.LEFT, (46532, 39000, 52000)),
-    Anatomy.SPINE: (concepts.THORACIC_SPINE, None, (52428, 33000, 40000)),
-}
-"""Structure to its code, its side and a color as PCS-values (PS3.3 section C.10.7.1.1).
-
-Structures without a standard code (ribs, main bronchi) are left out, and so are the hemidiaphragms: their outline has
-all that lies below the dome, which the name diaphragm would not say.
-"""
-
 _LABEL_CHARACTERS = 64
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _REFERENCED_SEGMENT_NUMBER = 0x0062000B
 _SEGMENT_IDENTIFICATION_SEQUENCE = 0x0062000A
 
-_MaskedStructure = tuple[Structure, bytes]
+_Masked = tuple[Segment, bytes]
 
 
 def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: int) -> Instance | None:
-    """Return the anatomy of a film, or None where none is outlined.
+    """Return anatomy and regions of a film, or None where none is outlined.
 
     Memory: a byte for each pixel of the film and a bit for each pixel of each segment.
     """
     films = collate([film])
     segments = _masked(films[0])
-    prediction = films[0].reading.prediction
-    if not segments or prediction is None:
+    if not segments:
         return None
-    content = _content(films[0], prediction.anatomy_model, segments)
+    content = _content(films[0], segments, request.observer)
     identity = identity_of(films, _TYPE, request.observer, content=digest_of(encoded(content)))
     dataset = header(films, identity, _TYPE, request, instance_number)
     dataset.update(content)
@@ -89,30 +70,30 @@ def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: i
     return instance_of(encoded(dataset), identity)
 
 
-def _masked(film: ReportedFilm) -> list[_MaskedStructure]:
-    """Return the structures with a segment that cover a pixel, each with its packed mask."""
+def segment_numbers(result: Instance) -> dict[str, int]:
+    """Return the number of each segment of a segmentation by its Tracking UID."""
+    read = dcmread(BytesIO(result.content), stop_before_pixels=True, specific_tags=["SegmentSequence"])
+    return {str(segment.TrackingUID): int(segment.SegmentNumber) for segment in read.SegmentSequence}
+
+
+def _masked(film: ReportedFilm) -> list[_Masked]:
+    """Return the segments that cover a pixel, each with its packed mask."""
     columns, rows = (int(side) for side in bounds(film))
-    prediction = film.reading.prediction
-    masked: list[_MaskedStructure] = []
-    for structure in () if prediction is None else prediction.structures:
-        if structure.key in SEGMENTS and structure.regions:
-            mask = packed_mask((region.outline for region in structure.regions), rows, columns)
-            if mask:
-                masked.append((structure, mask))
-    return masked
+    masked = ((segment, packed_mask(segment.outlines, rows, columns)) for segment in segments_of(film))
+    return [(segment, mask) for segment, mask in masked if mask]
 
 
-def _content(film: ReportedFilm, model: ModelIdentity, segments: Sequence[_MaskedStructure]) -> Dataset:
+def _content(film: ReportedFilm, segments: Sequence[_Masked], observer: Observer) -> Dataset:
     """Return segments, dimensions, frames and pixels."""
     content = Dataset()
-    content.ContentLabel = "AI_ANATOMY"
+    content.ContentLabel = "AI_SEGMENTS"
     content.ContentDescription = "Computer analysis, research use only"
     content.ContentCreatorName = "cxr-node^"
     content.BodyPartExamined = "CHEST"  # of a paired part Laterality would be required (PS3.3 C.7.3.1)
-    content.SegmentSequence = [
-        _segment(number, structure, film, model) for number, (structure, _) in enumerate(segments, start=1)
-    ]
     source = film.reading.film
+    content.SegmentSequence = [
+        _segment(number, segment, source, observer) for number, (segment, _) in enumerate(segments, start=1)
+    ]
     references = [instance_reference(source.sop_class_uid, source.sop_instance_uid)]
     content.ReferencedSeriesSequence = [series_item(source.series_instance_uid, ReferencedInstanceSequence=references)]
     _add_frames(content, film, len(segments))
@@ -124,30 +105,35 @@ def _content(film: ReportedFilm, model: ModelIdentity, segments: Sequence[_Maske
     return content
 
 
-def _segment(number: int, structure: Structure, film: ReportedFilm, model: ModelIdentity) -> Dataset:
-    """Return the description of a segment, without its side if the film's header does not say which side is which."""
-    code, side, color = SEGMENTS[Anatomy(structure.key)]
-    key = structure.key
-    if side is not None and not (film.reading.geometry and states_sides(film.reading.geometry)):
-        key, side = key_without_side(structure.key), None
-    segment = Dataset()
-    segment.SegmentNumber = number
-    segment.SegmentLabel = code.meaning if side is None else f"{codes.LATERALITIES[side].meaning} {code.meaning}"
-    if key != structure.key:
-        segment.SegmentLabel += ", side 1" if "side_1" in key else ", side 2"
-    segment.SegmentDescription = f"{segment.SegmentLabel}, outlined by {model.name} {model.version}"
-    segment.SegmentAlgorithmType = "AUTOMATIC"
-    segment.SegmentAlgorithmName = f"{model.name} {model.version}"[:_LABEL_CHARACTERS]
-    segment.SegmentationAlgorithmIdentificationSequence = [_algorithm(model)]
-    segment.SegmentedPropertyCategoryCodeSequence = [coded(codes.ANATOMICAL_STRUCTURE)]
-    segment.SegmentedPropertyTypeCodeSequence = [coded(code)]
+def _segment(number: int, segment: Segment, film: Identity, observer: Observer) -> Dataset:
+    """Return the description of a segment."""
+    described = Dataset()
+    described.SegmentNumber = number
+    described.SegmentLabel = segment.label[:_LABEL_CHARACTERS]
+    described.SegmentDescription = segment.description
+    described.SegmentAlgorithmType = "AUTOMATIC"
+    described.SegmentAlgorithmName = f"{segment.model.name} {segment.model.version}"[:_LABEL_CHARACTERS]
+    described.SegmentationAlgorithmIdentificationSequence = [_algorithm(segment.model)]
+    described.SegmentedPropertyCategoryCodeSequence = [coded(segment.category)]
+    described.SegmentedPropertyTypeCodeSequence = [
+        _with_side(segment.code, segment.side, "SegmentedPropertyTypeModifierCodeSequence")
+    ]
+    if segment.site is not None:
+        described.AnatomicRegionSequence = [
+            _with_side(segment.site, segment.site_side, "AnatomicRegionModifierSequence")
+        ]
+    described.TrackingID = tracking_identifier(observer, segment.label)
+    described.TrackingUID = tracking_uid(film.sop_instance_uid, segment.key)
+    described.RecommendedDisplayCIELabValue = list(segment.color)
+    return described
+
+
+def _with_side(code: Code, side: Laterality | None, keyword: str) -> Dataset:
+    """Return a code with its side as the modifier `keyword`."""
+    described = coded(code)
     if side is not None:
-        modifier = [coded(codes.LATERALITIES[side])]
-        segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifier
-    segment.TrackingID = f"cxr-node {key}"
-    segment.TrackingUID = tracking_uid(film.reading.film.sop_instance_uid, key)
-    segment.RecommendedDisplayCIELabValue = list(color)
-    return segment
+        setattr(described, keyword, [coded(codes.LATERALITIES[side])])
+    return described
 
 
 def _algorithm(model: ModelIdentity) -> Dataset:

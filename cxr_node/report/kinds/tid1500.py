@@ -15,12 +15,13 @@ from cxr_node.domain.codes import Code
 from cxr_node.report import codes
 from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import referring_kind
+from cxr_node.report.kinds.segmentation import segment_numbers
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer, ReferredResult, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, code, container, text
 from cxr_node.report.sr.context import language_of, observer_context, procedures_reported
 from cxr_node.report.sr.document import sr_type
-from cxr_node.report.sr.groups import FilmGroups
+from cxr_node.report.sr.groups import FilmGroups, SegmentReference
 from cxr_node.report.sr.library import image_library
 from cxr_node.report.sr.measurement_groups import measurement_groups
 from cxr_node.report.sr.references import references
@@ -44,6 +45,7 @@ _GROUP_PROMISES = (
     codes.ALGORITHM_VERSION,
 )
 _FINDING_PROMISES = (codes.FINDING, codes.THRESHOLD, codes.PRESENCE_OF_PROPERTY)
+_PLACES = {codes.IMAGE_REGION.value, codes.SOURCE_OF_MEASUREMENT.value}
 _SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.COMMENT)
 
 _Results = Sequence[ReferredResult]
@@ -61,11 +63,22 @@ def content_with_areas(films: Sequence[ReportedFilm], observer: Observer, result
     return _tree(films, observer, groups, results)
 
 
-def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer, _results: _Results = ()) -> ContentItem:
-    """Return the tree of all measurements and observations, without findings."""
-    makers = [FilmGroups(film=film, observer=observer) for film in films]
+def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
+    """Return the tree of all measurements and observations, without findings, which refers to segments."""
+    segments = _segments(results)
+    makers = [FilmGroups(film=film, observer=observer, segments=segments) for film in films]
     groups = [[*measurement_groups(one.film, one.group), one.film_itself()] for one in makers]
     return _tree(films, observer, [group for of_film in groups for group in of_film], ())
+
+
+def _segments(results: _Results) -> dict[str, SegmentReference]:
+    """Return the segments of a run by Tracking UID."""
+    segmentations = [result.instance for result in results if result.name == codes.SEGMENTATION_OBJECT]
+    return {
+        tracking_uid: (result.identity, number)
+        for result in segmentations
+        for tracking_uid, number in segment_numbers(result).items()
+    }
 
 
 def _tree(
@@ -119,7 +132,7 @@ def _group_faults(groups: Sequence[Dataset], films: Sequence[ReportedFilm]) -> I
         yield from absent_concepts(_GROUP_PROMISES, names)
         if codes.SCORE.value in names:
             yield from absent_concepts(_FINDING_PROMISES, names)
-        if codes.IMAGE_REGION.value not in names and codes.SOURCE_OF_MEASUREMENT.value not in names:
+        if names.isdisjoint(_PLACES):
             yield "a group does not refer to its film"
 
 

@@ -98,10 +98,17 @@ def container(
 
 
 def image(
-    name: Code | None, film: Identity, relationship: Relationship = _CONTAINS, *children: ContentItem
+    name: Code | None,
+    film: Identity,
+    relationship: Relationship = _CONTAINS,
+    *children: ContentItem,
+    segment: int | None = None,
 ) -> ContentItem:
     """Return an IMAGE item that refers to a film or to a result with pixels; some templates give it no name."""
-    reference = _dataset(ReferencedSOPClassUID=film.sop_class_uid, ReferencedSOPInstanceUID=film.sop_instance_uid)
+    part = {} if segment is None else {"ReferencedSegmentNumber": segment}
+    reference = _dataset(
+        ReferencedSOPClassUID=film.sop_class_uid, ReferencedSOPInstanceUID=film.sop_instance_uid, **part
+    )
     return _item("IMAGE", name, relationship, children, ReferencedSOPSequence=[reference])
 
 

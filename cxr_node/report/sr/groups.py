@@ -3,22 +3,27 @@
 A group refers to its film as Source of Measurement (121112). Coordinates are those of a region or a caliper, and no
 other: a rectangle around the whole film would be drawn as the place of a finding.
 
+What has a segment in `segments`, by Tracking UID, has it as a second Source of Measurement. TID 1411 would say that the
+group is of that segment, but PixelMed (2022) takes every group of a document for TID 1411 if one is.
+
 `areas` adds the analysed area to each score and to each group without coordinates, for a viewer that cannot open a
 report without (OHIF 3.13: a NUM has exactly one child, an SCOORD).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
+from cxr_node.domain.instance import Identity
 from cxr_node.domain.radiograph import ViewSource
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
-from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.header.uids import tracking_identifier, tracking_uid
 from cxr_node.report.impression import failure
-from cxr_node.report.pictures.outlines import analysed, bounds, closed
+from cxr_node.report.pictures.outlines import analysed
+from cxr_node.report.segments import tracked_regions
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification, measuring
 from cxr_node.report.sr.content import (
@@ -42,14 +47,18 @@ _DERIVED_VIEWS = frozenset({ViewSource.TEXT, ViewSource.NETWORK})
 _WHOLE_IMAGE = "1501"
 _PLANAR_REGION = "1410"
 
+SegmentReference = tuple[Identity, int]
+"""A segmentation of the same run, and the number of a segment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmGroups:
-    """Makes the groups of a film; see the module on `areas`."""
+    """Makes the groups of a film; see the module on `areas` and `segments`."""
 
     film: ReportedFilm
     observer: Observer
     areas: bool = False
+    segments: Mapping[str, SegmentReference] = field(default_factory=dict)
 
     def all(self) -> list[ContentItem]:
         """Return the groups of findings and points, and one on the film itself."""
@@ -91,8 +100,12 @@ class FilmGroups:
 
     def group(self, label: str, key: str, rows: Sequence[ContentItem]) -> ContentItem:
         """Return a group of measurements of the node, with its tracking and algorithm."""
-        algorithm = measuring(self.film, self.observer, _MODIFIER)
-        return self.whole([*self._tracking(label, key), *algorithm, *rows])
+        film = self.film.reading.film
+        items = [*self._tracking(label, key), *measuring(self.film, self.observer, _MODIFIER), *rows]
+        segment = self.segments.get(tracking_uid(film.sop_instance_uid, key))
+        if segment is not None:
+            items.append(image(codes.SOURCE_OF_MEASUREMENT, segment[0], segment=segment[1]))
+        return self.whole(items)
 
     def whole(self, items: Sequence[ContentItem]) -> ContentItem:
         """Return a group on the film as a whole."""
@@ -102,25 +115,23 @@ class FilmGroups:
         return _group(_WHOLE_IMAGE, [*items, *area, self._source()])
 
     def _finding(self, prediction: Prediction, finding: Finding) -> list[ContentItem]:
-        regions = finding.regions
-        outlines = [outline for region in regions if (outline := closed(region.outline, bounds(self.film)))]
+        regions = tracked_regions(finding, self.film)
         presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
         head = [*_finding_and_site(finding), *identification(self.film, prediction, finding, _MODIFIER)]
         tracked = self._tracking(finding.code.meaning, finding.key)
-        if len(outlines) == 1:
-            rows = [*tracked, *head, *_score(finding), presence, self._region(outlines[0])]
+        if len(regions) == 1:
+            rows = [*tracked, *head, *_score(finding), presence, self._region(regions[0][-1])]
             return [_group(_PLANAR_REGION, rows)]
         area = [self._area(finding)] if self.areas else []
         groups = [self.whole([*tracked, *head, *_score(finding, *area), presence])]
-        for ordinal, outline in enumerate(outlines, start=1):
-            tracked = self._tracking(f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
-            groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, self._region(outline)]))
+        for label, key, outline in regions:
+            groups.append(_group(_PLANAR_REGION, [*self._tracking(label, key), *head, presence, self._region(outline)]))
         return groups
 
     def _tracking(self, label: str, key: str) -> list[ContentItem]:
         uid = tracking_uid(self.film.reading.film.sop_instance_uid, key)
         return [
-            text(codes.TRACKING_IDENTIFIER, f"{self.observer.model_name} {label}", _CONTEXT),
+            text(codes.TRACKING_IDENTIFIER, tracking_identifier(self.observer, label), _CONTEXT),
             uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, uid, _CONTEXT),
         ]
 

@@ -1,7 +1,8 @@
-"""Measurement Groups of a film's measurements and observations: one for each topic and place (TID 1501).
+"""Measurement Groups of a film's measurements and observations: one for each place or topic (TID 1501).
 
 A NUM has no child but its caliper (Image Region, 111030): measurements of one part on one side share a group that
-names both. Observations of a topic share a group, each CODE with its side and place.
+names both. That of a structure with a segment has the segment's tracking. Observations of a topic share a group, each
+CODE with its side and place.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
 from cxr_node.report import codes
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
+from cxr_node.report.segments import structure_key, structure_label
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, code, number, polyline, text
 
@@ -17,7 +19,7 @@ Wrap = Callable[[str, str, Sequence[ContentItem]], ContentItem]
 """Makes a group from a label, a key for its tracking, and its rows."""
 
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
-_Place = tuple[Topic, Code | None, Laterality | None]
+_Place = tuple[Code | None, Laterality | None]
 _POINTS = 60
 """Maximum points of a line or outline: a report is no segmentation."""
 _TEXT = 200
@@ -28,17 +30,26 @@ def measurement_groups(film: ReportedFilm, group: Wrap) -> Iterator[ContentItem]
     places: dict[_Place, list[Measurement]] = {}
     for measurement in film.reading.measurements:
         site = codes.HEART if measurement.site is None and measurement.key in codes.MEASUREMENTS else measurement.site
-        places.setdefault((measurement.topic, site, measurement.laterality), []).append(measurement)
-    for (topic, site, side), measurements in places.items():
+        places.setdefault((site, measurement.laterality), []).append(measurement)
+    for (site, side), measurements in places.items():
         rows = [*_site(site, side), *(measured(film, one) for one in measurements), *_provenance(measurements)]
-        parts = (str(topic), "" if site is None else site.value, "" if side is None else str(side))
-        label = "Measurements" if topic is Topic.PROPORTIONS else str(topic).capitalize()
-        name = [] if site is None else [f", {site.meaning}" if side is None else f", {side} {site.meaning}"]
-        yield group("".join([label, *name]), "measurements/" + "/".join(parts), rows)
+        yield group(*_tracked(site, side), rows)
     for topic in Topic:
         rows = [_observation(film, one) for one in film.reading.observations if one.topic is topic]
         if rows:
             yield group(f"Observations, {topic}", f"observations/{topic}", rows)
+
+
+def _tracked(site: Code | None, side: Laterality | None) -> tuple[str, str]:
+    """Return label and key of the tracking of what is measured at a place: those of the segment, if there is one."""
+    structure = structure_key(site, side)
+    if structure is not None:
+        return structure_label(structure), structure
+    if site is None:
+        return "Film, measurements", "measurements"
+    if side is None:
+        return site.meaning, f"measurements/{site.value}"
+    return f"{codes.LATERALITIES[side].meaning} {site.meaning}", f"measurements/{site.value}/{side}"
 
 
 def _site(site: Code | None, side: Laterality | None) -> list[ContentItem]:

@@ -364,6 +364,9 @@ def test_a_returned_picture_is_distinguishable_from_a_film() -> None:
     node = Observer()
     assert picture.Manufacturer == node.manufacturer
     assert picture.ManufacturerModelName == node.model_name
+    modality, model = picture.ContributingEquipmentSequence
+    assert (modality.Manufacturer, model.Manufacturer) == ("Detectors", "cxr-node developers")
+    assert model.DeviceUID.startswith("2.25.")
     assert picture.ImageType == ["DERIVED", "SECONDARY"]
     assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == film.reading.film.sop_instance_uid
 

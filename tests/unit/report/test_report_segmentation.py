@@ -1,4 +1,4 @@
-"""Segmentation of the anatomy: pixels, codes, references."""
+"""Segmentation of anatomy and findings: pixels, codes, references, tracking."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -11,16 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import PixelSpacing, SpacingSource
-from cxr_node.domain.reading import Region, Structure
+from cxr_node.domain.reading import Laterality, Measurement, Presence, Region, Structure
+from cxr_node.report import segments
 from cxr_node.report.check import faults_of
-from cxr_node.report.kinds import segmentation
+from cxr_node.report.kinds import segmentation, tid1500
 from cxr_node.report.pictures.masks import joined, packed
 from cxr_node.report.source import ReportedFilm
+from cxr_node.report.sr.tree import items, name_of
 from cxr_node.report.study import collate
 from tests.support import films
-from tests.unit.report.studies import NOW, composed, everything, parsed, read, request, square
+from tests.unit.report.studies import NOW, composed, everything, finding, parsed, read, request, square
 
 
 def _segmentation(film: ReportedFilm) -> Dataset:
@@ -43,8 +46,8 @@ def test_masks_that_end_within_a_byte_are_joined_bit_by_bit(frames: list[list[bo
 @pytest.mark.parametrize(("rows", "columns"), [(64, 48), (63, 47)])
 def test_each_frame_holds_one_structure_with_its_holes(rows: int, columns: int) -> None:
     dataset = _segmentation(everything(films.cr(rows=rows, columns=columns)))
-    lung, heart = dataset.pixel_array
-    assert [segment.SegmentLabel for segment in dataset.SegmentSequence] == ["Right Lung", "Heart"]
+    lung, heart, *_ = dataset.pixel_array
+    assert [segment.SegmentLabel for segment in dataset.SegmentSequence][:2] == ["Right Lung", "Heart"]
     assert lung.shape == (rows, columns)
     side = columns / 8
     assert abs(int(lung.sum()) - (4 - 0.25) * side**2) < 5 * side
@@ -56,7 +59,7 @@ def test_each_frame_holds_one_structure_with_its_holes(rows: int, columns: int) 
 
 def test_a_segment_states_structure_side_and_algorithm() -> None:
     film = everything(films.dx())
-    lung, heart = _segmentation(film).SegmentSequence
+    lung, heart, *_ = _segmentation(film).SegmentSequence
     (kind,) = lung.SegmentedPropertyTypeCodeSequence
     assert (kind.CodeValue, kind.CodingSchemeDesignator) == ("39607008", "SCT")
     assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
@@ -65,6 +68,117 @@ def test_a_segment_states_structure_side_and_algorithm() -> None:
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("chest-opacity", "1.0")
     assert lung.TrackingUID != heart.TrackingUID
     assert lung.TrackingUID == _segmentation(film).SegmentSequence[0].TrackingUID
+
+
+def test_each_region_of_a_finding_that_is_not_absent_has_a_segment() -> None:
+    dataset = _segmentation(everything(films.dx(rows=64, columns=48)))
+    opacity, one, two = list(dataset.SegmentSequence)[2:]
+    assert [segment.SegmentLabel for segment in (opacity, one, two)] == [
+        "Opacity",
+        "Pneumothorax, region 1",
+        "Pneumothorax, region 2",
+    ]
+    assert opacity.SegmentDescription == "Opacity 87 (present), outlined by chest-opacity 1.0"
+    assert one.SegmentDescription == "Pneumothorax 50 (undetermined), outlined by chest-opacity 1.0"
+    assert opacity.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
+    assert opacity.SegmentedPropertyTypeCodeSequence[0].CodeValue == "112001"
+    (site,) = opacity.AnatomicRegionSequence
+    assert (site.CodeMeaning, site.AnatomicRegionModifierSequence[0].CodeMeaning) == ("Lung", "Left")
+    assert "AnatomicRegionModifierSequence" not in one.AnatomicRegionSequence[0]
+    side = 48 / 8
+    assert dataset.pixel_array[2][round(side * 3.5), round(side / 2)] == 1
+    assert abs(int(dataset.pixel_array[2].sum()) - side**2) < 3 * side
+
+
+def test_a_film_without_outlined_anatomy_has_segments_of_its_findings() -> None:
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(2, 2, 20),))
+    dataset = _segmentation(read(films.cr(), opacity))
+    assert [segment.SegmentLabel for segment in dataset.SegmentSequence] == ["Opacity"]
+
+
+def test_a_segment_and_the_group_of_its_region_have_one_tracking() -> None:
+    film = everything(films.dx())
+    report = parsed(composed(tid1500.REPORT, [film]))
+    for segment in list(_segmentation(film).SegmentSequence)[2:]:
+        assert _tracking(report)[str(segment.TrackingUID)] == segment.TrackingID
+    lines = [str(segment.TrackingID) for segment in _segmentation(film).SegmentSequence]
+    assert lines[:3] == ["cxr-node Right Lung", "cxr-node Heart", "cxr-node Opacity"]
+
+
+def test_a_structure_and_the_group_of_its_measurements_have_one_tracking() -> None:
+    """The group names the segment as a second source of its measurements."""
+    film = _measured(everything(films.dx()))
+    segments = segmentation.SEGMENTATION.compose(request([film]))
+    with_segments = replace(request([film]), results=segmentation.SEGMENTATION.referred(segments))
+    (result,) = tid1500.REPORT_MEASUREMENTS.compose(with_segments)
+    document = parsed(result)
+
+    lung, heart, *_ = parsed(segments[0]).SegmentSequence
+
+    for segment, value in ((lung, 120.0), (heart, 0.53)):
+        (group,) = (group for group in _groups(document) if str(segment.TrackingUID) in _tracking(group))
+        assert _tracking(group) == {str(segment.TrackingUID): str(segment.TrackingID)}
+        assert [float(row.MeasuredValueSequence[0].NumericValue) for row in _rows(group, "NUM")] == [value]
+        sources = [row.ReferencedSOPSequence[0] for row in _rows(group, "IMAGE") if row.RelationshipType == "CONTAINS"]
+        assert {str(one.ReferencedSOPInstanceUID): one.get("ReferencedSegmentNumber") for one in sources} == {
+            segments[0].identity.sop_instance_uid: segment.SegmentNumber,
+            film.reading.film.sop_instance_uid: None,
+        }
+
+
+def test_measurements_without_a_segmentation_name_the_film_alone() -> None:
+    film = _measured(everything(films.dx()))
+    document = parsed(composed(tid1500.REPORT_MEASUREMENTS, [film]))
+    uids = {
+        str(row.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for _, row in items(document)
+        if "ReferencedSOPSequence" in row
+    }
+    assert uids == {film.reading.film.sop_instance_uid}
+    tracked = [uid for group in _groups(document) for uid in _tracking(group)]
+    assert len(set(tracked)) == len(tracked)
+
+
+def test_structures_of_a_film_that_names_no_side_have_none() -> None:
+    film = everything(films.dx())
+    assert film.reading.geometry is not None
+    film = replace(
+        film, reading=replace(film.reading, geometry=replace(film.reading.geometry, patient_orientation=None))
+    )
+    lung = _segmentation(film).SegmentSequence[0]
+    assert lung.SegmentLabel == "Lung, side 1"
+    assert "SegmentedPropertyTypeModifierCodeSequence" not in lung.SegmentedPropertyTypeCodeSequence[0]
+    assert lung.TrackingUID != _segmentation(everything(films.dx())).SegmentSequence[0].TrackingUID
+
+
+def _measured(film: ReportedFilm) -> ReportedFilm:
+    """Return a film with its ratio, and an area of the right lung."""
+    area = Measurement(
+        key="lung_area/right",
+        code=concepts.AREA_OF_LUNG,
+        value=120.0,
+        unit=concepts.SQUARE_CENTIMETER,
+        line=((6.0, 6.0), (12.0, 6.0)),
+        provenance="area of the outline",
+        site=concepts.LUNG,
+        laterality=Laterality.RIGHT,
+    )
+    return replace(film, reading=replace(film.reading, measurements=(*film.reading.measurements, area)))
+
+
+def _groups(document: Dataset) -> list[Dataset]:
+    return [item for _, item in items(document) if name_of(item) == "125007"]
+
+
+def _rows(group: Dataset, value_type: str) -> list[Dataset]:
+    return [row for _, row in items(group) if row.ValueType == value_type]
+
+
+def _tracking(document: Dataset) -> dict[str, str]:
+    """Return Tracking Identifiers by Tracking UID."""
+    names = [str(item.TextValue) for _, item in items(document) if name_of(item) == "112039"]
+    uids = [str(item.UID) for _, item in items(document) if name_of(item) == "112040"]
+    return dict(zip(uids, names, strict=True))
 
 
 def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> None:
@@ -82,7 +196,7 @@ def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> Non
         frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         for frame in dataset.PerFrameFunctionalGroupsSequence
     ]
-    assert numbers == [1, 2]
+    assert numbers == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("source", [None, *SpacingSource])
@@ -97,7 +211,7 @@ def test_highdicom_reads_the_segmentation_whatever_the_spacing(source: SpacingSo
     (result,) = segmentation.SEGMENTATION.compose(request([film]))
 
     read = highdicom.seg.segread(BytesIO(result.content))
-    assert read.number_of_segments == 2
+    assert read.number_of_segments == 5
     assert "PixelMeasuresSequence" not in read.SharedFunctionalGroupsSequence[0]
 
 
@@ -116,8 +230,8 @@ def test_structures_without_a_fitting_standard_code_have_no_segment() -> None:
         Anatomy.RIGHT_HEMIDIAPHRAGM,
         Anatomy.LEFT_HEMIDIAPHRAGM,
     }
-    assert set(Anatomy) - set(segmentation.SEGMENTS) == without_segment
-    assert all(code.scheme_designator == "SCT" for code, _, _ in segmentation.SEGMENTS.values())
+    assert set(Anatomy) - set(segments.SEGMENTS) == without_segment
+    assert all(code.scheme_designator == "SCT" for code, _, _ in segments.SEGMENTS.values())
     for key in without_segment:
         film = _outlined(films.cr(), key, square(2, 2, 20))
         assert segmentation.SEGMENTATION.compose(request([film])) == []
@@ -157,4 +271,4 @@ def test_a_segmentation_of_another_film_is_a_fault() -> None:
 def test_a_large_film_takes_one_bit_per_pixel_and_segment() -> None:
     film = everything(films.cr(rows=3000, columns=2500))
     result = composed(segmentation.SEGMENTATION, [film])
-    assert len(result.content) < 2 * 3000 * 2500 / 8 + 10_000
+    assert len(result.content) < 5 * 3000 * 2500 / 8 + 10_000
