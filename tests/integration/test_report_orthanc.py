@@ -86,5 +86,5 @@ def test_highdicom_reads_the_segmentation_from_orthanc(orthanc: peers.Orthanc) -
     assert read.segmented_property_types[1].meaning == "Heart"
     source = film.reading.film.sop_instance_uid
     pixels = read.get_pixels_by_source_instance([source])
-    assert pixels.shape == (1, 63, 47, 2)
+    assert pixels.shape == (1, 63, 47, 5)
     assert np.array_equal(pixels[0, :, :, 1], dcmread(BytesIO(result.content)).pixel_array[1])
