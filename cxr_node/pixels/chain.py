@@ -63,6 +63,19 @@ def choose_chain(dataset: Dataset, description: Description, sample: Cells) -> C
     return ChosenChain(chain=chain, notes=tuple(notes), sentence=sentence)
 
 
+def color_chain(description: Description) -> ChosenChain:
+    """Return the chain of the gray channel of a color or palette film: as stored.
+
+    Window and VOI LUT have no meaning for such films (PS3.3 section C.11.2.1.2), nor have the modality transforms: a
+    secondary capture may have kept those of the film that it was made of.
+    """
+    modality = Rescale()
+    voi = between(*modality_range(description, modality))
+    return ChosenChain(
+        chain=Chain(modality=modality, voi=voi, is_inverted=False), notes=(), sentence="color, shown as stored"
+    )
+
+
 def _shape_contradicts(dataset: Dataset, *, inverted: bool) -> bool:
     """Whether MONOCHROME1 has IDENTITY or MONOCHROME2 has INVERSE, against PS3.3 section C.8.11.3.1.2."""
     shape = elements.text(dataset, "PresentationLUTShape").upper()

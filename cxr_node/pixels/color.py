@@ -10,14 +10,15 @@ from cxr_node.pixels.decoding import Cells, Frame
 from cxr_node.pixels.grayscale import stored_values
 from cxr_node.pixels.lut import read_lut
 
-_LOSSY_TOLERANCE = 3
-_NEUTRAL = 128
+_LOSSY_TOLERANCE = 3 / 255
+"""Of the range of the bits stored."""
 
 
 def gray_cells(dataset: Dataset, frame: Frame) -> Cells:
     """Return one channel, shape (rows, columns): the common value of all three, or the palette's.
 
-    Channels must be equal, or within 3 of 255 after a lossy codec.
+    Channels must be equal, or within 3 of 255 of their range after a lossy codec. The neutral value of Cb and Cr is the
+    middle of the range.
 
     Raises
     ------
@@ -32,13 +33,14 @@ def gray_cells(dataset: Dataset, frame: Frame) -> Cells:
         case "RGB":
             return _common_channel(frame, neutral=None)
         case _:
-            return _common_channel(frame, neutral=_NEUTRAL)
+            return _common_channel(frame, neutral=1 << (frame.description.bits_stored - 1))
 
 
 def _common_channel(frame: Frame, *, neutral: int | None) -> Cells:
-    tolerance = _LOSSY_TOLERANCE if frame.is_lossy else 0
+    full = (1 << frame.description.bits_stored) - 1
+    tolerance = int(_LOSSY_TOLERANCE * full) if frame.is_lossy else 0
     for rows in lookup.strips(frame.cells):
-        strip = frame.cells[rows].astype(np.int16)
+        strip = frame.cells[rows].astype(np.int32)
         gray = strip[..., 0] if neutral is None else neutral
         if max(np.abs(strip[..., 1] - gray).max(), np.abs(strip[..., 2] - gray).max()) > tolerance:
             raise GiveUp(Reason.COLOR, "the color channels differ")
@@ -47,15 +49,15 @@ def _common_channel(frame: Frame, *, neutral: int | None) -> Cells:
 
 
 def _from_palette(dataset: Dataset, frame: Frame) -> Cells:
-    tables = [read_lut(dataset, signed_input=False, palette=name) for name in ("Red", "Green", "Blue")]
+    signed = frame.description.is_signed
+    tables = [read_lut(dataset, signed_input=signed, palette=name) for name in ("Red", "Green", "Blue")]
     red, green, blue = tables
     if red is None or green is None or blue is None:
         raise GiveUp(Reason.DECODE, "the palette cannot be used")
-    patterns = np.arange(1 << min(frame.description.bits_allocated, 16))
-    stored = stored_values(patterns, frame.description).astype(np.float64)
+    used, places = np.unique(frame.cells, return_inverse=True)
+    stored = stored_values(used, frame.description).astype(np.float64)
     values = [np.rint(table(stored) * (0xFFFF / table.maximum)).astype(np.uint16) for table in (red, green, blue)]
-    used = np.unique(frame.cells)
-    if any((table[used] != values[0][used]).any() for table in values[1:]):
+    if any((channel != values[0]).any() for channel in values[1:]):
         raise GiveUp(Reason.COLOR, "the palette's colors are not gray")
-    gray: Cells = values[0][frame.cells]
+    gray: Cells = values[0][places].reshape(frame.cells.shape)
     return gray

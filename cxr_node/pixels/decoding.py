@@ -112,6 +112,10 @@ def _native(dataset: Dataset, description: Description, syntax: str) -> Cells:
         content = _swapped_pairs(content, needed)
     if subsampled:
         return _upsample_color(np.frombuffer(content, "u1", count=needed), description)
+    if order == ">" and description.bits_allocated == 32:
+        # Two words, the less significant one first, each big endian: VR OW is swapped by words (PS3.5 section 6.2).
+        words = np.frombuffer(content, ">u2", count=2 * description.samples).astype("<u2")
+        return _reshape(words.view("<u4"), description)
     kind = np.dtype(f"{order}u{description.bits_allocated // 8}")
     return _reshape(np.frombuffer(content, kind, count=description.samples), description)
 

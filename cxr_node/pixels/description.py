@@ -12,6 +12,8 @@ from cxr_node.pixels.limits import Limits
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _SAMPLES = {1: (*MONOCHROME, "PALETTE COLOR"), 3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")}
 _CELLS = (8, 16, 32)
+_COLOR_CELLS = (8, 16)
+_FLOATING = ("FloatPixelData", "DoubleFloatPixelData")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,9 @@ def describe(dataset: Dataset, *, limits: Limits) -> Description:
         NO_PIXELS without Pixel Data, Rows or Columns; TOO_LARGE beyond `limits`; COLOR for a photometric
         interpretation that is neither gray nor convertible to gray; DECODE for impossible bits.
     """
-    if not elements.present(dataset, "PixelData"):
-        raise GiveUp(Reason.NO_PIXELS, "Pixel Data (7FE0,0010) is absent")
+    without = missing_pixels(dataset)
+    if without is not None:
+        raise GiveUp(*without)
     rows, columns = elements.integer(dataset, "Rows") or 0, elements.integer(dataset, "Columns") or 0
     if rows < 1 or columns < 1:
         raise GiveUp(Reason.NO_PIXELS, "Rows (0028,0010) or Columns (0028,0011) is absent or zero")
@@ -85,6 +88,15 @@ def describe(dataset: Dataset, *, limits: Limits) -> Description:
     return description
 
 
+def missing_pixels(dataset: Dataset) -> tuple[Reason, str] | None:
+    """Return why a data set has no pixels that are read; None if it has Pixel Data (7FE0,0010)."""
+    if elements.present(dataset, "PixelData"):
+        return None
+    if any(elements.present(dataset, keyword) for keyword in _FLOATING):
+        return Reason.DECODE, "floating-point pixels (7FE0,0008) or (7FE0,0009): no radiograph has them"
+    return Reason.NO_PIXELS, "Pixel Data (7FE0,0010) is absent"
+
+
 def _integer(dataset: Dataset, keyword: str, default: int) -> int:
     value = elements.integer(dataset, keyword)
     return default if value is None else value
@@ -104,7 +116,11 @@ def _photometric_interpretation(dataset: Dataset, samples_per_pixel: int) -> str
 
 def _check_bits(description: Description) -> None:
     allocated, stored, high = description.bits_allocated, description.bits_stored, description.high_bit
+    if allocated == 1:
+        raise GiveUp(Reason.DECODE, "Bits Allocated 1: pixels that are black or white only, which no radiograph has")
     if allocated not in _CELLS or not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
         raise GiveUp(Reason.DECODE, f"Bits Allocated {allocated}, Bits Stored {stored} and High Bit {high} cannot be")
-    if description.samples_per_pixel == 3 and (allocated, stored) != (8, 8):
-        raise GiveUp(Reason.COLOR, f"color of {stored} bits in {allocated}; only 8 bits are read")
+    if description.samples_per_pixel == 3:
+        is_subsampled = description.photometric_interpretation == "YBR_FULL_422"
+        if allocated not in _COLOR_CELLS or high != stored - 1 or (is_subsampled and allocated != 8):
+            raise GiveUp(Reason.COLOR, f"color of {stored} bits in {allocated}, up to bit {high}, is not read")

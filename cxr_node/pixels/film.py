@@ -16,10 +16,10 @@ from cxr_node.pixels import background, image_statistics, lookup
 from cxr_node.pixels.age import age_in_years
 from cxr_node.pixels.background import Mask
 from cxr_node.pixels.body_part import BodyPart, find_body_part
-from cxr_node.pixels.chain import choose_chain
+from cxr_node.pixels.chain import choose_chain, color_chain
 from cxr_node.pixels.color import gray_cells
 from cxr_node.pixels.decoding import Frame, decode_first_frame
-from cxr_node.pixels.description import Description, describe
+from cxr_node.pixels.description import MONOCHROME, Description, describe
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -44,9 +44,12 @@ def apply_grayscale(dataset: Dataset, frame: Frame) -> Radiograph:
     """Return decoded cells as P-values, with the film's geometry: all of `radiograph` except decoding."""
     cells = gray_cells(dataset, frame)
     description = as_gray(frame.description)
-    padded = background.padding(dataset, cells, description)
     shuttered = background.shutter(dataset, description)
-    chosen = choose_chain(dataset, description, lookup.sample(cells, hidden=(padded, shuttered)))
+    if frame.description.photometric_interpretation in MONOCHROME:
+        padded = background.padding(dataset, cells, description)
+        chosen = choose_chain(dataset, description, lookup.sample(cells, hidden=(padded, shuttered)))
+    else:
+        padded, chosen = None, color_chain(description)
     p_values = lookup.look_up(cells, description, chosen.chain)
     _blank(p_values, padded, shuttered)
     notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)

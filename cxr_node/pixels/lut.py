@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.radiograph import UInt16
-from cxr_node.pixels import elements
+from cxr_node.pixels import elements, segmented_lut
 
 _WHOLE = 1 << 16
 _DESCRIPTOR_VALUES = 3
@@ -42,7 +42,7 @@ def read_lut(item: Dataset, *, signed_input: bool, palette: str = "") -> Lut | N
     """Return the table in an item of Modality LUT or VOI LUT Sequence; None if it cannot be used.
 
     `signed_input`: the input values can be negative, so the first value mapped is signed whatever its VR.
-    `palette` is "Red", "Green" or "Blue" for the tables of PALETTE COLOR.
+    `palette` is "Red", "Green" or "Blue" for the tables of PALETTE COLOR, which may be segmented.
 
     The depth of the descriptor applies unless an entry exceeds it; then the largest entry decides, up to 16 bits.
     """
@@ -53,7 +53,11 @@ def read_lut(item: Dataset, *, signed_input: bool, palette: str = "") -> Lut | N
     count = int(descriptor[0]) & 0xFFFF or _WHOLE
     first = elements.signed(descriptor[1]) if signed_input else int(descriptor[1]) & 0xFFFF
     stated = int(descriptor[2]) & 0xFFFF
-    entries = _entries(elements.payload(item, f"{prefix}Data"), count, stated)
+    segments = elements.payload(item, f"Segmented{prefix}Data") if palette else b""
+    if segments and not elements.present(item, f"{prefix}Data"):
+        entries = _from_segments(segments, count, stated)
+    else:
+        entries = _entries(elements.payload(item, f"{prefix}Data"), count, stated)
     if entries is None or not entries.any():
         return None
     needed = int(entries.max()).bit_length()
@@ -68,3 +72,13 @@ def _entries(content: bytes, count: int, bits: int) -> UInt16 | None:
     if bits <= _BYTE and len(content) >= count:
         return np.frombuffer(content, "u1", count=count).astype(np.uint16)
     return None
+
+
+def _from_segments(content: bytes, count: int, bits: int) -> UInt16 | None:
+    entry_bytes = 1 if bits <= _BYTE else 2
+    values = np.frombuffer(content, f"<u{entry_bytes}", count=len(content) // entry_bytes).tolist()
+    try:
+        entries = segmented_lut.expand(values, entry_bytes=entry_bytes, limit=count)
+    except ValueError:
+        return None
+    return np.array(entries, np.uint16) if len(entries) == count else None

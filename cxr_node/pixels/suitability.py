@@ -14,6 +14,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import elements, image_statistics
 from cxr_node.pixels.age import find_age
 from cxr_node.pixels.body_part import CHEST_WORDS, BodyPart, find_body_part
+from cxr_node.pixels.description import missing_pixels
 from cxr_node.pixels.geometry import patient_orientation
 from cxr_node.pixels.image_kind import DEFAULT_ACTIONS, Action, ImageKind, kinds_of
 from cxr_node.pixels.veterinary import is_animal
@@ -117,9 +118,10 @@ def _kind(dataset: Dataset, rules: Rules) -> _Refusal:
 
 
 def _pixels(dataset: Dataset, _rules: Rules) -> _Refusal:
-    if not elements.present(dataset, "PixelData") or not elements.integer(dataset, "Rows"):
-        return Reason.NO_PIXELS, "Pixel Data (7FE0,0010) is absent"
-    return None
+    without_rows = (
+        None if elements.integer(dataset, "Rows") else (Reason.NO_PIXELS, "Rows (0028,0010) is absent or zero")
+    )
+    return missing_pixels(dataset) or without_rows
 
 
 def _species(dataset: Dataset, _rules: Rules) -> _Refusal:
