@@ -110,7 +110,12 @@ def openvino(bundle: Bundle, threads: int) -> Program:
         "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    request = ov.Core().compile_model(model, "CPU", options).create_infer_request()
+    try:
+        compiled = ov.Core().compile_model(model, "CPU", options)
+    except RuntimeError:
+        # Its generator of fused code runs out of registers where vectors have 16 of them (AVX2).
+        compiled = ov.Core().compile_model(model, "CPU", {**options, "SNIPPETS_MODE": "DISABLE"})
+    request = compiled.create_infer_request()
 
     def run(films: torch.Tensor) -> Outputs:
         results = [request.infer({0: film[None].numpy()}, share_outputs=False) for film in films]
