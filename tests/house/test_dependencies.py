@@ -6,6 +6,7 @@ import tomllib
 from functools import cache
 from importlib.metadata import packages_distributions
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -46,6 +47,7 @@ def distributions(modules: set[str]) -> set[str]:
 _distributions_by_module = cache(packages_distributions)
 
 
+@pytest.mark.slow
 def test_each_run_time_dependency_is_imported_by_the_package() -> None:
     assert declared() - distributions(imported()) == set(_INDIRECT)
 

@@ -54,6 +54,7 @@ def _expect_no_report_without_patient(data_set: bytes, syntax: str) -> None:
         assert collated.header.PatientID == films.PATIENT_ID
 
 
+@pytest.mark.slow
 @COUNTS
 def test_any_vr_is_skipped_or_its_film_is_rejected(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
@@ -65,6 +66,7 @@ def test_any_vr_is_skipped_or_its_film_is_rejected(examples: int) -> None:
     check()
 
 
+@pytest.mark.slow
 @COUNTS
 def test_no_ending_of_fragments_gives_a_report_without_patient(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
@@ -80,6 +82,7 @@ def test_no_ending_of_fragments_gives_a_report_without_patient(examples: int) ->
     check()
 
 
+@pytest.mark.slow
 @COUNTS
 def test_a_film_cut_or_changed_anywhere_has_its_patient_or_no_report(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)

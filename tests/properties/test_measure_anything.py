@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ _BOXES = st.tuples(st.integers(0, 60), st.integers(0, 70), st.integers(2, 60), s
 _STRUCTURES = st.fixed_dictionaries({part: st.one_of(_OUTLINES, _BOXES) for part in Anatomy})
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(outlines=_STRUCTURES, seed=st.integers(0, 99), spaced=st.booleans(), flat=st.booleans())
 def test_any_outline_gives_finite_numbers_on_the_film(
@@ -55,6 +57,7 @@ def test_any_outline_gives_finite_numbers_on_the_film(
     assert len({entry.key for entry in result.observations}) == len(result.observations)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), aspect=st.floats(0.2, 5))
 def test_no_size_or_shape_of_film_raises(rows: int, columns: int, aspect: float) -> None:

@@ -208,6 +208,7 @@ def test_unmutated_films_pass(bases: list[bytes]) -> None:
             assert isinstance(through_the_stage(content, sandbox), Radiograph)
 
 
+@pytest.mark.slow
 def test_a_mutated_film_becomes_a_film_or_a_reason(bases: list[bytes], sandbox: Sandbox) -> None:
     run(bases, sandbox, examples=SHORT)
 

@@ -63,6 +63,7 @@ def encoded(data_set: Dataset, transfer_syntax_uid: str) -> bytes:
     return content
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(data_set=data_sets(), syntax=SYNTAXES)
 def test_values_are_those_of_the_top_level_in_every_encoding(data_set: Dataset, syntax: str) -> None:
@@ -85,6 +86,7 @@ HEADERS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     at=st.integers(min_value=0, max_value=1100),

@@ -236,6 +236,7 @@ CHANGES = st.none() | st.tuples(st.integers(0, 9), st.floats(0, 1, exclude_max=T
 QUIETLY = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
 
 
+@pytest.mark.slow
 @given(st.lists(STEPS, max_size=4), CHANGES, st.floats(0, 1))
 @settings(max_examples=20, deadline=None, suppress_health_check=QUIETLY)
 def test_both_paths_respond_alike(

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
@@ -46,6 +47,7 @@ _BYTES = st.binary(max_size=40) | st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(sent=st.dictionaries(st.sampled_from(_SENT), _BYTES, max_size=8), implicit=st.booleans())
 def test_any_header_makes_a_report_that_a_peer_can_read(sent: dict[str, bytes], implicit: bool) -> None:

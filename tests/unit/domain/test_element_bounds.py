@@ -64,6 +64,7 @@ TOO_MUCH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TOO_MUCH)
 def test_a_film_of_too_many_elements_is_not_parsed(kind: str) -> None:
     film = TOO_MUCH[kind](data_set_of(films.dx()))
@@ -82,6 +83,7 @@ def test_sequences_as_deep_as_in_the_field_are_parsed(*, is_delimited: bool) -> 
     assert SEQUENCE in parse(file_of(film, EXPLICIT))
 
 
+@pytest.mark.slow
 def test_the_header_of_a_film_of_too_many_elements_names_it() -> None:
     film = films.dx()
     content = inserted(data_set_of(film), BEHIND_UIDS, empty_private(BEHIND_UIDS, MAXIMUM_ELEMENTS))

@@ -34,6 +34,7 @@ def _crosses_oddly(point: Point, outlines: Sequence[Sequence[Point]]) -> bool:
     return crossings % 2 == 1
 
 
+@pytest.mark.slow
 @given(OUTLINES)
 def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[list[Point]]) -> None:
     expected = [[_crosses_oddly((column + 0.5, row + 0.5), outlines) for column in range(30)] for row in range(24)]

@@ -99,6 +99,7 @@ print(expected.std().item() > 0.01, (expected - computed).abs().max().item() < 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (PACKAGES / "torchxrayvision").is_dir(), reason="no torchxrayvision; `make test` puts it there")
 def test_our_network_computes_what_theirs_does() -> None:
     ended = subprocess.run(

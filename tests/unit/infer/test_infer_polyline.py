@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -44,6 +45,7 @@ def test_a_square_with_corners_along_its_sides_is_a_square() -> None:
     assert [simplified.tolist() for simplified in simplify_loops([sides], 0.1)] == [[[0, 0], [2, 0], [2, 2], [0, 2]]]
 
 
+@pytest.mark.slow
 @given(lines=st.lists(CORNERS, min_size=1, max_size=4), tolerance=st.floats(0.01, 20))
 def test_lines_thinned_together_are_those_thinned_alone(lines: list[Line], tolerance: float) -> None:
     together = simplify_lines(lines, tolerance)

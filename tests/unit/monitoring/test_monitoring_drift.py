@@ -49,6 +49,7 @@ def test_bins_hold_the_values_in_their_range() -> None:
         assert seconds_of(seconds_bin(seconds)) == pytest.approx(seconds, rel=0.13)
 
 
+@pytest.mark.slow
 def test_unchanged_films_raise_no_more_alarms_than_stated() -> None:
     days, alarms, _ = false_alarms(range(3), films=40, days=60, rules=RULES)
 
@@ -56,6 +57,7 @@ def test_unchanged_films_raise_no_more_alarms_than_stated() -> None:
     assert alarms <= 0.05 * days, "alpha is 0.01 a day; alarms come in runs, for windows overlap"
 
 
+@pytest.mark.slow
 def test_false_alarms_follow_alpha_without_a_least_effect() -> None:
     loose = DriftRules(reference_films=300, alpha=0.2, least_effects=dict.fromkeys(Statistic, 0.0))
 

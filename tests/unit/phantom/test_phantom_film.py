@@ -35,6 +35,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     assert first.p_values.tobytes() != other.p_values.tobytes()
 
 
+@pytest.mark.slow
 def test_a_film_does_not_depend_on_those_it_is_made_with() -> None:
     alone = [small(seed) for seed in (5, 6, 7)]
 
@@ -108,6 +109,7 @@ def test_the_true_ratio_is_the_heart_over_the_thorax_on_the_film() -> None:
     )
 
 
+@pytest.mark.slow
 def test_ap_magnifies_the_heart() -> None:
     larger = [
         (small(seed, View.AP, erect=True).truth.cardiothoracic_ratio or 0)

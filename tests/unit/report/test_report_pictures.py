@@ -103,6 +103,7 @@ def test_labels_neither_overlap_nor_leave_the_film(name: str) -> None:
         assert box.bottom <= drawing.film.height
 
 
+@pytest.mark.slow
 def test_a_label_without_room_is_left_out() -> None:
     drawing = _drawing(ENGLISH)
     for _ in range(200):

@@ -268,6 +268,7 @@ def test_a_segmentation_of_another_film_is_a_fault() -> None:
     assert "the references do not name the sources" in faults_of(dataset, other, segmentation.SEGMENTATION.result_type)
 
 
+@pytest.mark.slow
 def test_a_large_film_takes_one_bit_per_pixel_and_segment() -> None:
     film = everything(films.cr(rows=3000, columns=2500))
     result = composed(segmentation.SEGMENTATION, [film])

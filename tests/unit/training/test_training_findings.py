@@ -131,6 +131,7 @@ def test_contributions_of_a_region_head_sum_to_its_logit() -> None:
     assert torch.allclose(logits, sums.sum((2, 3, 4)) + below + heads.bias, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_exported_graph_has_only_listed_operators_and_equal_outputs() -> None:
     chest = _chest()
     content = export_network(chest, FRAME)
@@ -159,6 +160,7 @@ def test_opacity_head_and_fit_are_the_same_function() -> None:
     np.testing.assert_allclose(given, fit.cell_logits(cells), rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_fit_finds_the_feature_that_opaque_cells_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "STRENGTH", 0.1)
     data = _training_set()
