@@ -66,6 +66,7 @@ ae_title = "DX1"
                 {"kind": "folder", "name": "folder", "folder": str(tmp_path / "results"), "results": ["report"]},
             ),
             more=more,
+            is_tiny=True,
         )
         with running(config) as node:
             assert peers.storescu(node.port, film, calling="DX1").returncode == 0

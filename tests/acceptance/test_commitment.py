@@ -25,7 +25,7 @@ def test_orthanc_gets_commitment_for_a_film_and_gives_it_for_a_report(tmp_path: 
         confirmed = {**pacs, "confirm": "commitment", "confirm_wait_s": 0}
         scu = f'[[receive.commitment_peers]]\nae_title = "{title}"\nhost = "{peers.LOOPBACK}"\nport = {port}'
         traced = f'[trace]\nendpoint = "{traces.endpoint}"\nevery_s = 0.2'
-        config = settings_file(tmp_path / "node", destinations=(confirmed,), more=f"{scu}\n{traced}")
+        config = settings_file(tmp_path / "node", destinations=(confirmed,), more=f"{scu}\n{traced}", is_tiny=True)
         with running(config, roles=(*ROLES, "admin"), wait_for=(*ROLES, "admin")) as node:
             orthanc.send("PUT", "/modalities/us", ["CXRNODE", peers.LOOPBACK, node.port])
             film = films.dx()

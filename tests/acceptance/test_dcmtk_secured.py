@@ -13,6 +13,7 @@ def secured(folder: Path, ca: Certificate, shown: Certificate, password: str) ->
     """Return the settings of a node that requires a certificate of `ca` and a password."""
     config = settings_file(
         folder,
+        is_tiny=True,
         destinations=({"kind": "folder", "name": "folder", "folder": str(folder / "results"), "results": ["report"]},),
         more=f"""
 [[receive.users]]

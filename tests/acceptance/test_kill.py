@@ -44,7 +44,7 @@ def kill_repeatedly(database_url: str, tmp_path: Path, *, kills: int) -> None:
     load = LoadGenerator(films=Films(seed=1), max_in_flight=MOST_FILMS, pause_s=PAUSE_S)
     with SimulatedPacs() as pacs, sending(load):
         to = to_pacs(pacs.port, pacs.ae_title)
-        path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
+        path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,), is_tiny=True)
         for number in range(kills):
             with running(path, wait_for=("receive",)) as node:
                 load.port = node.port
@@ -79,7 +79,7 @@ def test_a_role_that_dies_is_restarted_and_its_film_read(database_url: str, tmp_
     film = Films(seed=1).make(0)
     with SimulatedPacs() as pacs:
         to = to_pacs(pacs.port, pacs.ae_title)
-        path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
+        path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,), is_tiny=True)
         with running(path) as node:
             for role in psutil.Process(node.process.pid).children():
                 role.kill()

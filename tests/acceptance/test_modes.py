@@ -11,7 +11,7 @@ def test_files_of_a_node_are_readable_by_its_owner_only(tmp_path: Path) -> None:
     config = settings_file(tmp_path / "node")
     data = config.parent / "cxr-node-data"
     data.mkdir(mode=0o755)
-    with running(config, wait_for=("receive",)) as node:
+    with running(config, roles=("receive",), wait_for=("receive",)) as node:
         assert peers.storescu(node.port, films.written(films.dx(), tmp_path)).returncode == 0
         modes = {path.relative_to(data).as_posix(): path.stat().st_mode for path in data.rglob("*")}
 

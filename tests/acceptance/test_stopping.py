@@ -11,7 +11,7 @@ _SIGNALS = 200
 
 def test_repeated_stop_signals_to_the_process_group_stop_the_node_in_order(tmp_path: Path) -> None:
     roles = ("receive", "read", "deliver", "admin")
-    path = settings_file(tmp_path)
+    path = settings_file(tmp_path, is_tiny=True)
     path.write_text(path.read_text(encoding="utf-8").replace("processes = 0", "processes = 1"), encoding="utf-8")
     with running(path, roles=roles, wait_for=roles) as node:
         for _ in range(_SIGNALS):

@@ -81,7 +81,7 @@ def test_a_peer_restricted_to_commitment_cannot_send_films(tmp_path: Path) -> No
         more='[[receive.peers]]\nae_title = "REQUESTER"\nsop_classes = ["StorageCommitmentPushModel"]',
     )
     film = films.written(films.dx(), tmp_path)
-    with running(config, wait_for=("receive",)) as node:
+    with running(config, roles=("receive",), wait_for=("receive",)) as node:
         assert peers.storescu(node.port, film, calling="REQUESTER").returncode != 0
         with association(node.port, sop_class_uid=PUSH_MODEL, calling="REQUESTER") as opened:
             assert [str(context.abstract_syntax) for context in opened.accepted_contexts] == [PUSH_MODEL]

@@ -14,6 +14,7 @@ from cxr_node.queue import search
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.program import ROLES, Program
+from tests.support import tiny_bundles
 from tests.support.peers import LOOPBACK, free_port, until
 from tests.support.receiver import ReceivePath, ReceiveProcesses
 
@@ -44,10 +45,12 @@ def settings_file(
     more: str = "",
     port: int = 0,
     processes: int = 0,
+    is_tiny: bool = False,
 ) -> Path:
     """Write the settings of a node that composes without waiting; return their path.
 
-    `port` 0 selects a free port, `processes` 0 the number of `--receive-processes`.
+    `port` 0 selects a free port, `processes` 0 the number of `--receive-processes`. `is_tiny` selects a bundle of
+    random weights, which loads in a tenth of the time, where what is found does not matter.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "cxr-node.toml"
@@ -60,6 +63,7 @@ def settings_file(
         # Several processes share a port, which must be configured then.
         f"port = {port or (free_port() if receivers > 1 else 0)}\nprocesses = {receivers}",
         '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
+        *([f"bundle = {json.dumps(str(tiny_bundles.bundle(folder / 'bundle')))}"] if is_tiny else []),
         "[compose]\nstudy_quiet_s = 0",
         "[schedule]\ntick_s = 1",
         *([] if "[web]" in more else ["[web]\nport = 0"]),
