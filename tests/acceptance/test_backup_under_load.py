@@ -14,7 +14,7 @@ from tests.support.running_node import running, settings_file
 from tests.support.tiny_bundles import bundle
 
 MOST_FILMS = 10_000
-PAUSE_S = 0.2
+PAUSE_S = 0.5
 """Between two films: the restored node reads all of them again."""
 
 

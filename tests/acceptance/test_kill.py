@@ -20,7 +20,7 @@ from cxr_node.simulators.program import COMMAND
 from tests.support.peers import until
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 
-SHORT_KILLS = 4
+SHORT_KILLS = 3
 LONG_KILLS = 50
 LONGEST_LIFE_S = 12.0
 PAUSE_S = 0.4

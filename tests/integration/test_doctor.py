@@ -61,7 +61,7 @@ def doctor(config: Path, *options: str) -> DoctorResult:
 
 def configured(folder: Path, *destinations: Mapping[str, object], more: str = "") -> Path:
     """Return the settings of a node whose database is there."""
-    config = settings_file(folder, destinations=destinations, more=more)
+    config = settings_file(folder, destinations=destinations, more=more, is_tiny=True)
     assert CliRunner().invoke(app, ["db", "upgrade", "--config", str(config)]).exit_code == 0
     return config
 
@@ -188,7 +188,9 @@ def test_folder_that_is_not_writable_is_a_problem(tmp_path: Path) -> None:
     result = doctor(configured(tmp_path / "node", share))
     assert result.problems() == ["destination share"]
 
-    config = settings_file(tmp_path / "other", more=f"[node]\ndata_folder = {json.dumps(str(tmp_path / 'file'))}")
+    config = settings_file(
+        tmp_path / "other", more=f"[node]\ndata_folder = {json.dumps(str(tmp_path / 'file'))}", is_tiny=True
+    )
     result = doctor(config)
     assert result.problems() == ["data folder"]
     assert "make it writable for the node's user" in result.checks["data folder"][2]
@@ -205,9 +207,9 @@ def test_full_disk_is_a_problem_and_no_destination_a_note(tmp_path: Path) -> Non
 
 
 def test_empty_database_is_noted_and_an_unreachable_one_a_problem(tmp_path: Path) -> None:
-    new = doctor(settings_file(tmp_path / "new"))
+    new = doctor(settings_file(tmp_path / "new", is_tiny=True))
     url = f"postgresql://node:secret@{peers.LOOPBACK}:{peers.free_port()}/cxr"
-    away = doctor(settings_file(tmp_path / "away", database_url=url))
+    away = doctor(settings_file(tmp_path / "away", database_url=url, is_tiny=True))
 
     assert (new.exit_code, new.checks["database"][0]) == (0, "note")
     assert "`cxr-node db upgrade` now" in new.checks["database"][2]

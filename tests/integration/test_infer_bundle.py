@@ -14,6 +14,7 @@ from cxr_node.infer.bundle import BundleError
 from cxr_node.infer.reader import Reader
 from cxr_node.phantom.film import films
 from tests.support import tiny_bundles
+from tests.support.built_in import built_in_bundle
 
 
 def test_a_bundle_that_matches_its_card_is_opened(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_an_unknown_bundle_is_refused_naming_the_known_ones(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("view", [View.PA, View.AP])
 def test_findings_are_present_on_no_normal_phantom(view: View) -> None:
-    reader = Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
+    reader = Reader(built_in_bundle(), device="cpu")
     radiographs = [
         Radiograph(p_values=film.p_values, geometry=Geometry(rows=512, columns=512), grayscale="phantom")
         for film in films(range(1, 7), views=[view] * 6)

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from cxr_node.infer import bundle, bundle_registry, engines
+from cxr_node.infer import bundle, engines
 from cxr_node.infer.bundle import Bundle, BundleError, Program
 from cxr_node.infer.engines import CHANNELS_LAST, EAGER, OPENVINO, TOLERANCE, Outputs
 from cxr_node.infer.reader import Reader
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine
 from tests.support import tiny_bundles
+from tests.support.built_in import built_in_bundle
 
 FILM = torch.linspace(0, 1, tiny_bundles.SIDE**2).reshape(1, 1, tiny_bundles.SIDE, tiny_bundles.SIDE)
 
@@ -70,16 +71,16 @@ def missing(_bundle: Bundle, _threads: int) -> Program:
 
 @pytest.mark.parametrize("name", [CHANNELS_LAST, OPENVINO])
 def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -> None:
-    built_in = bundle.load(bundle_registry.find("chest"))
-    film = engine._phantom_batch(built_in)
+    network = built_in_bundle()
+    film = engine._phantom_batch(network)
 
-    chosen = engines.choose(built_in, film, wanted=name, threads=1)
+    chosen = engines.choose(network, film, wanted=name, threads=1)
 
     assert chosen.engine == name
     (trial,) = (one for one in chosen.trials if one.engine == name)
     assert trial.difference <= TOLERANCE
     with torch.inference_mode():
-        assert engines.difference(engines.eager(built_in, 1)(film), chosen.program(film)) == trial.difference
+        assert engines.difference(engines.eager(network, 1)(film), chosen.program(film)) == trial.difference
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.infer import bundle, bundle_registry
+from cxr_node.infer import bundle
 from cxr_node.infer.bundle import Bundle, BundleError
 from cxr_node.infer.reader import Precision, Reader, choose_device, in_bfloat16
 from tests.support import tiny_bundles
+from tests.support.built_in import built_in_bundle
 from tests.support.films import FILMS, needs_real_films
 from training.datasets import radiograph
 
@@ -26,7 +27,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def built_in() -> Reader:
-    return Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
+    return Reader(built_in_bundle(), device="cpu")
 
 
 def test_each_film_gets_its_prediction_in_order(opened: Bundle) -> None:
@@ -57,7 +58,7 @@ def test_a_reading_is_bit_identical_whatever_its_batch(opened: Bundle) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_equal_batches_give_equal_bits_and_any_batch_the_same_scores(built_in: Reader, size: int) -> None:
     """Determinism of the network itself on the CPU: the reader adds nothing that depends on the batch."""
-    network = bundle.load(bundle_registry.find("chest"))
+    network = built_in_bundle()
     program = network.program(torch.device("cpu"))
     films = [tiny_bundles.film(seed, rows=300, columns=280) for seed in range(8)]
 
@@ -75,7 +76,7 @@ def test_equal_batches_give_equal_bits_and_any_batch_the_same_scores(built_in: R
 
 def test_bfloat16_is_within_its_tolerance_and_returns_float32(built_in: Reader) -> None:
     """Mixed precision of a GPU, computed on the CPU."""
-    network = bundle.load(bundle_registry.find("chest"))
+    network = built_in_bundle()
     rounded = in_bfloat16(network.program(torch.device("cpu")), torch.device("cpu"))
     films = [tiny_bundles.film(seed, rows=300, columns=280) for seed in range(4)]
     rough = Reader(network, device="cpu", program=rounded).read(films)
@@ -187,7 +188,7 @@ def test_the_built_in_bundle_reads_an_image_that_is_no_film(built_in: Reader) ->
 
     assert [finding.key for finding in prediction.findings] == ["lung_opacity", "pleural_effusion"]
     assert 0.0 <= prediction.findings[0].score <= 1.0
-    assert "Research use only" in bundle.load(bundle_registry.find("chest")).card.intended_use
+    assert "Research use only" in built_in_bundle().card.intended_use
 
 
 @needs_real_films

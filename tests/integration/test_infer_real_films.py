@@ -3,19 +3,19 @@
 import pytest
 
 from cxr_node.domain.radiograph import Radiograph, View
-from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
 from tests.support import films
+from tests.support.built_in import built_in_bundle
 
 pytestmark = films.needs_real_films
 
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
+    return Reader(built_in_bundle(), device="cpu")
 
 
 def _film(name: str) -> Radiograph:

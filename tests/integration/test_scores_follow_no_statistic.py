@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cxr_node.infer import bundle, bundle_registry
+from tests.support.built_in import built_in_bundle
 from tests.support.films import FILMS, needs_real_films
 from training import readings
 from training.film_statistics import (
@@ -74,7 +75,7 @@ def test_no_statistic_predicts_the_label_of_a_finding_offered(
 
 def test_no_score_follows_a_statistic_of_the_film(films: Sequence[ReadFilm], statistics: Statistics) -> None:
     own = [film for film in films if film.is_fair and film.has_no_finding]
-    opened = bundle.load(bundle_registry.find("chest"))
+    opened = built_in_bundle()
     program = opened.program(torch.device("cpu"))
     rows = []
     with torch.inference_mode():

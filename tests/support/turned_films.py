@@ -17,7 +17,6 @@ from cxr_node.domain.identifiers import derive_uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Point, Reading
-from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.phantom.dicom import EXAMPLE_TIME, dataset
 from cxr_node.phantom.film import film
@@ -26,6 +25,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.reading.executor import InProcess, ReadContext, ReadRules
 from cxr_node.records.films import Film
+from tests.support.built_in import built_in_bundle
 from tests.support.node import received
 from tests.support.queue import SENDER
 
@@ -96,7 +96,7 @@ def turned_copy(turn: Turned, orientation: Sequence[str], **changes: object) -> 
 def built_in() -> Reader:
     """Return the built-in bundle on the CPU."""
     torch.set_num_threads(1)
-    return Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
+    return Reader(built_in_bundle(), device="cpu")
 
 
 def film_row(instance: Instance) -> Film:
