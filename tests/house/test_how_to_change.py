@@ -102,7 +102,10 @@ def test_every_data_file_is_in_its_list(folder: str, name: str) -> None:
 
 
 def test_every_header_check_of_the_gate_is_in_its_list() -> None:
-    functions = [value for value in vars(suitability).values() if isinstance(value, FunctionType)]
+    values = vars(suitability).values()
+    functions = [
+        value for value in values if isinstance(value, FunctionType) and value.__module__ == suitability.__name__
+    ]
     checks = [
         function
         for function in functions

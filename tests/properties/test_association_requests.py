@@ -85,12 +85,14 @@ def one_outcome(node: Node, first: bytes) -> None:
     assert getattr(event, "failure", None) is not ConnectionFailure.INTERNAL_ERROR
 
 
+@pytest.mark.slow
 @given(associate_pdus(1))
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIETLY)
 def test_a_normalized_request_is_decoded(pdu: bytes) -> None:
     decode_request(pdu)
 
 
+@pytest.mark.slow
 @given(associate_pdus(2))
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIETLY)
 def test_a_normalized_acceptance_is_decoded(pdu: bytes) -> None:
@@ -123,6 +125,7 @@ def test_any_ae_title_becomes_a_valid_one_and_a_valid_one_stays(examples: int) -
     check()
 
 
+@pytest.mark.slow
 @given(FIRST_PDUS)
 @settings(max_examples=200, deadline=None, suppress_health_check=QUIETLY)
 def test_a_connection_has_one_outcome(node: Node, first: bytes) -> None:

@@ -124,6 +124,7 @@ def test_a_name_in_any_character_set_and_spelling_is_one_name(examples: int) -> 
     check()
 
 
+@pytest.mark.slow
 @counts(100, 10_000)
 @pytest.mark.timeout(3600)
 def test_a_contradiction_is_one_from_both_sides(examples: int) -> None:

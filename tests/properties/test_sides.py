@@ -89,6 +89,7 @@ def _read(orientation: tuple[str, str] | None, outlined: Sequence[Structure]) ->
     return build_reading(film, predicted, RULES, adapter=MeanAdapter())
 
 
+@pytest.mark.slow
 @counts(60, 10_000)
 @pytest.mark.timeout(3600)
 def test_no_side_contradicts_the_header(examples: int) -> None:

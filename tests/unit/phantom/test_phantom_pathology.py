@@ -31,6 +31,7 @@ def change(seed: int, pathology: Pathology) -> tuple[npt.NDArray[np.float64], Ph
     return difference - np.median(difference[: SIZE // 8]), ill
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PLACED)
 def test_a_pathology_changes_the_film_inside_its_mask(kind: Kind) -> None:
     difference, ill = change(41, Pathology(kind=kind, side=Laterality.RIGHT, zone=Zone.MIDDLE, severity=0.8))
@@ -44,6 +45,7 @@ def test_a_pathology_changes_the_film_inside_its_mask(kind: Kind) -> None:
     assert np.abs(difference[inside]).mean() > 0.008
 
 
+@pytest.mark.slow
 def test_right_and_left_are_the_patients() -> None:
     for side, half in ((Laterality.RIGHT, slice(0, SIZE // 2)), (Laterality.LEFT, slice(SIZE // 2, SIZE))):
         ill = phantom(42, Pathology(kind=Kind.EFFUSION, side=side, severity=0.5))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["film", "suitability", "display", "sandboxed"])
 def test_the_stage_imports_no_network_library(module: str) -> None:
     program = f"import sys, cxr_node.pixels.{module}; sys.exit('torch' in sys.modules)"

@@ -140,6 +140,7 @@ def test_a_film_is_discarded_after_a_write_error() -> None:
         film.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"\0", b"no data set at all", b"\xff" * 300_000, DATA_SET[:400]])
 def test_bytes_that_are_no_data_set_are_rejected(content: bytes) -> None:
     with pytest.raises(RejectObject):

@@ -50,6 +50,7 @@ def test_every_document_states_the_same_impression(name: str) -> None:
     assert any(LANGUAGES[name].phrases.caveat_ap in line for line in impression.lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_every_document_has_the_same_coded_summary_and_patient(name: str) -> None:
     documents = _documents(name)

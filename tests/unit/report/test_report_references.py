@@ -47,6 +47,7 @@ def _evidence(document: Dataset) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _ROOTS, ids=lambda kind: str(kind.name))
 def test_the_report_refers_to_each_other_result_of_its_run(kind: ResultKind) -> None:
     film = _film()
