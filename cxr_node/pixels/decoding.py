@@ -219,17 +219,21 @@ def _decode_to_end(task: Task, frame: bytes, size_bytes: int, sandbox: Sandbox) 
 
     JPEG decoders fill up what is missing; then other bytes behind the data make another picture.
     """
-    if frame_end.has_end(frame):
-        return sandbox.decode(task, frame, expected_bytes=size_bytes)
-    decoded = sandbox.decode(task, frame + frame_end.END, expected_bytes=size_bytes)
-    if task.codec in (Codec.JPEG, Codec.JPEG_COLOR):
-        filled = frame + frame_end.FILLER + frame_end.END
-        try:
-            is_whole = sandbox.decode(task, filled, expected_bytes=size_bytes) == decoded
-        except GiveUp:  # the decoder refuses bytes behind a whole picture
-            is_whole = True
-        if not is_whole:
-            raise GiveUp(Reason.DECODE, "the encoded frame ends before its picture does")
+    end = frame_end.find_end(frame)
+    data = frame if end < 0 else frame[:end]
+    decoded = sandbox.decode(task, frame if end >= 0 else frame + frame_end.END, expected_bytes=size_bytes)
+    if task.codec not in (Codec.JPEG, Codec.JPEG_COLOR):
+        return decoded
+    cell_bytes = size_bytes // (task.rows * task.columns * task.components)
+    layout = {"columns": task.columns, "components": task.components, "cell_bytes": cell_bytes}
+    if end >= 0 and not frame_end.may_be_filled_up(decoded, **layout):
+        return decoded
+    try:
+        filled = sandbox.decode(task, data + frame_end.FILLER + frame_end.END, expected_bytes=size_bytes)
+    except GiveUp:  # the decoder refuses bytes behind a whole picture
+        return decoded
+    if filled != decoded:
+        raise GiveUp(Reason.DECODE, "the encoded frame ends before its picture does")
     return decoded
 
 

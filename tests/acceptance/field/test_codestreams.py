@@ -1,6 +1,10 @@
 """Codestreams and numbers as the field has them: overshoot, signs, missing ends, JFIF, decimal commas."""
 
 import io
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +24,10 @@ from cxr_node.pixels.encapsulation import first_frame
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
+from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
-from tests.support.odd_encodings import data_set_of, explicit, file_of, in_items, with_pixels
+from tests.support import peers
+from tests.support.odd_encodings import DEFLATED, data_set_of, deflated, explicit, file_of, in_items, with_pixels
 from tests.support.pixel_films import chest, data_set, encoded, written
 
 LIMITS = Limits(decode_timeout_s=20)
@@ -34,8 +40,15 @@ ENDLESS = (
 )
 
 
-def p_values(film: Dataset) -> UInt16:
-    return radiograph(parse(written(film)), limits=LIMITS).p_values
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for many films."""
+    with Sandbox(LIMITS) as opened:
+        yield opened
+
+
+def p_values(film: Dataset, sandbox: Sandbox | None = None) -> UInt16:
+    return radiograph(parse(written(film)), limits=LIMITS, sandbox=sandbox).p_values
 
 
 def with_frame(film: Dataset, frame: bytes, syntax: uid.UID) -> Dataset:
@@ -83,23 +96,70 @@ def frame_of(syntax: uid.UID) -> tuple[Dataset, bytes]:
 
 
 @pytest.mark.parametrize("syntax", ENDLESS, ids=lambda syntax: syntax.name)
-def test_a_whole_frame_without_its_end_marker_is_read(syntax: uid.UID) -> None:
+def test_a_whole_frame_without_its_end_marker_is_read(syntax: uid.UID, sandbox: Sandbox) -> None:
     film, frame = frame_of(syntax)
     assert frame.endswith(b"\xff\xd9")
-    whole = p_values(with_frame(film, frame, syntax))
+    whole = p_values(with_frame(film, frame, syntax), sandbox)
 
-    assert (p_values(with_frame(film, frame[:-2], syntax)) == whole).all()
+    assert (p_values(with_frame(film, frame[:-2], syntax), sandbox) == whole).all()
 
 
 @pytest.mark.parametrize("syntax", ENDLESS, ids=lambda syntax: syntax.name)
-def test_a_cut_frame_is_refused_at_once_and_in_plain_words(syntax: uid.UID) -> None:
+def test_a_cut_frame_is_refused_at_once_and_in_plain_words(syntax: uid.UID, sandbox: Sandbox) -> None:
     film, frame = frame_of(syntax)
 
     with pytest.raises(GiveUp) as gave_up:
-        p_values(with_frame(film, frame[: len(frame) * 2 // 3], syntax))
+        p_values(with_frame(film, frame[: len(frame) * 2 // 3], syntax), sandbox)
 
     assert gave_up.value.reason is Reason.DECODE
     assert "Error" not in gave_up.value.detail
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("syntax", [*ENDLESS, uid.JPEGLossless, uid.JPEG2000], ids=lambda syntax: syntax.name)
+def test_a_cut_frame_that_was_closed_is_refused(syntax: uid.UID, part: float, sandbox: Sandbox) -> None:
+    """JPEG decoders fill up what is missing before the marker, and would show a part of the film."""
+    film, frame = frame_of(syntax)
+
+    with pytest.raises(GiveUp) as gave_up:
+        p_values(with_frame(film, frame[: int(len(frame) * part)] + b"\xff\xd9", syntax), sandbox)
+
+    assert gave_up.value.reason is Reason.DECODE
+
+
+@pytest.mark.parametrize("selection_value", range(1, 8))
+def test_a_cut_frame_is_refused_with_each_predictor(selection_value: int, tmp_path: Path, sandbox: Sandbox) -> None:
+    film, source, target = data_set(chest()), tmp_path / "source.dcm", tmp_path / "target.dcm"
+    source.write_bytes(written(film))
+    encoder = [str(peers.program("dcmcjpeg")), "+el", "+sv", str(selection_value)]
+    subprocess.run([*encoder, str(source), str(target)], check=True, timeout=60)
+    whole = parse(target.read_bytes())
+    frame = first_frame(whole.get_item("PixelData").value, number_of_frames=1).rstrip(b"\0")
+    cut = with_frame(data_set(chest()), frame[: len(frame) // 2] + b"\xff\xd9", uid.JPEGLossless)
+
+    assert (radiograph(whole, limits=LIMITS, sandbox=sandbox).p_values == p_values(film)).all()
+    with pytest.raises(GiveUp, match="ends before its picture does"):
+        p_values(cut, sandbox)
+
+
+def test_a_film_with_a_flat_corner_is_whole(sandbox: Sandbox) -> None:
+    stored = chest()
+    stored[-20:, -30:] = 0
+    film, whole = data_set(stored), encoded(data_set(stored), uid.JPEGLosslessSV1)
+
+    assert (radiograph(parse(whole), limits=LIMITS, sandbox=sandbox).p_values == p_values(film)).all()
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["cut", "cut and closed"])
+@pytest.mark.parametrize("kept", [3, 10, 20, 40, 200, 1000, -500, -20])
+@pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.JPEGLSNearLossless], ids=lambda syntax: syntax.name)
+def test_a_cut_jpeg_ls_frame_ends_the_decoder_at_once(syntax: uid.UID, kept: int, end: bytes, sandbox: Sandbox) -> None:
+    film, frame = frame_of(syntax)
+
+    with pytest.raises(GiveUp) as gave_up:
+        p_values(with_frame(film, frame[:kept] + end, syntax), sandbox)
+
+    assert gave_up.value.reason is Reason.DECODE  # TIMEOUT: the decoder hung
 
 
 def test_a_jfif_picture_under_a_header_of_rgb_is_gray() -> None:
@@ -117,7 +177,8 @@ def test_a_jfif_picture_under_a_header_of_rgb_is_gray() -> None:
         },
     )
 
-    assert np.ptp(p_values(with_frame(film, content.getvalue(), uid.JPEGBaseline8Bit))) > 0x8000
+    shown = p_values(with_frame(film, content.getvalue(), uid.JPEGBaseline8Bit))
+    assert np.abs(shown.astype(int) - chest(bits=8) * 257).mean() < 3 * 257
 
 
 @pytest.mark.parametrize(("text", "number"), [("1,000000", 1.0), ("0,143", 0.143), ("1.5", 1.5), ("1,234,567", None)])
@@ -129,6 +190,35 @@ def test_a_decimal_comma_is_a_decimal_point(text: str, number: float | None) -> 
     )
 
     assert elements.number(parse(raw), "RescaleSlope") == (None if number is None else pytest.approx(number))
+
+
+def test_decimal_commas_in_windows_and_spacings_are_read() -> None:
+    values = {"WindowCenter": "2048.0", "WindowWidth": "3000.5", "RescaleSlope": "1.000000", "RescaleIntercept": "0.0"}
+    film = data_set(chest(), changes={**values, "ImagerPixelSpacing": ["0.143", "0.143"]})
+    points = written(film)
+    commas = points
+    for text in ("2048.0", "3000.5", "1.000000", "0.0 ", "0.143\\0.143"):
+        assert text.encode() in commas
+        commas = commas.replace(text.encode(), text.replace(".", ",").encode())
+
+    one, other = (radiograph(parse(content), limits=LIMITS) for content in (points, commas))
+    assert (one.p_values == other.p_values).all()
+    assert other.geometry.spacing == one.geometry.spacing is not None
+    assert other.notes == one.notes == ()
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, DEFLATED])
+def test_native_pixels_in_items_are_not_shifted(syntax: uid.UID) -> None:
+    film = data_set(chest())
+    items = in_items(film.PixelData)
+    if syntax == uid.ImplicitVRLittleEndian:
+        pixels, data = struct.pack("<HHL", 0x7FE0, 0x10, 0xFFFFFFFF) + items, data_set_of(film, syntax)
+        content = data[: data.index(struct.pack("<HH", 0x7FE0, 0x10))] + pixels
+    else:
+        content = with_pixels(data_set_of(film), explicit(0x7FE00010, b"OB", items, length=0xFFFFFFFF))
+    content = deflated(content) if syntax == DEFLATED else content
+
+    assert (radiograph(parse(file_of(content, syntax)), limits=LIMITS).p_values == p_values(film)).all()
 
 
 def test_encapsulated_uncompressed_is_accepted_and_read() -> None:
