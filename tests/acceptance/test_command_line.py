@@ -160,7 +160,7 @@ def test_film_show_writes_a_picture_and_the_gate_decision(
         assert (image.size, image.mode) == ((280, 300), "L")
     assert archived.exit_code == 0
     assert "Image quality insufficient" in archived.output
-    assert "to do: Look at the film" in archived.output
+    assert "to do  Look at the film" in archived.output
     assert cxr_node("film", "show", "1.2.3").exit_code == 1
     assert cxr_node("film", "show", "no such file").exit_code == 1
 
