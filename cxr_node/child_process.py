@@ -139,6 +139,14 @@ def limit_resources(*, memory_bytes: int, cpu_s: int | None = None, may_fork: bo
         resource.setrlimit(kind, (limit, limit))
 
 
+def limit_address_space(memory_bytes: int) -> None:
+    """In the child: bound address space and leave no core dump. Its own children may set another limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bound = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def ignore_stop_signals() -> None:
     """In the child: leave its end to the parent, also where the whole process group is told to stop."""
     for number in (signal.SIGINT, signal.SIGTERM):

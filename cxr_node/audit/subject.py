@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
-from pydicom.filereader import read_partial
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from cxr_node.domain.element_values import transfer_syntax_and_data_set, values_of
 from cxr_node.domain.identifiers import Uid, parse_uid
 
-_STUDY_INSTANCE_UID = 0x0020000D
+_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID = 0x00080016, 0x00080018, 0x0020000D
+_VRS = {
+    0x00080005: "CS",  # Specific Character Set
+    _SOP_CLASS_UID: "UI",
+    _SOP_INSTANCE_UID: "UI",
+    0x00080050: "SH",  # Accession Number
+    0x00100020: "LO",  # Patient ID
+    _STUDY_INSTANCE_UID: "UI",
+}
+_UIDS = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +33,9 @@ class StudySubject:
 
 
 def parse_subject(content: bytes) -> StudySubject:
-    """Parse the DICOM file `content` (PS3.10 section 7) up to the Study Instance UID.
+    """Parse the DICOM file `content` (PS3.10 section 7) up to the Study Instance UID, by the walk of reception.
+
+    That walk is bounded: a film with millions of elements, or one that inflates to gigabytes, costs no more here.
 
     Raises
     ------
@@ -31,7 +43,7 @@ def parse_subject(content: bytes) -> StudySubject:
         If it is no DICOM file with these UIDs.
     """
     try:
-        file = read_partial(BytesIO(content), stop_when=_is_after_study)
+        file = _parse(content)
         return StudySubject(
             study_instance_uid=parse_uid(file.StudyInstanceUID),
             patient_id=str(file.get("PatientID") or ""),
@@ -42,5 +54,12 @@ def parse_subject(content: bytes) -> StudySubject:
         raise ValueError("not a DICOM file with valid UIDs") from None
 
 
-def _is_after_study(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return int(tag) > _STUDY_INSTANCE_UID
+def _parse(content: bytes) -> Dataset:
+    syntax, data_set = transfer_syntax_and_data_set(content)
+    values = values_of(data_set, _VRS.keys(), transfer_syntax_uid=syntax, required=_UIDS)
+    return Dataset(
+        {
+            BaseTag(tag): RawDataElement(BaseTag(tag), _VRS[tag], len(value), value, 0, False, True)
+            for tag, value in values.items()
+        }
+    )

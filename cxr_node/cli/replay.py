@@ -24,8 +24,9 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
 from cxr_node.infer.remote.outcome import RemoteError
 from cxr_node.infer.remote.reader import RemoteReader
+from cxr_node.process_pool.executor import InProcess
 from cxr_node.queue import search
-from cxr_node.reading.executor import InProcess, ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import IdentifiedNetwork, Network
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.records import bundles, films, readings

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cxr_node import config, pipeline
+from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
+from cxr_node.composing.route import Route
 from cxr_node.deliver.routing import Decision, FilmFacts, film_decision
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import AeTitle, Uid
@@ -85,12 +86,12 @@ def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
     return priority_boost_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 
 
-def _plain(routes: dict[str, pipeline.Route], decisions: dict[str, Decision]) -> list[dict[str, object]]:
+def _plain(routes: dict[str, Route], decisions: dict[str, Decision]) -> list[dict[str, object]]:
     return [
         {"name": name, "delivered": decision.met, "results": _results(routes[name]), "reason": decision.reason}
         for name, decision in decisions.items()
     ]
 
 
-def _results(route: pipeline.Route) -> list[str]:
+def _results(route: Route) -> list[str]:
     return sorted(route.kinds) + (["report-best"] if route.forms else [])

@@ -5,6 +5,8 @@ import zlib
 from cxr_node.domain.encoded_data_set import DamagedDataSet
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+HEADER_BYTES = 8 << 20
+"""How far a data set is inflated for its header: headers are kilobytes, a decompression bomb is gigabytes."""
 _INFLATE_STEP_BYTES = 1 << 20
 
 

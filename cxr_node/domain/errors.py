@@ -21,6 +21,10 @@ class Held(RetryLater):
         self.due_at = due_at
 
 
+class ProcessDied(RetryLater):
+    """A process that ran the step died, or was ended at a limit of memory or time. It counts as a crash of the job."""
+
+
 class GiveUp(Exception):
     """Permanent failure: an operator must act. The received object stays, with this reason."""
 

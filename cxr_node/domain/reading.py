@@ -1,6 +1,6 @@
 """Reading of a film: prediction, measurements, observations, or the reason why there is none."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cxr_node.domain.codes import Code
@@ -284,3 +284,7 @@ class Reading:
     def __post_init__(self) -> None:
         if (self.prediction is None) == (self.not_analysed is None):
             raise ValueError("a reading has either a prediction or a reason why there is none")
+
+    def without_findings(self, reason: Reason, detail: str) -> "Reading":
+        """Return the reading as one of a film that was not analysed."""
+        return replace(self, prediction=None, measurements=(), observations=(), not_analysed=reason, detail=detail)

@@ -38,6 +38,10 @@ class Amounts:
     """Films during each fault of the inference server, and after it."""
     clock_jumps: int = 100
     """Upper limit of clock jumps."""
+    elements: int = 4_000_000
+    """Elements, items or levels of a film made to exhaust memory: 32 MB."""
+    composer_kills: int = 20
+    """Upper limit of kills of the process that composes."""
 
 
 SHORT = Amounts(
@@ -54,6 +58,8 @@ SHORT = Amounts(
     outage_hours=0.2,
     films_per_outage=1,
     clock_jumps=2,
+    elements=300_000,
+    composer_kills=2,
 )
 
 

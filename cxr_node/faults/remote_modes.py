@@ -12,8 +12,9 @@ from cxr_node.faults.context import FaultContext
 from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.outcome import GroupResult, LedgerResult, total
 from cxr_node.faults.remote_network import MODEL, VERSION, card, compute_remote
+from cxr_node.process_pool.executor import InProcess
 from cxr_node.queue.search import JobRow
-from cxr_node.reading.executor import InProcess, ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.records import films, readings
 from cxr_node.records.films import Film

@@ -111,7 +111,8 @@ def create_node(
         "archive": {"reserve_bytes": 0},
         # Its reader has no network to overlap preprocessing with.
         "read": {"threads": 1, "processes": 0},
-        "compose": {"study_quiet_s": 0.0},
+        # Faults are injected into the process that it runs in.
+        "compose": {"study_quiet_s": 0.0, "own_process": False},
         "schedule": {"tick_s": 1.0},
         "log": {"level": "warning"},
     }

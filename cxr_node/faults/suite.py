@@ -18,6 +18,7 @@ from cxr_node.faults import (
     clock_jumps,
     database_restarts,
     fuzz,
+    hostile_films,
     idle_peers,
     kills,
     pacs_modes,
@@ -44,6 +45,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "database": (step_failures.database, database_restarts.run),
     "idle-peers": (idle_peers.run,),
     "fuzz": (fuzz.run,),
+    "hostile-films": (hostile_films.run,),
     "soak": (soak.run,),
 }
 """Groups by name, in the order in which they run."""

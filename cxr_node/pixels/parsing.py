@@ -10,7 +10,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 
-from cxr_node.domain.deflated import DEFLATED, inflate
+from cxr_node.domain.deflated import DEFLATED, HEADER_BYTES, inflate
 from cxr_node.domain.encoded_data_set import (
     EXPLICIT_VR_BIG_ENDIAN,
     PIXEL_DATA,
@@ -30,6 +30,7 @@ from cxr_node.pixels.limits import Limits
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
 _TRANSFER_SYNTAX_UID = BaseTag(0x00020010)
+_HEADER_VALUE_BYTES = 1 << 20
 _GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
 
 
@@ -47,9 +48,9 @@ def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
         `limits`.
     """
     limits = limits or Limits()
-    opened = _open(content, limits)
+    limit = limits.maximum_inflated_bytes
+    opened = _open(content, maximum_inflated_bytes=limit)
     if not opened.is_whole:
-        limit = limits.maximum_inflated_bytes
         raise GiveUp(Reason.TOO_LARGE, f"the deflated data set inflates beyond {limit} bytes")
     dataset, damage = _read(opened)
     if damage is not None:
@@ -57,17 +58,18 @@ def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
     return dataset
 
 
-def parse_to_damage(content: bytes, *, limits: Limits | None = None) -> Dataset:
-    """Return a DICOM file's elements up to the first that cannot be parsed, without sequences beyond the bounds.
+def parse_header(content: bytes) -> Dataset:
+    """Return a DICOM file's elements up to the first that cannot be parsed, without pixels.
 
-    For a film that its study's report must name although it cannot be read.
+    Left out are values longer than a mebibyte, none of which a result repeats, and sequences beyond the bounds. A
+    deflated data set is inflated as far as reception inflates it.
 
     Raises
     ------
     GiveUp
         DECODE if not one element can be parsed.
     """
-    return _read(_open(content, limits or Limits()))[0]
+    return _read(_open(content, maximum_inflated_bytes=HEADER_BYTES), is_header=True)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class _OpenFile:
     is_whole: bool = True
 
 
-def _read(opened: _OpenFile) -> tuple[Dataset, DamagedDataSet | None]:
+def _read(opened: _OpenFile, *, is_header: bool = False) -> tuple[Dataset, DamagedDataSet | None]:
     is_little_endian = opened.transfer_syntax_uid != EXPLICIT_VR_BIG_ENDIAN
     parsed: dict[BaseTag, DataElement | RawDataElement] = {}
     damage: DamagedDataSet | None = None
@@ -91,6 +93,8 @@ def _read(opened: _OpenFile) -> tuple[Dataset, DamagedDataSet | None]:
             is_implicit = is_implicit or not element.vr
             tag = BaseTag(element.tag)
             if tag in parsed:  # as in reception: the first of two
+                continue
+            if is_header and (element.tag == PIXEL_DATA or element.end - element.start > _HEADER_VALUE_BYTES):
                 continue
             excess = _excess_within(element, opened.data_set, is_little_endian=is_little_endian, count=within)
             damage = damage or excess
@@ -149,13 +153,13 @@ def split_file(content: bytes) -> tuple[Dataset, memoryview]:
         raise GiveUp(Reason.DECODE, f"the data set cannot be parsed: {error}") from error
 
 
-def _open(content: bytes, limits: Limits) -> _OpenFile:
+def _open(content: bytes, *, maximum_inflated_bytes: int) -> _OpenFile:
     meta, data_set = split_file(content)
     syntax = elements.text(meta, "TransferSyntaxUID")
     if syntax not in DEFLATED:
         return _OpenFile(meta=meta, transfer_syntax_uid=syntax, data_set=data_set)
     try:
-        inflated, is_whole = inflate(data_set, maximum_bytes=limits.maximum_inflated_bytes)
+        inflated, is_whole = inflate(data_set, maximum_bytes=maximum_inflated_bytes)
     except DamagedDataSet as error:
         raise GiveUp(Reason.DECODE, f"the data set cannot be parsed: {error}") from error
     return _OpenFile(meta=meta, transfer_syntax_uid=syntax, data_set=memoryview(inflated), is_whole=is_whole)

@@ -125,9 +125,12 @@ def give_up(transaction: Transaction, claim: Claim, *, reason: str | None, detai
     _end(transaction, claim, Event.GAVE_UP, now=now, reason=reason, detail=detail)
 
 
-def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime) -> None:
-    """Return a claimed job to the queue, due at `due_at`."""
-    _end_claim(transaction, claim, Event.RETRY, now=now, detail=detail, due_at=due_at, ended_at=None)
+def retry(
+    transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, has_crashed: bool = False, now: datetime
+) -> None:
+    """Return a claimed job to the queue, due at `due_at`; it `has_crashed` if a process that ran it died."""
+    columns = {"due_at": due_at, "crashes": claim.crashes + has_crashed, "ended_at": None}
+    _end_claim(transaction, claim, Event.RETRY, now=now, detail=detail, **columns)
     transaction.notify.add(claim.stage)
 
 

@@ -13,7 +13,7 @@ from cxr_node.domain.reasons import Note
 from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.measure.sides import named_by_position, without_sides
 from cxr_node.pixels.view_check import judge_appearance, with_view
-from cxr_node.reading.executor import ReadContext, ReadRules
+from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.reading.merge import with_measured
 from cxr_node.reading.network import FilmOutputs, ModelAdapter
 from cxr_node.reading.preprocess import PreprocessedFilm, not_analysed, pass_gate

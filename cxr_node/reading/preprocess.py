@@ -14,7 +14,7 @@ from cxr_node.pixels import suitability
 from cxr_node.pixels.age import is_adult
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.parsing import parse
-from cxr_node.reading.executor import ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import ModelAdapter, Prepared
 from cxr_node.records.films import Film
 

@@ -11,7 +11,7 @@ from cxr_node.pixels.decoding import decode_first_frame
 from cxr_node.pixels.description import describe
 from cxr_node.pixels.grayscale import stored_values
 from cxr_node.pixels.parsing import parse
-from cxr_node.reading.executor import ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.records.films import Film
 from cxr_node.report.corrections import corrected_attributes
 

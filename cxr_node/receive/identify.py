@@ -1,9 +1,9 @@
 """Identity of a received object: its UIDs, and a digest of its patient's identifiers."""
 
+from cxr_node.domain.element_values import values_of
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, digest_of, parse_uid
 from cxr_node.domain.instance import Identity
-from cxr_node.receive.elements import values_of
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
@@ -41,13 +41,7 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
         anything.
     """
     try:
-        values = values_of(
-            data_set,
-            _WANTED,
-            transfer_syntax_uid=transfer_syntax_uid,
-            required=_UIDS.keys(),
-            expected=_TYPE_2,
-        )
+        values = _values(data_set, transfer_syntax_uid)
     except ValueError as error:
         raise RejectObject(f"not a data set: {error}") from error
     return Identity(
@@ -56,6 +50,22 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
         series_instance_uid=_uid(values, _SERIES_INSTANCE_UID),
         study_instance_uid=_uid(values, _STUDY_INSTANCE_UID),
         patient_key=patient_key(*(values.get(tag, b"") for tag in _PATIENT)),
+    )
+
+
+def patient_of_key(data_set: memoryview, *, transfer_syntax_uid: Uid, key: Digest) -> dict[int, bytes]:
+    """Return the encoded values of the patient's identifiers by tag, if they are those of a patient key; else none."""
+    try:
+        values = _values(data_set, transfer_syntax_uid)
+    except ValueError:
+        return {}
+    is_same = patient_key(*(values.get(tag, b"") for tag in _PATIENT)) == key
+    return {tag: values[tag] for tag in _PATIENT if tag in values} if is_same else {}
+
+
+def _values(data_set: memoryview, transfer_syntax_uid: Uid) -> dict[int, bytes]:
+    return values_of(
+        data_set, _WANTED, transfer_syntax_uid=transfer_syntax_uid, required=_UIDS.keys(), expected=_TYPE_2
     )
 
 

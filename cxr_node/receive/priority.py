@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cxr_node.domain.element_values import values_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Received, Sender
-from cxr_node.receive.elements import values_of
 from cxr_node.receive.part10 import data_set_of
 
 STATION_NAME = 0x00081010

@@ -46,15 +46,7 @@ def _sharing(films: Sequence[ReportedFilm], safe: Sequence[ReportedFilm]) -> tup
 
 def _refused(film: ReportedFilm) -> ReportedFilm:
     """Return a film without its findings, measurements and observations: they may be of another patient."""
-    reading = replace(
-        film.reading,
-        prediction=None,
-        measurements=(),
-        observations=(),
-        not_analysed=Reason.IDENTITY,
-        detail=_CONTRADICTION,
-    )
-    return replace(film, reading=reading, number=0)
+    return replace(film, reading=film.reading.without_findings(Reason.IDENTITY, _CONTRADICTION), number=0)
 
 
 def _groups(patients: Sequence[tuple[int, Patient]]) -> list[frozenset[int]]:

@@ -100,7 +100,7 @@ class ComposeRequest:
     Parameters
     ----------
     load_radiograph
-        Decodes the pixels of a film that is to be painted.
+        Decodes the pixels of a film that is to be painted; None if they cannot be decoded any more.
     now
         Aware.
     earlier
@@ -112,7 +112,7 @@ class ComposeRequest:
     """
 
     films: Sequence[ReportedFilm]
-    load_radiograph: Callable[[ReportedFilm], Radiograph]
+    load_radiograph: Callable[[ReportedFilm], Radiograph | None]
     observer: Observer
     now: datetime
     earlier: Sequence[PreviousReport] = ()

@@ -78,6 +78,12 @@ class GateSection(Section):
         _LIMITS.maximum_samples, ge=1, description="Maximum Rows x Columns to decode; larger films are not read."
     )
     decode_timeout_s: Seconds = Field(_LIMITS.decode_timeout_s, description="Timeout of decoding a film, in seconds.")
+    memory_bytes: int = Field(
+        4 * 2**30,
+        ge=2**29,
+        description="Address space of each process that prepares, composes or paints films, in bytes; a film that "
+        "needs more is not analysed. Not of the reader itself, with read.processes = 0.",
+    )
 
 
 class CascadeSection(Section):

@@ -21,6 +21,16 @@ class ComposeSection(Section):
     study_max_wait_s: Seconds = Field(
         300.0, description="Compose at the latest this long after the first film of the study, in seconds."
     )
+    own_process: bool = Field(
+        True,
+        description="Compose in a process of its own, with limits of memory (gate.memory_bytes) and time, so that no "
+        "film can end the process that delivers; false: in that process.",
+    )
+    timeout_s: Seconds = Field(
+        240.0,
+        description="Time after which a process that composes a study is ended, in seconds, or deliver.lease_s; "
+        "after two such ends the study is composed without pictures.",
+    )
 
 
 def _language(text: str) -> str:

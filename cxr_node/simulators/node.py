@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
+from cxr_node.process_pool.executor import InProcess
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import JobRow
-from cxr_node.reading.executor import InProcess
 from cxr_node.reading.network import Network
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring import maintenance, preprocessing, startup
-from cxr_node.wiring.compose import compose_handler
+from cxr_node.wiring.compose import compose_context, compose_handler
 from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import read_handler
@@ -125,9 +125,10 @@ def wired_node(
         startup.prepare(process)
         port = stack.enter_context(receiver(process)).port if listens else 0
         context = stack.enter_context(preprocessing.read_context(process))
+        composing = stack.enter_context(compose_context(process))
         handlers: list[tuple[Role, Handler]] = [
             (Role.READ, read_handler(process, InProcess(context), network, held_until=held_until)),
-            (Role.DELIVER, compose_handler(process, context.sandbox)),
+            (Role.DELIVER, compose_handler(process, InProcess(composing))),
             (Role.DELIVER, delivery_handler(process, open_destinations(settings))),
             (Role.DELIVER, commitment_handler(process)),
         ]

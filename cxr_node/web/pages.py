@@ -18,7 +18,7 @@ from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Perso
 from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
 from cxr_node.web.api import Before, Days, Destination, Number, without_uids
 from cxr_node.web.context import InContext, WebContext, or_404
-from cxr_node.web.pictures import LONGEST_SIDE
+from cxr_node.wiring.pictures import LONGEST_SIDE
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8

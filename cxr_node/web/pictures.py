@@ -4,20 +4,18 @@ import os
 import threading
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_node.archive.store import Archive
 from cxr_node.domain.anatomy import Anatomy, key_without_side
-from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.hanging import hang, hang_reading, states_sides, turn_of
+from cxr_node.domain.errors import GiveUp, ProcessDied
+from cxr_node.domain.hanging import hang_reading, states_sides, turn_of
 from cxr_node.domain.reading import HeatMap, NamedPoint, Point, Reading, Region, Topic
-from cxr_node.pixels import display, film
-from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.parsing import parse
-from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.process_pool.executor import Executor
 from cxr_node.report.pictures.overlay import CALIPERS
+from cxr_node.wiring.pictures import PictureContext, render
 
 _DRAWN = frozenset(
     {
@@ -31,22 +29,22 @@ _DRAWN = frozenset(
     }
 )
 """Ribs, scapulae and the spine are segmented but not drawn: they would cover the lungs."""
-_LARGE = 1600
-_SMALL = 240
 _MAX_AGE_S = 86400.0
-LONGEST_SIDE = {"film": _LARGE, "thumbnail": _SMALL}
-"""Longest side of each kind of picture, in pixels."""
+_CRASH_LIMIT = 2
+_MOST_CRASHES = 1000
 
 
 class Pictures:
-    """Cache of pictures of archived films, in a folder; renders on first use, one film at a time."""
+    """Cache of pictures of archived films, in a folder; renders on first use in `executor`, one film at a time.
 
-    def __init__(self, archive: Archive, folder: Path, *, limits: Limits, sandbox: Sandbox) -> None:
-        self._archive = archive
+    A film that ended its process twice is not rendered again.
+    """
+
+    def __init__(self, executor: Executor[PictureContext], folder: Path) -> None:
+        self._executor = executor
         self._folder = folder
-        self._limits = limits
-        self._sandbox = sandbox
         self._lock = threading.Lock()
+        self._crashes: OrderedDict[str, int] = OrderedDict()
 
     def get(self, archive_key: str, digest: str, kind: str) -> bytes | None:
         """Return a PNG of a film, without metadata; None if the film cannot be rendered."""
@@ -56,17 +54,24 @@ class Pictures:
         except FileNotFoundError:
             pass
         with self._lock:
-            try:
-                content = self._archive.get(archive_key)
-                radiograph = film.radiograph(
-                    parse(content, limits=self._limits), limits=self._limits, sandbox=self._sandbox
-                )
-            except (GiveUp, KeyError):
-                return None
-            pngs = {name: display.png(hang(radiograph), longest_side=side) for name, side in LONGEST_SIDE.items()}
+            pngs = self._render(archive_key, digest)
         for name, picture in pngs.items():
             _write(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
-        return pngs[kind]
+        return pngs.get(kind)
+
+    def _render(self, archive_key: str, digest: str) -> dict[str, bytes]:
+        if self._crashes.get(digest, 0) >= _CRASH_LIMIT:
+            return {}
+        try:
+            (pngs,) = self._executor.map(render, [archive_key])
+        except ProcessDied:
+            self._crashes[digest] = self._crashes.get(digest, 0) + 1
+            if len(self._crashes) > _MOST_CRASHES:
+                self._crashes.popitem(last=False)
+            return {}
+        except GiveUp:
+            return {}
+        return pngs
 
     def remove_old(self) -> int:
         """Remove pictures older than a day, so that none outlives its film by more; return their number."""

@@ -12,15 +12,14 @@ from fastapi import APIRouter
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
 from cxr_node.ops.alarms import Alarms, active_alarms, notifier
-from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.app import application
 from cxr_node.web.context import Trends, WebContext
 from cxr_node.web.pictures import Pictures
-from cxr_node.wiring import preprocessing
 from cxr_node.wiring.periodic import run_jobs
+from cxr_node.wiring.pictures import picture_executor
 from cxr_node.wiring.process import Process
 
 if TYPE_CHECKING:
@@ -43,9 +42,8 @@ def web_context(process: Process) -> Iterator[WebContext]:
             statement_timeout_s=_STATEMENT_TIMEOUT_S,
         )
         stack.callback(read_database.close)
-        limits = preprocessing.film_limits(settings)
-        sandbox = stack.enter_context(Sandbox(limits))
-        pictures = Pictures(process.archive, settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox)
+        executor = stack.enter_context(picture_executor(settings))
+        pictures = Pictures(executor, settings.node.data_folder / "pictures")
         yield WebContext(
             process=process,
             read_database=read_database,

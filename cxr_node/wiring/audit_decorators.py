@@ -25,12 +25,12 @@ from cxr_node.deliver.destination import (
     VerificationRule,
 )
 from cxr_node.domain.commitment import CommitmentResult
+from cxr_node.domain.element_values import values_of
 from cxr_node.domain.errors import RejectObject, RetryLater, place_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
 from cxr_node.receive.admission import Rejection
-from cxr_node.receive.elements import values_of
 from cxr_node.receive.events import (
     AssociationAccepted,
     AssociationRejected,

@@ -1,10 +1,16 @@
-"""Compose stage wired from settings: result kinds, routes to destinations, observer."""
+"""Compose stage wired from settings: result kinds, routes to destinations, observer, and where it runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
+from functools import partial
 from importlib.metadata import version
 
-from cxr_node import pipeline
+from cxr_node.composing.context import ComposeContext
+from cxr_node.composing.route import Route
 from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.process_pool.executor import Executor, InProcess
+from cxr_node.process_pool.pool import ProcessPool
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS
@@ -17,10 +23,10 @@ from cxr_node.wiring.process import Process
 from cxr_node.work.handlers.compose import ComposeHandler
 
 
-def routes(settings: Settings) -> dict[str, pipeline.Route]:
+def routes(settings: Settings) -> dict[str, Route]:
     """Return the route to each destination: result kinds and condition."""
     return {
-        row.name: pipeline.Route(
+        row.name: Route(
             kinds=frozenset(KIND_BY_NAME[name].result_type.name for name in row.results if name in KIND_BY_NAME),
             forms=tuple(form.result_type for form in REPORT_FORMS) if REPORT_BEST in row.results else (),
             peer=row.peer_name,
@@ -49,21 +55,55 @@ def observer(process: Process) -> Observer:
     )
 
 
-def compose_handler(process: Process, sandbox: Sandbox | None) -> ComposeHandler:
-    """Return the handler that composes the results for a study's destinations."""
+@contextmanager
+def compose_context(process: Process) -> Iterator[ComposeContext]:
+    """Open a compose context with its own sandbox."""
     settings = process.settings
     # Without a destination the report is composed all the same, for the web page and the archive.
     names = [name for destination in settings.deliver.destinations for name in destination.results]
     kinds = list(dict.fromkeys(kind for name in names for kind in kinds_of(name))) or [tid1500.REPORT]
+    limits = preprocessing.film_limits(settings)
+    with Sandbox(limits) as sandbox:
+        yield ComposeContext(
+            archive=process.archive,
+            kinds=kinds,
+            observer=observer(process),
+            limits=limits,
+            sandbox=sandbox,
+            character_sets={row.ae_title: row.character_sets for row in settings.report.character_sets},
+        )
+
+
+@contextmanager
+def open_compose_context(settings: Settings) -> Iterator[ComposeContext]:
+    """Open a compose context in a process of its own."""
+    with Process.open(settings) as process, compose_context(process) as context:
+        yield context
+
+
+@contextmanager
+def compose_executor(process: Process) -> Iterator[Executor[ComposeContext]]:
+    """Start the process that parses films and composes results, or compose in this one."""
+    settings = process.settings
+    if not settings.compose.own_process:
+        with compose_context(process) as context:
+            yield InProcess(context)
+        return
+    # When its lease expires, the study is another worker's, so this process must have ended.
+    timeout_s = min(settings.compose.timeout_s, settings.deliver.lease_s)
+    open_context = partial(open_compose_context, settings)
+    with ProcessPool(1, open_context, timeout_s=timeout_s, memory_bytes=settings.gate.memory_bytes) as pool:
+        pool.start()
+        yield pool
+
+
+def compose_handler(process: Process, executor: Executor[ComposeContext]) -> ComposeHandler:
+    """Return the handler that composes the results for a study's destinations."""
     return ComposeHandler(
         database=process.database,
         archive=process.archive,
-        observer=observer(process),
-        kinds=kinds,
-        routes=routes(settings),
-        limits=preprocessing.film_limits(settings),
-        sandbox=sandbox,
-        character_sets={row.ae_title: row.character_sets for row in settings.report.character_sets},
-        window=read.study_window(settings),
+        executor=executor,
+        routes=routes(process.settings),
+        window=read.study_window(process.settings),
         clock=process.clock,
     )

@@ -8,7 +8,7 @@ from cxr_node.pixels.body_part import CHEST_WORDS
 from cxr_node.pixels.image_kind import Action, ImageKind
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.executor import ReadContext, ReadRules
+from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.settings.read import GateSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
@@ -66,6 +66,8 @@ def read_context(process: Process) -> Iterator[ReadContext]:
 
 @contextmanager
 def open_read_context(settings: Settings) -> Iterator[ReadContext]:
-    """Open a read context in a process of its own."""
+    """Open a read context in a process of its own, with all that its functions import, so that no film waits for it."""
+    from cxr_node.reading import postprocess, preprocess, repeat  # noqa: F401
+
     with Process.open(settings) as process, read_context(process) as context:
         yield context

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_node.db.states import Stage
+from cxr_node.process_pool.executor import Executor, InProcess
+from cxr_node.process_pool.pool import ProcessPool
 from cxr_node.queue.retry import RULES
-from cxr_node.reading.executor import Executor, InProcess
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, NetworkThread, Watchdog
-from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, preprocessing
 from cxr_node.wiring.cascade import OpenReader, ReadNetwork
@@ -88,7 +89,10 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
             yield ReadWorkers(handler=handler, count=1, before_claim=network.poll)
         return
     open_context = partial(preprocessing.open_read_context, settings)
-    with PreprocessPool(processes, open_context, timeout_s=read_timeout_s(settings)) as pool:
+    memory_bytes = settings.gate.memory_bytes
+    with ProcessPool(processes, open_context, timeout_s=read_timeout_s(settings), memory_bytes=memory_bytes) as pool:
+        pool.start()
+        pool.await_ready()
         thread = NetworkThread(network.current, watchdog=_watchdog(settings))
         handler = read_handler(
             process, pool, thread.network,
@@ -99,7 +103,7 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
 
 def read_handler(
     process: Process,
-    executor: Executor,
+    executor: Executor[ReadContext],
     network: Callable[[], Network],
     *,
     last_network: Callable[[], Network] | None = None,

@@ -58,16 +58,15 @@ def deliver(
 
     `destinations` replaces those of the settings, by name.
     """
-    from cxr_node.pixels.sandbox import Sandbox
-    from cxr_node.wiring import compose, maintenance, preprocessing
+    from cxr_node.wiring import compose, maintenance
     from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
 
     to = open_destinations(process.settings) if destinations is None else destinations
     with ExitStack() as stack:
-        sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(process.settings)))
+        executor = stack.enter_context(compose.compose_executor(process))
         # One more sender than destinations, so that an unreachable destination does not block the others.
         senders: list[Handler] = [delivery_handler(process, to)] * (len(to) + 1)
-        handlers: list[Handler] = [compose.compose_handler(process, sandbox), commitment_handler(process), *senders]
+        handlers: list[Handler] = [compose.compose_handler(process, executor), commitment_handler(process), *senders]
         stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, maintenance.functions(process)))
         yield ""
 

@@ -9,7 +9,7 @@ from functools import partial
 from cxr_node.domain.errors import RetryLater
 from cxr_node.infer.remote.outcome import RemoteError
 from cxr_node.infer.remote.reader import RemoteReader
-from cxr_node.reading.executor import InProcess
+from cxr_node.process_pool.executor import InProcess
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from cxr_node.archive.store import Archive
-from cxr_node.reading.executor import Executor, InProcess
+from cxr_node.process_pool.executor import Executor, InProcess
+from cxr_node.process_pool.pool import ProcessPool
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, NetworkThread
-from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.settings.node import ArchiveSection, DatabaseSection
 from cxr_node.settings.root import Settings
@@ -33,7 +34,7 @@ class TrialReader:
     """
 
     archive: Archive
-    executor: Executor
+    executor: Executor[ReadContext]
     network: Callable[[], Network]
     films_at_once: int
 
@@ -62,7 +63,11 @@ def open_trial(settings: Settings) -> Iterator[TrialReader]:
                 )
             return
         open_context = partial(preprocessing.open_read_context, process.settings)
-        with PreprocessPool(processes, open_context, timeout_s=read_timeout_s(settings)) as pool:
+        with ProcessPool(
+            processes, open_context, timeout_s=read_timeout_s(settings), memory_bytes=settings.gate.memory_bytes
+        ) as pool:
+            pool.start()
+            pool.await_ready()
             thread = NetworkThread(network, watchdog=nullcontext)
             yield TrialReader(
                 archive=process.archive, executor=pool, network=thread.network, films_at_once=processes + 1

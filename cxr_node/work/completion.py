@@ -21,9 +21,11 @@ def finish(claim: Claim, detail: str = "") -> Completion:
     return lambda transaction, now: queue.finish(transaction, claim, now=now, detail=detail)
 
 
-def retry(claim: Claim, *, due_at: datetime, detail: str) -> Completion:
+def retry(claim: Claim, *, due_at: datetime, detail: str, has_crashed: bool = False) -> Completion:
     """Return the completion of a job that is due again at `due_at`."""
-    return lambda transaction, now: queue.retry(transaction, claim, due_at=due_at, detail=detail, now=now)
+    return lambda transaction, now: queue.retry(
+        transaction, claim, due_at=due_at, detail=detail, has_crashed=has_crashed, now=now
+    )
 
 
 def release_unattempted(claim: Claim, *, due_at: datetime, detail: str) -> Completion:

@@ -43,11 +43,12 @@ NOTHING_EXCLUDED = Exclusions()
 
 
 class Handler(Protocol):
-    """Runs the jobs of one stage."""
+    """Runs the jobs of one stage. A job whose process died `crash_limit` times is given up, not run again."""
 
     stage: Stage
     retry: RetryRule
     batching: Batching
+    crash_limit: int
 
     def excluded(self) -> Exclusions:
         """Return the jobs not to be claimed now."""
@@ -59,9 +60,11 @@ class Handler(Protocol):
         ------
         GiveUp
             If a retry cannot help. Several jobs are then run one at a time.
+        ProcessDied
+            If the process that ran them died, or was ended at a limit: it counts as a crash.
         RetryLater
             If they are to be retried.
         """
 
     def give_up(self, claim: Claim, detail: str) -> Completion:
-        """Return the completion of a job whose retries are exhausted."""
+        """Return the completion of a job whose retries are exhausted, or whose process died too often."""

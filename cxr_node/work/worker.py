@@ -8,12 +8,11 @@ from datetime import timedelta
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import ForbiddenTransition
 from cxr_node.domain.clock import Clock
-from cxr_node.domain.errors import GiveUp, RetryLater, place_of, type_and_place
+from cxr_node.domain.errors import GiveUp, ProcessDied, RetryLater, place_of, type_and_place
 from cxr_node.queue import claimable, claiming, queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.notify import FifoListener
-from cxr_node.queue.retry import due_again
-from cxr_node.work import completion
+from cxr_node.work import completion, failure
 from cxr_node.work.completion import Completion, CompletionBuffer
 from cxr_node.work.handler import Handler
 from cxr_node.work.shared_lock import SharedLock
@@ -176,24 +175,25 @@ class Worker:
         return completions
 
     def _run(self, claim: Claim) -> Completion:
+        if failure.has_crashed_too_often(self._handler, claim):
+            return failure.given_up(self._handler, claim, crashes=claim.crashes)
         started = self._clock()
         try:
             (completed,) = self._handler.run([claim])
+        except ProcessDied as error:
+            return self._failed(claim, str(error), has_crashed=True)
         except RetryLater as error:
-            return self._retry(claim, str(error))
+            return self._failed(claim, str(error))
         except GiveUp as error:
             return completion.fail_permanently(claim, error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  # the edge: a fault of the node must not stop the other jobs
             # The message may quote the film. Its type is for the log alone: people read the row.
             _log.error("%s job %d: %s", self.stage, claim.job_id, type_and_place(error))
-            return self._retry(claim, f"fault in the node, at {place_of(error)}")
+            return self._failed(claim, f"fault in the node, at {place_of(error)}")
         _log.info("%s job %d took %.3f s", self.stage, claim.job_id, (self._clock() - started).total_seconds())
         return completed
 
-    def _retry(self, claim: Claim, detail: str) -> Completion:
-        now, rule = self._clock(), self._handler.retry
-        due_at = due_again(rule, attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=self._jitter())
-        if due_at is None:
-            return self._handler.give_up(claim, detail)
-        _log.warning("%s job %d again at %s: %s", self.stage, claim.job_id, due_at.isoformat(), detail)
-        return completion.retry(claim, due_at=due_at, detail=detail)
+    def _failed(self, claim: Claim, detail: str, *, has_crashed: bool = False) -> Completion:
+        return failure.after_failure(
+            self._handler, claim, detail, has_crashed=has_crashed, now=self._clock(), jitter=self._jitter()
+        )

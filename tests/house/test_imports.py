@@ -9,7 +9,7 @@ ROLE_LIBRARIES = {"apscheduler", "contourpy", "cxr_node.report.kinds", "fastapi"
 
 
 @pytest.mark.parametrize(
-    "module", ["config", "deliver.destinations", "reading.pool_worker", "settings.root", "wiring.preprocessing"]
+    "module", ["config", "deliver.destinations", "process_pool.worker", "settings.root", "wiring.preprocessing"]
 )
 def test_a_module_of_every_process_loads_no_library_of_one_role(module: str) -> None:
     """Memory and start time: the preprocessing pool starts several processes, and each command loads the settings."""

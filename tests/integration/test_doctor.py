@@ -10,10 +10,10 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from cxr_node.cli.app import app
+from cxr_node.composing.route import Route
 from cxr_node.config import load
 from cxr_node.db.database import Database
 from cxr_node.domain.identifiers import Uid
-from cxr_node.pipeline import Route
 from cxr_node.records import destination_capabilities
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.report.kinds import basic_text, tid1500

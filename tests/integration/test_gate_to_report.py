@@ -27,7 +27,7 @@ from cxr_node.pixels.suitability import Rules
 from cxr_node.pixels.view import TEXTS
 from cxr_node.queue import search
 from cxr_node.queue.search import Count
-from cxr_node.reading.executor import ReadRules
+from cxr_node.reading.context import ReadRules
 from cxr_node.report.sr import tree
 from tests.support import films
 from tests.support.films import real

@@ -8,10 +8,12 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from cxr_node import pipeline
+from cxr_node.composing.context import ComposeContext
+from cxr_node.composing.route import Route
 from cxr_node.db.database import Database
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction
-from cxr_node.pixels.limits import Limits
+from cxr_node.process_pool.executor import InProcess
 from cxr_node.queue import queue
 from cxr_node.records import films as film_rows
 from cxr_node.records import readings
@@ -107,11 +109,9 @@ def test_a_report_names_nothing_that_no_destination_of_it_is_sent(node: InProces
     composed = pipeline.compose(
         [(film, reading)],
         [],
-        kinds=_KINDS,
-        routes={name: pipeline.Route(kinds=frozenset(kinds)) for name, kinds in names.items()},
+        executor=InProcess(ComposeContext(archive=node.archive, kinds=_KINDS, observer=Observer())),
+        routes={name: Route(kinds=frozenset(kinds)) for name, kinds in names.items()},
         archive=node.archive,
-        observer=Observer(),
-        limits=Limits(),
         now=NOON,
     )
 

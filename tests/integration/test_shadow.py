@@ -19,10 +19,11 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import ModelIdentity, Prediction, Presence
 from cxr_node.domain.reasons import Reason
+from cxr_node.process_pool.executor import InProcess
 from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
-from cxr_node.reading.executor import InProcess, ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.records import shadow as shadows
 from cxr_node.work.periodic.shadow import Shadow
 from tests.support import films

@@ -7,9 +7,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from cxr_node.composing.context import CharacterSets
 from cxr_node.config import ConfigurationError, parse
 from cxr_node.db.database import Database
-from cxr_node.pipeline import CharacterSets
 from tests.support import films
 from tests.support.node import InProcessNode, received
 from tests.support.queue import SENDER

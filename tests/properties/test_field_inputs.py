@@ -10,14 +10,13 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from cxr_node.composing.film import reported_film
 from cxr_node.domain.errors import GiveUp, RejectObject
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.pipeline import reported_film
 from cxr_node.pixels.age import find_age, is_adult
 from cxr_node.pixels.body_part import CHEST_WORDS, BodyPart, find_body_part
-from cxr_node.pixels.limits import Limits
 from cxr_node.receive.identify import identify
 from cxr_node.report.study import collate
 from tests.support import films
@@ -43,7 +42,7 @@ def _expect_no_report_without_patient(data_set: bytes, syntax: str) -> None:
     reading = Reading(
         film=identity, geometry=None, grayscale="", prediction=None, notes=(), not_analysed=Reason.DECODE, detail=""
     )
-    film = reported_film(file_of(data_set, syntax), reading, limits=Limits())
+    film = reported_film(file_of(data_set, syntax), reading)
     if film.is_named_by_row:
         with pytest.raises(GiveUp, match=Reason.IDENTITY.meaning):
             collate([film])

@@ -8,9 +8,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.dsutils import encode
 
+from cxr_node.domain.element_values import values_of
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Uid
-from cxr_node.receive.elements import values_of
 from cxr_node.receive.identify import identify
 from tests.support import films
 

@@ -21,7 +21,7 @@ from cxr_node.measure.grid import MeasurementImage
 from cxr_node.pixels.geometry import patient_orientation
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
-from cxr_node.reading.executor import ReadRules
+from cxr_node.reading.context import ReadRules
 from cxr_node.reading.postprocess import build_reading
 from cxr_node.reading.preprocess import PreprocessedFilm
 from cxr_node.records.films import Film

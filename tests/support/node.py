@@ -11,6 +11,8 @@ from pydicom import Dataset, dcmread
 
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
+from cxr_node.composing.context import CharacterSets, ComposeContext
+from cxr_node.composing.route import Route
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt, VerificationRule
@@ -25,9 +27,10 @@ from cxr_node.infer.card import RatioTable
 from cxr_node.infer.findings import cardiomegaly
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
+from cxr_node.process_pool.executor import Executor, InProcess
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
-from cxr_node.reading.executor import Executor, InProcess, ReadContext, ReadRules
+from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.reading.network import Network, Outputs, Watchdog
 from cxr_node.receive.identify import identify
 from cxr_node.report.kinds import tid1500
@@ -141,12 +144,13 @@ class InProcessNode(node.InProcessNode):
         reader: StubNetwork | None = None,
         network: Callable[[], Network] | None = None,
         last_network: Callable[[], Network] | None = None,
-        executor: Executor | None = None,
+        executor: Executor[ReadContext] | None = None,
+        compose_executor: Executor[ComposeContext] | None = None,
         kinds: Sequence[ResultKind] = (tid1500.REPORT,),
         rules: ReadRules = RULES,
         condition: Condition = ANY,
         forms: tuple[ResultType, ...] = (),
-        character_sets: pipeline.CharacterSets | None = None,
+        character_sets: CharacterSets | None = None,
         batching: Batching = ONE_JOB,
         lock: SharedLock | None = None,
         watchdog: Watchdog = nullcontext,
@@ -175,18 +179,20 @@ class InProcessNode(node.InProcessNode):
             ComposeHandler(
                 database=database,
                 archive=archive,
-                observer=Observer(),
-                kinds=kinds,
+                executor=compose_executor
+                or InProcess(
+                    ComposeContext(
+                        archive=archive, kinds=kinds, observer=Observer(), character_sets=character_sets or {}
+                    )
+                ),
                 routes={
-                    self.pacs.name: pipeline.Route(
+                    self.pacs.name: Route(
                         kinds=frozenset() if forms else frozenset(kind.result_type.name for kind in kinds),
                         condition=condition,
                         forms=forms,
                         peer=PEER,
                     )
                 },
-                limits=Limits(),
-                character_sets=character_sets,
                 window=window,
                 clock=clock,
             ),

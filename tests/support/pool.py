@@ -15,7 +15,7 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.domain.reading import Finding, Measurement, Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.reading.executor import ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Outputs
 from tests.support.node import RULES, prediction
 
@@ -27,6 +27,11 @@ DEADLY_ROWS = 68
 def read_context(archive: Path) -> Iterator[ReadContext]:
     """Open a read context over an archive."""
     yield ReadContext(archive=FolderArchive(archive), rules=RULES)
+
+
+def allocates(_context: ReadContext, size_bytes: int) -> int:
+    """Allocate memory."""
+    return len(bytes(size_bytes))
 
 
 def process_id(_context: ReadContext, _item: None) -> int:

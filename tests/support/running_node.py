@@ -64,7 +64,8 @@ def settings_file(
         f"port = {port or (free_port() if receivers > 1 else 0)}\nprocesses = {receivers}",
         '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
         *([f"bundle = {json.dumps(str(tiny_bundles.bundle(folder / 'bundle')))}"] if is_tiny else []),
-        "[compose]\nstudy_quiet_s = 0",
+        # A process less to start for each of many nodes; the faults of `hostile-films` compose in one of its own.
+        "[compose]\nstudy_quiet_s = 0\nown_process = false",
         "[schedule]\ntick_s = 1",
         *([] if "[web]" in more else ["[web]\nport = 0"]),
         more,

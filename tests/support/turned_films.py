@@ -23,7 +23,8 @@ from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
-from cxr_node.reading.executor import InProcess, ReadContext, ReadRules
+from cxr_node.process_pool.executor import InProcess
+from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.records.films import Film
 from tests.support.built_in import built_in_bundle
 from tests.support.node import received

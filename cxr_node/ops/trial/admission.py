@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pydicom.uid import UID
 
+from cxr_node.domain.element_values import values_of
 from cxr_node.domain.encoded_data_set import IMPLICIT_VR_LITTLE_ENDIAN
 from cxr_node.domain.errors import GiveUp, RejectObject
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of, parse_uid
@@ -13,7 +14,6 @@ from cxr_node.ops.trial.rows import Answer, NotAdmitted, Obstacle, Origin
 from cxr_node.pixels import elements
 from cxr_node.pixels.parsing import split_file
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
-from cxr_node.receive.elements import values_of
 from cxr_node.receive.identify import identify
 from cxr_node.receive.part10 import file_head
 

@@ -5,7 +5,7 @@ from cxr_node.domain.hanging import hang, hang_reading
 from cxr_node.domain.reading import Point, Presence, Reading
 from cxr_node.pixels import display, film
 from cxr_node.pixels.parsing import parse
-from cxr_node.reading.executor import ReadContext
+from cxr_node.reading.context import ReadContext
 from cxr_node.records.films import Film
 
 _LONGEST_SIDE = 512

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxr_node import pipeline
 from cxr_node.archive.store import film_key
-from cxr_node.domain.errors import RetryLater, place_of
+from cxr_node.domain.errors import ProcessDied, RetryLater, place_of
 from cxr_node.domain.hanging import hang_geometry
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
@@ -22,7 +22,6 @@ from cxr_node.ops.trial.admission import SENDER, Candidate
 from cxr_node.ops.trial.rows import Answer, NotAdmitted, Obstacle, Origin, Row, not_admitted, row_of
 from cxr_node.ops.trial.sources import Source, SourceReader
 from cxr_node.reading.preprocess import not_analysed
-from cxr_node.reading.preprocess_pool import WorkerDied
 from cxr_node.reading.repeat import compare_with_first
 from cxr_node.records.films import Film
 from cxr_node.wiring.trial import TrialReader
@@ -148,7 +147,7 @@ class Trial:
         for attempt in range(1, self.crash_limit + 1):
             try:
                 (reading,) = pipeline.read([film], executor=self.reader.executor, network=self.reader.network())
-            except WorkerDied as error:
+            except ProcessDied as error:
                 if attempt == self.crash_limit:
                     detail = f"{error}, in each of {attempt} attempts"
                     return not_analysed(film, Reason.MODEL_ERROR, detail)

@@ -92,7 +92,7 @@ def _declared(dataset: Dataset) -> tuple[str, ...]:
 def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
     copy = Dataset()
     for tag in source.keys():  # noqa: SIM118 -- iterating a Dataset converts its elements, warning of each bad one
-        if _is_copied(tag):
+        if is_copied(tag):
             # On arbitrary bytes pydicom raises arbitrary exceptions; such an element is left out.
             with contextlib.suppress(Exception):
                 element = _safe_element(source, tag, declared)
@@ -101,7 +101,8 @@ def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
     return copy
 
 
-def _is_copied(tag: BaseTag) -> bool:
+def is_copied(tag: BaseTag) -> bool:
+    """Whether `safe_header` copies elements of this tag: neither private, bulk, nor unknown ones."""
     group = tag.group & 0xFF00 if 0x5000 <= tag.group < 0x6100 else tag.group
     return not tag.is_private and tag.element != 0 and group not in _BULK_GROUPS and dictionary_has_tag(tag)
 

@@ -79,7 +79,10 @@ def _pictures(films: Sequence[ReportedFilm], request: ComposeRequest) -> list[Pi
     labels = {id(film): heading(words) for film, words in zip(films, impression_of(films, language).films, strict=True)}
     pictures: list[Picture] = []
     for film in analysed:
-        radiograph = hang(request.load_radiograph(received[film.reading.film.sop_instance_uid]))
+        decoded = request.load_radiograph(received[film.reading.film.sop_instance_uid])
+        if decoded is None:
+            continue
+        radiograph = hang(decoded)
         hanging = replace(film, reading=hang_reading(film.reading))
         original, painted = pictures_of(radiograph, hanging, language)
         if len(analysed) == 1:

@@ -53,10 +53,11 @@ _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageComp
 def _compose(
     result_type: ResultType, shown: Overlay, film: ReportedFilm, request: ComposeRequest, instance_number: int
 ) -> Instance | None:
-    """Return the picture of a film, or None of one that was not analysed."""
-    if film.reading.prediction is None:
+    """Return the picture of a film, or None of one that was not analysed or cannot be decoded any more."""
+    decoded = None if film.reading.prediction is None else request.load_radiograph(film)
+    if decoded is None:
         return None
-    radiograph = hang(request.load_radiograph(film))
+    radiograph = hang(decoded)
     films = collate([film])
     hanging = replace(films[0], reading=hang_reading(film.reading))
     pixels = painted(radiograph, hanging, request.observer.language, shown=shown)

@@ -5,25 +5,27 @@ from datetime import datetime
 
 from cxr_node import pipeline
 from cxr_node.archive.store import Archive
+from cxr_node.composing.context import ComposeContext
+from cxr_node.composing.route import Route
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.domain.clock import Clock
-from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.process_pool.executor import Executor
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.records import destination_capabilities, films, readings, results
-from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.source import Observer
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handlers.one_job import OneJobHandler
 from cxr_node.work.study_window import StudyWindow
 
+_GUARDED_AFTER = 2
+"""Crashes of a job after which its films are told apart by what ends the process, and no picture is painted."""
+
 
 class ComposeHandler(OneJobHandler):
-    """Composes results of `kinds`. `routes` maps each destination to the kinds it receives."""
+    """Composes results in `executor`. `routes` maps each destination to the kinds it receives."""
 
     stage = Stage.COMPOSE
     retry = RULES[Stage.COMPOSE]
@@ -33,22 +35,14 @@ class ComposeHandler(OneJobHandler):
         *,
         database: Database,
         archive: Archive,
-        observer: Observer,
-        kinds: Sequence[ResultKind],
-        routes: Mapping[str, pipeline.Route],
-        limits: Limits,
-        sandbox: Sandbox | None = None,
-        character_sets: pipeline.CharacterSets | None = None,
+        executor: Executor[ComposeContext],
+        routes: Mapping[str, Route],
         window: StudyWindow,
         clock: Clock,
     ) -> None:
         self._database = database
         self._archive = archive
-        self._observer = observer
-        self._character_sets = character_sets or {}
-        self._kinds = kinds
-        self._limits = limits
-        self._sandbox = sandbox
+        self._executor = executor
         self._window = window
         self._routes = routes
         self._clock = clock
@@ -72,13 +66,10 @@ class ComposeHandler(OneJobHandler):
         composed = pipeline.compose(
             ready,
             earlier,
-            kinds=self._kinds,
+            executor=self._executor,
             routes={name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()},
             archive=self._archive,
-            observer=self._observer,
-            limits=self._limits,
-            sandbox=self._sandbox,
-            character_sets=self._character_sets,
+            is_guarded=claim.crashes >= _GUARDED_AFTER,
             replaced=replaced,
             now=now,
         )

@@ -8,11 +8,15 @@ from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handler import GROUP_COMMIT, NOTHING_EXCLUDED, Exclusions
 
+CRASH_LIMIT = 5
+"""Deaths of a process during a job after which it fails. One death counts against every job that the process ran."""
+
 
 class OneJobHandler(ABC):
     """Excludes nothing, and fails a job permanently once its retries are exhausted."""
 
     batching = GROUP_COMMIT
+    crash_limit = CRASH_LIMIT
 
     @abstractmethod
     def run_one(self, claim: Claim) -> Completion:

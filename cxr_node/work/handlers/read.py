@@ -10,13 +10,13 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.errors import Held
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.process_pool.executor import Executor
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES, RetryRule, due_again
-from cxr_node.reading.executor import Executor
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
-from cxr_node.reading.preprocess_pool import WorkerDied
 from cxr_node.reading.repeat import Repeat, compare_with_first, conflict
 from cxr_node.records import films, readings
 from cxr_node.work import completion
@@ -26,7 +26,7 @@ from cxr_node.work.study_window import StudyWindow
 
 
 class ReadHandler:
-    """Reads films. A film that crashed its reader `crash_limit` times is not analysed, and the others go on.
+    """Reads films. A film whose process died `crash_limit` times is not analysed, and the others go on.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ReadHandler:
         self,
         *,
         database: Database,
-        executor: Executor,
+        executor: Executor[ReadContext],
         network: Callable[[], Network],
         window: StudyWindow,
         crash_limit: int,
@@ -65,7 +65,7 @@ class ReadHandler:
         self._last_network = last_network or network
         self._last_attempt = last_attempt
         self._window = window
-        self._crash_limit = crash_limit
+        self.crash_limit = crash_limit
         self.batching = batching
         self._watchdog = watchdog
         self._held_until = held_until
@@ -99,7 +99,7 @@ class ReadHandler:
         claimed = [(claim, self._film(claim)) for claim in claims]
         repeats = [pair for pair in claimed if not pair[1].is_original]
         originals = [pair for pair in claimed if pair[1].is_original]
-        ended = dict(self._compare(repeats, is_alone=len(claims) == 1))
+        ended = dict(self._compare(repeats))
         batch = [film for _, film in originals]
         if len(claims) > 1:
             batch_readings = self._read(batch, self._network) if batch else []
@@ -109,14 +109,9 @@ class ReadHandler:
             ended[claim.job_id] = self._completion(claim, film, reading)
         return [ended[claim.job_id] for claim in claims]
 
-    def _compare(
-        self, repeats: Sequence[tuple[Claim, films.Film]], *, is_alone: bool
-    ) -> Iterator[tuple[int, Completion]]:
+    def _compare(self, repeats: Sequence[tuple[Claim, films.Film]]) -> Iterator[tuple[int, Completion]]:
         """Yield the completion of each film that came under a known SOP Instance UID, by job."""
-        if is_alone and any(claim.crashes >= self._crash_limit for claim, _ in repeats):
-            outcomes = [conflict("its pixels cannot be compared: the reader stopped each time that it tried")]
-        else:
-            outcomes = self._executor.map(compare_with_first, [film for _, film in repeats]) if repeats else []
+        outcomes = self._executor.map(compare_with_first, [film for _, film in repeats]) if repeats else []
         for (claim, film), outcome in zip(repeats, outcomes, strict=True):
             yield claim.job_id, self._repeated(claim, film, outcome)
 
@@ -128,6 +123,8 @@ class ReadHandler:
     def give_up(self, claim: Claim, detail: str) -> Completion:
         """Set the claimed film aside, so that its study does not wait for it."""
         film = self._film(claim)
+        if not film.is_original:
+            return self._repeated(claim, film, conflict(f"its pixels cannot be compared: {detail}"))
         return self._completion(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
 
     def _read(self, batch: Sequence[films.Film], network: Callable[[], Network]) -> list[Reading]:
@@ -135,16 +132,8 @@ class ReadHandler:
             return pipeline.read(batch, executor=self._executor, network=network())
 
     def _read_alone(self, claim: Claim, film: films.Film) -> Reading:
-        if claim.crashes >= self._crash_limit:
-            detail = f"the reader stopped {claim.crashes} times while it read this film: it died, or took too long"
-            return not_analysed(film, Reason.MODEL_ERROR, detail)
         network = self._network if claim.attempts < self._last_attempt else self._last_network
-        try:
-            return self._read([film], network)[0]
-        except WorkerDied as error:
-            if claim.attempts < self._crash_limit:
-                raise
-            return not_analysed(film, Reason.MODEL_ERROR, f"{error}, in each of {claim.attempts} attempts")
+        return self._read([film], network)[0]
 
     def _film(self, claim: Claim) -> films.Film:
         with self._database.read() as connection:

@@ -13,8 +13,9 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.process_pool.executor import Executor
 from cxr_node.queue import claimable
-from cxr_node.reading.executor import Executor
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.records import films, shadow
@@ -32,7 +33,7 @@ class Shadow:
         self,
         database: Database,
         *,
-        executor: Executor,
+        executor: Executor[ReadContext],
         network: Network,
         identity: ModelIdentity,
         clock: Clock,

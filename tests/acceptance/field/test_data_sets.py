@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, uid
 
+from cxr_node.composing.film import reported_film
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.pipeline import reported_film
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
@@ -222,7 +222,7 @@ def _expect_whole_film(data_set: bytes, syntax: str) -> None:
         not_analysed=Reason.DECODE,
         detail="",
     )
-    film = reported_film(file_of(data_set, syntax), reading, limits=Limits())
+    film = reported_film(file_of(data_set, syntax), reading)
     assert not film.is_named_by_row
     assert str(safe_header(film.header).PatientName) == films.PATIENT_NAME
 

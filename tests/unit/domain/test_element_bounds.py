@@ -8,7 +8,7 @@ from cxr_node.domain.encoded_data_set import MAXIMUM_DEPTH, MAXIMUM_ELEMENTS
 from cxr_node.domain.errors import GiveUp, RejectObject
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import Reason
-from cxr_node.pixels.parsing import parse, parse_to_damage
+from cxr_node.pixels.parsing import parse, parse_header
 from cxr_node.receive.identify import identify
 from tests.support import films
 from tests.support.odd_encodings import (
@@ -88,7 +88,7 @@ def test_the_header_of_a_film_of_too_many_elements_names_it() -> None:
     film = films.dx()
     content = inserted(data_set_of(film), BEHIND_UIDS, empty_private(BEHIND_UIDS, MAXIMUM_ELEMENTS))
 
-    header = parse_to_damage(file_of(content, EXPLICIT))
+    header = parse_header(file_of(content, EXPLICIT))
 
     assert header.SOPInstanceUID == film.SOPInstanceUID
     assert len(header) <= MAXIMUM_ELEMENTS
@@ -103,7 +103,7 @@ def test_the_header_leaves_out_a_sequence_beyond_the_bounds(within: bytes) -> No
     """Reception skips it by its length, and has found the patient behind it."""
     film = films.dx()
 
-    header = parse_to_damage(file_of(inserted(data_set_of(film), SEQUENCE, within), EXPLICIT))
+    header = parse_header(file_of(inserted(data_set_of(film), SEQUENCE, within), EXPLICIT))
 
     assert SEQUENCE not in header
     assert header.PatientID == film.PatientID

@@ -1,22 +1,20 @@
-"""Preprocessing pool worker process: runs functions for its parent until the socket closes.
+"""Pool worker process: runs functions for its parent until the socket closes.
 
-Started as `python -m cxr_node.reading DESCRIPTOR`, a socket. The first message is a function that opens the read
-context; each further one is a function and its argument. Only values of this program travel on it: film content is
-parsed here and in the sandbox, and leaves as readings and arrays.
+Started as `python -m cxr_node.process_pool DESCRIPTOR BYTES`, a socket and the limit of its address space. The first
+message is a function that opens the context; each further one is a function and its argument. Only values of this
+program travel on it: film content is parsed here and in the sandbox, and leaves as readings, headers and arrays.
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from multiprocessing.connection import Connection
 
-from cxr_node.child_process import ignore_stop_signals
+from cxr_node.child_process import ignore_stop_signals, limit_address_space
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of, type_and_place
-from cxr_node.reading.executor import ReadContext
 
-OpenContext = Callable[[], AbstractContextManager[ReadContext]]
 _NICE = 5
 LogEntry = tuple[str, int, str]
 """A log record for the parent: logger name, level, message."""
@@ -29,6 +27,7 @@ class Status(StrEnum):
     GAVE_UP = "gave up"
     RETRY_LATER = "retry later"
     FAULT = "fault"
+    OUT_OF_MEMORY = "out of memory"
 
 
 class _LogBuffer(logging.Handler):
@@ -48,12 +47,13 @@ class _LogBuffer(logging.Handler):
 
 
 def serve(connection: Connection, log: _LogBuffer) -> None:
-    """Open the read context, report readiness, and run calls until the connection closes."""
-    open_context: OpenContext = connection.recv()
+    """Open the context, report readiness, and run calls until the connection closes."""
+    open_context: Callable[[], AbstractContextManager[object]] = connection.recv()
     with open_context() as context:
         connection.send((Status.DONE, None, log.drain()))
-        for call, item in _calls(connection):
-            connection.send((*_run(call, context, item), log.drain()))
+        with suppress(BrokenPipeError):  # the parent has ended
+            for call, item in _calls(connection):
+                connection.send((*_run(call, context, item), log.drain()))
 
 
 def _calls(connection: Connection) -> Iterator[tuple[Callable[..., object], object]]:
@@ -64,9 +64,11 @@ def _calls(connection: Connection) -> Iterator[tuple[Callable[..., object], obje
         return
 
 
-def _run(call: Callable[..., object], context: ReadContext, item: object) -> tuple[Status, object]:
+def _run(call: Callable[..., object], context: object, item: object) -> tuple[Status, object]:
     try:
         return Status.DONE, call(context, item)
+    except MemoryError:
+        return Status.OUT_OF_MEMORY, None
     except GiveUp as error:
         return Status.GAVE_UP, (error.reason, error.detail)
     except RetryLater as error:
@@ -75,8 +77,9 @@ def _run(call: Callable[..., object], context: ReadContext, item: object) -> tup
         return Status.FAULT, (type_and_place(error), place_of(error))
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, memory_bytes: int) -> None:
     """Serve the parent process."""
+    limit_address_space(memory_bytes)
     # Libraries may print film content.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     ignore_stop_signals()

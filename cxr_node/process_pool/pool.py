@@ -1,6 +1,6 @@
-"""Preprocessing pool: worker processes beside the network, one film at a time in each.
+"""Process pool: worker processes with limits of memory and time, one call at a time in each.
 
-A crash or timeout of a worker affects the film in it and no other: the worker restarts for its next film.
+The death of a worker affects the film in it and no other: the worker restarts for its next call.
 """
 
 import logging
@@ -10,13 +10,14 @@ import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
-from typing import Self, cast
+from typing import Generic, Self, cast
 
 from cxr_node import child_process
-from cxr_node.domain.errors import GiveUp, PlacedFault, RetryLater
-from cxr_node.reading.executor import Item, ReadContext, Result
-from cxr_node.reading.pool_worker import OpenContext, Status
+from cxr_node.domain.errors import GiveUp, PlacedFault, ProcessDied, RetryLater
+from cxr_node.process_pool.executor import Context, Item, Result
+from cxr_node.process_pool.worker import Status
 
 _log = logging.getLogger(__name__)
 
@@ -29,47 +30,55 @@ Page faults on fresh pages took a third of the time of a 15 MB film.
 """
 
 
-class WorkerDied(RetryLater):
-    """A worker process ended, or exceeded its timeout and was killed."""
-
-
 class WorkerFault(PlacedFault):
     """Unexpected exception in a worker process: a fault of the node."""
 
 
-class PreprocessPool:
-    """Executor in `count` worker processes, all of them ready when the constructor returns. Close it, or use `with`.
+class ProcessPool(Generic[Context]):
+    """Executor in `count` worker processes. Close it, or use `with`.
 
     Parameters
     ----------
     open_context
-        Opens the read context in each process. Pickled, so a module's function or a partial of one.
+        Opens the context in each process. Pickled, so a module's function or a partial of one.
     timeout_s
         Longest duration of one call; then its process is killed.
+    memory_bytes
+        Address space of each process (RLIMIT_AS).
     """
 
-    def __init__(self, count: int, open_context: OpenContext, *, timeout_s: float) -> None:
-        self._workers = [_PoolWorker(open_context, timeout_s) for _ in range(count)]
+    def __init__(
+        self,
+        count: int,
+        open_context: Callable[[], AbstractContextManager[Context]],
+        *,
+        timeout_s: float,
+        memory_bytes: int,
+    ) -> None:
+        self._workers = [_PoolWorker(open_context, timeout_s, memory_bytes) for _ in range(count)]
         # Last in, first out: the caches of the worker that ran last are warm.
         self._free: queue.LifoQueue[_PoolWorker] = queue.LifoQueue()
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="preprocess")
-        try:
-            for worker in self._workers:
-                worker.start()
-            for worker in self._workers:
-                worker.await_ready()
-                self._free.put(worker)
-        except BaseException:
-            self.close()
-            raise
+        for worker in self._workers:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="process-pool")
 
-    def map(self, call: Callable[[ReadContext, Item], Result], items: Sequence[Item]) -> list[Result]:
+    def start(self) -> None:
+        """Start every process; otherwise each starts at its first call."""
+        for worker in self._workers:
+            worker.start()
+
+    def await_ready(self) -> None:
+        """Wait until every started process has opened its context; otherwise its first call waits."""
+        for worker in self._workers:
+            worker.await_ready()
+
+    def map(self, call: Callable[[Context, Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return `call(context, item)` for each item, in order, run in free processes; wait for these.
 
         Raises
         ------
         GiveUp, RetryLater
-            As `call` does; WorkerDied if a process died or took too long.
+            As `call` does; ProcessDied if a process died, or was ended at a limit of memory or time.
         WorkerFault
             If anything else was raised there.
         """
@@ -99,18 +108,23 @@ class PreprocessPool:
 class _PoolWorker:
     """One worker process, restarted after each of its deaths."""
 
-    def __init__(self, open_context: OpenContext, timeout_s: float) -> None:
+    def __init__(
+        self, open_context: Callable[[], AbstractContextManager[object]], timeout_s: float, memory_bytes: int
+    ) -> None:
         self._open_context = open_context
         self._timeout_s = timeout_s
+        self._memory_bytes = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._is_ready = False
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = child_process.start(
-                "cxr_node.reading",
+                "cxr_node.process_pool",
                 theirs.fileno(),
+                self._memory_bytes,
                 environment={**_MALLOC, **os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 stderr=None,
                 pass_fds=(theirs.fileno(),),
@@ -119,12 +133,14 @@ class _PoolWorker:
         self._connection.send(self._open_context)
 
     def await_ready(self) -> None:
-        self._receive(_START_S)
+        if not self._is_ready:
+            self._receive(_START_S)
+            self._is_ready = True
 
     def run(self, call: Callable[..., object], item: object) -> object:
         if self._connection is None:
             self.start()
-            self.await_ready()
+        self.await_ready()
         try:
             if self._connection is not None:
                 self._connection.send((call, item))
@@ -134,7 +150,7 @@ class _PoolWorker:
 
     def end(self) -> None:
         process, self._process = self._process, None
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._is_ready = self._connection, None, False
         if connection is not None:
             connection.close()
         if process is not None:
@@ -157,13 +173,15 @@ class _PoolWorker:
                 raise GiveUp(*value)
             case Status.RETRY_LATER:
                 raise RetryLater(value)
+            case Status.OUT_OF_MEMORY:
+                raise self._died(f"needed more than {self._memory_bytes >> 20} MiB of memory")
             case _:
                 raise WorkerFault(*value)
 
-    def _died(self, detail: str = "") -> WorkerDied:
+    def _died(self, detail: str = "") -> ProcessDied:
         process = self._process
         if process is not None and not detail:
             detail = f"ended with status {child_process.end(process)}"
         self.end()
-        _log.warning("a preprocessing worker %s; the next film starts another", detail)
-        return WorkerDied(f"the preprocessing worker {detail}")
+        _log.warning("a worker process %s; the next call starts another", detail)
+        return ProcessDied(f"the worker process {detail}")

@@ -5,12 +5,12 @@ A full parser decodes character sets and private sequences, and stops at the fir
 
 from collections.abc import Set as AbstractSet
 
-from cxr_node.domain.deflated import DEFLATED, inflate
-from cxr_node.domain.encoded_data_set import UNDEFINED, DamagedDataSet, walk
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.deflated import DEFLATED, HEADER_BYTES, inflate
+from cxr_node.domain.encoded_data_set import UNDEFINED, DamagedDataSet, walk, walk_file_meta
+from cxr_node.domain.identifiers import Uid, parse_uid
 
-_INFLATED_BYTES = 8 << 20
-"""Limit of inflation: headers are kilobytes, a decompression bomb is gigabytes."""
+_AFTER_PREFIX = 132
+_TRANSFER_SYNTAX_UID = 0x00020010
 _NONE: frozenset[int] = frozenset()
 
 
@@ -40,7 +40,7 @@ def values_of(
         elements or nested sequences.
     """
     if transfer_syntax_uid in DEFLATED:
-        data_set = memoryview(inflate(data_set, maximum_bytes=_INFLATED_BYTES)[0])
+        data_set = memoryview(inflate(data_set, maximum_bytes=HEADER_BYTES)[0])
     last = max(wanted)
     values: dict[int, bytes] = {}
     is_behind_last = False
@@ -56,3 +56,19 @@ def values_of(
         if not (is_behind_last and required <= values.keys()):
             raise
     return values
+
+
+def transfer_syntax_and_data_set(content: bytes) -> tuple[Uid, memoryview]:
+    """Return the transfer syntax and the encoded data set of a DICOM file (PS3.10 section 7.1).
+
+    Raises
+    ------
+    ValueError
+        If it has no valid Transfer Syntax UID.
+    """
+    after_prefix = memoryview(content)[_AFTER_PREFIX:]
+    syntax, end = b"", 0
+    for tag, _, _, start, end, _ in walk_file_meta(after_prefix):
+        if tag == _TRANSFER_SYNTAX_UID:
+            syntax = bytes(after_prefix[start:end])
+    return parse_uid(syntax.decode("ascii")), after_prefix[end:]

@@ -12,12 +12,13 @@ import pytest
 from cxr_node import pipeline
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
-from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.errors import GiveUp, ProcessDied, RetryLater
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.process_pool.pool import ProcessPool, WorkerFault
 from cxr_node.queue import queue
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import NetworkThread
-from cxr_node.reading.preprocess_pool import PreprocessPool, WorkerDied, WorkerFault
 from cxr_node.records import films as film_records
 from cxr_node.records import readings
 from cxr_node.work.shared_lock import SharedLock
@@ -28,24 +29,36 @@ from tests.support.pool import DEADLY_ROWS, Echo
 from tests.support.queue import claim_one
 
 SOON_S = 60.0
+MEMORY_BYTES = 1 << 30
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreprocessPool]:
-    with PreprocessPool(1, partial(pool.read_context, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPool[ReadContext]]:
+    with ProcessPool(
+        1, partial(pool.read_context, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S, memory_bytes=MEMORY_BYTES
+    ) as opened:
         yield opened
 
 
-def test_a_dead_worker_is_restarted_for_the_next_film(workers: PreprocessPool) -> None:
+def test_a_dead_worker_is_restarted_for_the_next_film(workers: ProcessPool[ReadContext]) -> None:
     before = workers.map(pool.process_id, [None])
-    with pytest.raises(WorkerDied, match="ended with status -9"):
+    with pytest.raises(ProcessDied, match="ended with status -9"):
         workers.map(pool.is_killed, [None])
 
     assert workers.map(pool.process_id, [None]) != before
 
 
+def test_a_call_beyond_the_memory_limit_ends_its_process_alone(workers: ProcessPool[ReadContext]) -> None:
+    before = workers.map(pool.process_id, [None])
+    with pytest.raises(ProcessDied, match="needed more than 1024 MiB of memory"):
+        workers.map(pool.allocates, [MEMORY_BYTES])
+
+    assert workers.map(pool.allocates, [1 << 20]) == [1 << 20]
+    assert workers.map(pool.process_id, [None]) != before
+
+
 def test_errors_of_a_worker_reach_the_parent_without_film_content(
-    workers: PreprocessPool, caplog: pytest.LogCaptureFixture
+    workers: ProcessPool[ReadContext], caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(GiveUp) as gave_up:
         workers.map(pool.gives_up, [None])
@@ -62,8 +75,8 @@ def test_errors_of_a_worker_reach_the_parent_without_film_content(
 
 def test_a_worker_that_exceeds_its_timeout_is_killed(tmp_path: Path) -> None:
     with (
-        PreprocessPool(1, partial(pool.read_context, tmp_path), timeout_s=0.2) as workers,
-        pytest.raises(WorkerDied, match="longer than"),
+        ProcessPool(1, partial(pool.read_context, tmp_path), timeout_s=0.2, memory_bytes=MEMORY_BYTES) as workers,
+        pytest.raises(ProcessDied, match="longer than"),
     ):
         workers.map(pool.sleeps, [None])
 
@@ -79,7 +92,9 @@ def test_films_read_in_the_pool_have_the_readings_of_one_process(database: Datab
             film_records.get(connection, job.film_id) for job in in_process.jobs(Stage.READ) if job.film_id is not None
         ]
     network = Echo()
-    with PreprocessPool(2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S) as workers:
+    with ProcessPool(
+        2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S, memory_bytes=MEMORY_BYTES
+    ) as workers:
         thread = NetworkThread(lambda: network, watchdog=nullcontext)
         together = pipeline.read(received, executor=workers, network=thread.network())
         alone = pipeline.read(received[:1], executor=workers, network=thread.network())
@@ -94,7 +109,9 @@ def test_films_read_in_the_pool_have_the_readings_of_one_process(database: Datab
 
 
 def test_a_film_that_kills_its_worker_is_given_up_and_others_are_read(database: Database, tmp_path: Path) -> None:
-    with PreprocessPool(2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S) as workers:
+    with ProcessPool(
+        2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S, memory_bytes=MEMORY_BYTES
+    ) as workers:
         node = InProcessNode(
             database, tmp_path, executor=workers, network=NetworkThread(Echo, watchdog=nullcontext).network
         )

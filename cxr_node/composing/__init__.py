@@ -1,0 +1,1 @@
+"""Composition of a study's results: headers of its films, routes, and the objects themselves."""

@@ -1,0 +1,25 @@
+"""Compose context: what the header of a film and the results of a study are made with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cxr_node.archive.store import Archive
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.source import Observer
+
+CharacterSets = Mapping[str, tuple[str, ...]]
+"""Actual Specific Character Set of films by calling AE title; "" for all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeContext:
+    """Archive, kinds of results, observing device, decoding limits and sandbox, character sets of senders."""
+
+    archive: Archive
+    kinds: Sequence[ResultKind]
+    observer: Observer
+    limits: Limits = field(default_factory=Limits)
+    sandbox: Sandbox | None = None
+    character_sets: CharacterSets = field(default_factory=dict)

@@ -1,0 +1,138 @@
+"""Results of a study, composed from films whose headers are known; only pictures need pixels."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cxr_node.composing.context import ComposeContext
+from cxr_node.composing.route import Route, routing_facts
+from cxr_node.deliver.routing import study_decision
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.pixels import film as pixels
+from cxr_node.pixels.parsing import parse
+from cxr_node.records.films import Film
+from cxr_node.records.results import Result
+from cxr_node.report.grouping import by_patient
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.run import Run
+from cxr_node.report.source import ComposeRequest, PreviousReport, ReportedFilm
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The films of a study as results name them, its earlier results, and the routes to destinations.
+
+    `replaced` are results of other studies on films that a person moved to this one. Without `has_pictures`, no
+    film is painted.
+    """
+
+    films: Sequence[tuple[Film, ReportedFilm]]
+    composed_earlier: Sequence[Result]
+    routes: Mapping[str, Route]
+    replaced: Sequence[Result] = ()
+    has_pictures: bool = True
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedInstance:
+    """A result that is not in the archive yet; `version` counts the results of its kind in the study."""
+
+    kind: str
+    version: int
+    instance: Instance
+    destinations: tuple[str, ...]
+
+
+def compose_study(context: ComposeContext, study: Study) -> list[ComposedInstance]:
+    """Return the results of a study that differ from the earlier ones.
+
+    Of the context's kinds, those of at least one matching route are composed; the first if there is none.
+
+    Raises
+    ------
+    GiveUp
+        If no header is a received one, or a result fails its validation.
+    """
+    facts = [routing_facts(film, source.reading, source.header) for film, source in study.films]
+    matching = {name: route for name, route in study.routes.items() if study_decision(route.condition, facts).met}
+    groups = [(films, Run()) for films in by_patient([source for _, source in study.films])]
+    composed: list[ComposedInstance] = []
+    for kind in _in_order(context.kinds, list(matching.values())):
+        destinations = tuple(name for name, route in matching.items() if kind.result_type.name in route.kinds)
+        composed += _compose_kind(context, study, kind, groups, destinations)
+    return composed
+
+
+def _in_order(kinds: Sequence[ResultKind], routes: Sequence[Route]) -> list[ResultKind]:
+    """Return the kinds of at least one route, or else the first, in the order of composing."""
+    wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in routes)]
+    return sorted(wanted or kinds[:1], key=lambda kind: kind.order)
+
+
+def _compose_kind(
+    context: ComposeContext,
+    study: Study,
+    kind: ResultKind,
+    groups: Sequence[tuple[tuple[ReportedFilm, ...], Run]],
+    destinations: tuple[str, ...],
+) -> Iterator[ComposedInstance]:
+    type_name = kind.result_type.name
+    earlier = [result for result in study.composed_earlier if result.kind == type_name]
+    version = len(earlier)
+    for films, run in groups:
+        request = ComposeRequest(
+            films=films,
+            load_radiograph=_loader(context, study),
+            observer=context.observer,
+            now=study.now,
+            earlier=_earlier_of(films, earlier, is_only_patient=len(groups) == 1),
+            replaced=[_previous(result) for result in study.replaced if result.kind == type_name],
+            results=run.sent_to(destinations),
+        )
+        results = kind.compose_all(request)
+        run.add(kind.referred(results), destinations)
+        for instance in filter(request.is_new, results):
+            version += 1
+            yield ComposedInstance(kind=type_name, version=version, instance=instance, destinations=destinations)
+
+
+def _loader(context: ComposeContext, study: Study) -> Callable[[ReportedFilm], Radiograph | None]:
+    """Return a function that decodes a film from its archived bytes; None if it may not, or cannot any more."""
+    if not study.has_pictures:
+        return lambda _film: None
+    # Of several films of one SOP Instance UID only the original is analysed, and painted.
+    originals = {film.identity.sop_instance_uid: film for film, _ in study.films if film.is_original}
+
+    def load(reported: ReportedFilm) -> Radiograph | None:
+        film = originals[reported.reading.film.sop_instance_uid]
+        try:
+            dataset = parse(context.archive.get(film.archive_key), limits=context.limits)
+            return pixels.radiograph(dataset, limits=context.limits, sandbox=context.sandbox)
+        except GiveUp as gave_up:
+            _log.error("no picture of film %d, which was read: %s", film.film_id, gave_up)
+            return None
+
+    return load
+
+
+def _earlier_of(
+    films: Sequence[ReportedFilm], earlier: Sequence[Result], *, is_only_patient: bool
+) -> list[PreviousReport]:
+    """Return the earlier results of the study; of one of its several patients, those of that patient."""
+    keys = {film.reading.film.patient_key for film in films}
+    return [_previous(result) for result in earlier if is_only_patient or result.identity.patient_key in keys]
+
+
+def _previous(result: Result) -> PreviousReport:
+    return PreviousReport(
+        sop_class_uid=result.identity.sop_class_uid,
+        sop_instance_uid=result.identity.sop_instance_uid,
+        series_instance_uid=result.identity.series_instance_uid,
+        study_instance_uid=result.identity.study_instance_uid,
+    )

@@ -1,0 +1,26 @@
+"""Read context: what preprocessing and postprocessing of a film run with."""
+
+from dataclasses import dataclass
+
+from cxr_node.archive.store import Archive
+from cxr_node.pixels import suitability
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRules:
+    """Gate rules, decoding limits, and whether readings keep the embeddings of their models."""
+
+    gate: suitability.Rules
+    limits: Limits
+    keep_embeddings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadContext:
+    """Archive, rules and decoding sandbox. Without a `sandbox`, each compressed film starts its own."""
+
+    archive: Archive
+    rules: ReadRules
+    sandbox: Sandbox | None = None
