@@ -13,7 +13,7 @@ from typing import assert_never
 from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.composing.context import ComposeContext
-from cxr_node.composing.film import ReadFilm, report_film, report_guarded
+from cxr_node.composing.film import ReadFilm, named_by_row, report_film, report_guarded
 from cxr_node.composing.route import Route
 from cxr_node.composing.study import ComposedInstance, Study, compose_study
 from cxr_node.db.database import Database
@@ -23,6 +23,7 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.reading import Reading
+from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.executor import Executor
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network
@@ -162,9 +163,8 @@ def compose(
         )
         for film, reading in readings
     ]
-    report = report_guarded if is_guarded else _report
     study = Study(
-        films=[(item.film, report(executor, item)) for item in films],
+        films=[(item.film, _report(executor, item, is_guarded=is_guarded)) for item in films],
         composed_earlier=composed_earlier,
         routes=routes,
         replaced=replaced,
@@ -175,7 +175,11 @@ def compose(
     return [_archived(result, archive) for result in composed]
 
 
-def _report(executor: Executor[ComposeContext], item: ReadFilm) -> ReportedFilm:
+def _report(executor: Executor[ComposeContext], item: ReadFilm, *, is_guarded: bool) -> ReportedFilm:
+    if item.reading.not_analysed is Reason.DISMISSED:
+        return named_by_row(item)
+    if is_guarded:
+        return report_guarded(executor, item)
     (reported,) = executor.map(report_film, [item])
     return reported
 

@@ -9,6 +9,7 @@ import typer
 from pydicom import Dataset
 
 from cxr_node import config
+from cxr_node.cli.database import read_write
 from cxr_node.cli.explain import print_explanations
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.errors import GiveUp
@@ -19,10 +20,12 @@ from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance
 from cxr_node.domain.reasons import Note
+from cxr_node.ops import operator_log
 from cxr_node.pixels import display, film, suitability
 from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.queries import archived
+from cxr_node.records import dismissals
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.process import Process
@@ -64,6 +67,33 @@ def show(
     explanations = description.pop("explanations")
     typer.echo("\n".join(f"{name:12} {value}" for name, value in description.items()))
     print_explanations(explanations)
+
+
+@app.command("dismiss")
+def dismiss(
+    sop_instance_uid: Annotated[str, typer.Argument(metavar="UID", help="SOP Instance UID of the film.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    note: Annotated[str, typer.Option(help="Why, for the job, the log and the audit trail; no patient data.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Set a film aside: it is not analysed and its file is not opened for results, which are composed anew.
+
+    For a film that ends processes, or one of another patient in a study. Its bytes stay.
+    """
+    with reporting_errors(), read_write(path) as process:
+        try:
+            uid = parse_uid(sop_instance_uid)
+        except ValueError:
+            raise CommandError(f"{sop_instance_uid!r} is not a UID") from None
+        actor = operator_log.operator_name()
+        with process.database.write() as transaction:
+            dismissed = dismissals.dismiss_film(
+                transaction, uid, detail=operator_log.dismissed_by(actor, note), actor=actor, now=process.clock()
+            )
+        if not dismissed:
+            raise CommandError(f"there is no film {uid} that is not dismissed yet; see `cxr-node jobs list`")
+        operator_log.record(process, "film dismissed", subject=f"films/{uid}")
+    typer.echo(json.dumps({"dismissed": dismissed}) if as_json else f"dismissed: film {', '.join(map(str, dismissed))}")
 
 
 def _content(which: str, path: Path) -> bytes:

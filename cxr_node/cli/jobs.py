@@ -16,8 +16,9 @@ from cxr_node.domain.explanations import explanations_of
 from cxr_node.ops import operator_log
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
+from cxr_node.records import dismissals
 
-app = typer.Typer(help="Jobs: waiting, running, done, not analysed, failed.", no_args_is_help=True)
+app = typer.Typer(help="Jobs: waiting, running, done, not analysed, failed, dismissed.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -93,7 +94,7 @@ def show_job(
 
 @app.command("retry")
 def retry_jobs(
-    job_ids: Annotated[list[int], typer.Argument(help="Jobs that are done, not analysed or failed.")],
+    job_ids: Annotated[list[int], typer.Argument(help="Jobs that are done, not analysed, failed or dismissed.")],
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -111,6 +112,35 @@ def retry_jobs(
         if left:
             names = ", ".join(str(job_id) for job_id in left)
             raise CommandError(f"not queued again, because they have not ended or do not exist: {names}")
+
+
+@app.command("dismiss")
+def dismiss_jobs(
+    job_ids: Annotated[list[int], typer.Argument(help="Jobs in any state.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    note: Annotated[str, typer.Option(help="Why, for the job, the log and the audit trail; no patient data.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """End jobs that must not be run any more, such as one that ends its process again and again.
+
+    A film that was never read is reported as not analysed. `cxr-node jobs retry` queues a dismissed job again.
+    """
+    with reporting_errors(), read_write(path) as process:
+        actor = operator_log.operator_name()
+        with process.database.write() as transaction:
+            dismissed = dismissals.dismiss_jobs(
+                transaction, job_ids, detail=operator_log.dismissed_by(actor, note), actor=actor, now=process.clock()
+            )
+        for job_id in dismissed:
+            operator_log.record(process, "job dismissed", subject=f"jobs/{job_id}")
+        if as_json:
+            typer.echo(json.dumps({"dismissed": dismissed}))
+        elif dismissed:
+            typer.echo(f"dismissed: {', '.join(str(job_id) for job_id in dismissed)}")
+        left = sorted(set(job_ids) - set(dismissed))
+        if left:
+            names = ", ".join(str(job_id) for job_id in left)
+            raise CommandError(f"not dismissed, because they were before or do not exist: {names}")
 
 
 def _plain(row: JobRow | EventRow) -> dict[str, object]:

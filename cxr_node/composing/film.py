@@ -67,7 +67,7 @@ def report_guarded(executor: Executor[ComposeContext], item: ReadFilm) -> Report
     try:
         return executor.map(report_patient, [unreadable])[0]
     except ProcessDied:
-        return _numbered(named_by_row(reading), unreadable)
+        return named_by_row(unreadable)
 
 
 def reported_film(
@@ -110,15 +110,19 @@ def with_patient_only(content: bytes, reading: Reading) -> ReportedFilm:
     except ValueError:
         patient = {}
     if not patient:
-        return named_by_row(reading)
+        return _named_by_row(reading)
     header = header_of(film)
     for tag, value in patient.items():
         header[tag] = RawDataElement(BaseTag(tag), dictionary_VR(tag), len(value), value, 0, False, True)
     return ReportedFilm(header=header, reading=reading)
 
 
-def named_by_row(reading: Reading) -> ReportedFilm:
-    """Return a film with the UIDs of its row alone."""
+def named_by_row(item: ReadFilm) -> ReportedFilm:
+    """Return a film with the UIDs of its row alone: its file is not opened."""
+    return _numbered(_named_by_row(item.reading), item)
+
+
+def _named_by_row(reading: Reading) -> ReportedFilm:
     return ReportedFilm(header=header_of(reading.film), reading=reading, is_named_by_row=True)
 
 

@@ -20,6 +20,7 @@ class State(StrEnum):
     DONE = "done"
     NOT_ANALYSED = "not_analysed"
     FAILED = "failed"
+    DISMISSED = "dismissed"
 
 
 class Event(StrEnum):
@@ -34,9 +35,10 @@ class Event(StrEnum):
     LEASE_LOST = "lease_lost"
     RELEASED = "released"
     REQUEUED = "requeued"
+    DISMISSED = "dismissed"
 
 
-ENDED = frozenset({State.DONE, State.NOT_ANALYSED, State.FAILED})
+ENDED = frozenset({State.DONE, State.NOT_ANALYSED, State.FAILED, State.DISMISSED})
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.CLAIMED): State.RUNNING,
@@ -51,6 +53,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DONE, Event.REQUEUED): State.WAITING,
     (State.NOT_ANALYSED, Event.REQUEUED): State.WAITING,
     (State.FAILED, Event.REQUEUED): State.WAITING,
+    (State.DISMISSED, Event.REQUEUED): State.WAITING,
+    # By a person, in any state: what a worker of a running job records then is refused.
+    **{(state, Event.DISMISSED): State.DISMISSED for state in State if state is not State.DISMISSED},
 }
 
 

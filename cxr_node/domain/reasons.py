@@ -44,6 +44,7 @@ class Reason(_CodedEnum):
     IDENTITY = "IDENTITY", "Images of the study disagree about the patient"
     MODEL_ERROR = "MODELERROR", "Model failed on this image"
     TIMEOUT = "TIMEOUT", "Analysis took too long"
+    DISMISSED = "DISMISSED", "Set aside by a person"
     RESULT = "RESULT", "Result failed the check before sending"
 
 

@@ -25,3 +25,8 @@ def record(process: Process, what: str, *, subject: str, by: str = "", kind: Cod
 def operator_name() -> str:
     """Return the actor name of the command line's user."""
     return f"person/{getpass.getuser()}"
+
+
+def dismissed_by(actor: str, note: str) -> str:
+    """Return the detail of a job that a person dismissed, with a note that may be empty."""
+    return f"dismissed by {actor}{f': {note}' if note else ''}"

@@ -94,6 +94,9 @@ def _films() -> Select[tuple[object, ...]]:
             read.c.state,
             _study_job(Stage.COMPOSE, State.FAILED).label("compose_failed"),
             _delivery_job(State.FAILED).label("delivery_failed"),
+            _study_job(Stage.COMPOSE, State.DISMISSED).label("compose_dismissed"),
+            _delivery_job(State.DISMISSED).label("delivery_dismissed"),
+            exists().where(result.c.study_id == film.c.study_id).correlate(film).label("has_result"),
             (
                 _study_job(Stage.COMPOSE, State.WAITING, State.RUNNING)
                 | _delivery_job(State.WAITING, State.RUNNING)
@@ -167,4 +170,15 @@ def _fate(columns: RowMapping) -> tuple[Fate, str]:
         return Fate.NOT_REPORTED, "composing failed"
     if columns["delivery_failed"]:
         return Fate.NOT_REPORTED, "delivery failed"
+    if dismissed := _dismissed(columns):
+        return Fate.NOT_REPORTED, dismissed
     return (Fate.IN_PROGRESS, "") if columns["pending"] else (Fate.DELIVERED, "")
+
+
+def _dismissed(columns: RowMapping) -> str:
+    """Return which job a person dismissed so that there is no report; empty if there is or will be one."""
+    if columns["compose_dismissed"]:
+        return "composing dismissed"
+    if columns["delivery_dismissed"]:
+        return "delivery dismissed"
+    return Reason.DISMISSED if columns["state"] == State.DISMISSED and not columns["has_result"] else ""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from cxr_node.db.claim_order import NO_PRIORITY_BOOST
@@ -203,6 +203,34 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
     events.record(transaction, moved, Event.REQUEUED, State.WAITING, now=now, actor=actor)
     transaction.notify.update(Stage(stage) for _, stage in rows)
     return moved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dismissed:
+    """A job that a person has dismissed; `subject_id` is of a film, study, delivery or commitment request."""
+
+    job_id: int
+    stage: Stage
+    subject_id: int
+
+
+def dismiss(
+    transaction: Transaction, job_ids: Iterable[int], *, reason: str | None, detail: str, actor: str, now: datetime
+) -> list[Dismissed]:
+    """End jobs in whatever state, because a person says so; return those that were not dismissed yet."""
+    subject = func.coalesce(*(job.c[column] for column in SUBJECTS.values()))
+    columns = {"lease_owner": None, "lease_until": None, "reason": reason, "detail": detail, "ended_at": now}
+    rows = transaction.connection.execute(
+        update(job)
+        .where(job.c.id.in_(list(job_ids)), job.c.state != State.DISMISSED)
+        .values(state=State.DISMISSED, **columns)
+        .returning(job.c.id, job.c.stage, subject)
+    ).all()
+    dismissed = [Dismissed(job_id=job_id, stage=Stage(stage), subject_id=subject) for job_id, stage, subject in rows]
+    ids = [one.job_id for one in dismissed]
+    events.record(transaction, ids, Event.DISMISSED, State.DISMISSED, now=now, actor=actor, detail=detail)
+    transaction.notify.update(one.stage for one in dismissed)  # a later delivery of the study may be claimable now
+    return dismissed
 
 
 def _end(

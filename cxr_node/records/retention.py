@@ -36,7 +36,7 @@ class ArchiveFile:
 
 _TABLES = {ArchiveFileKind.FILM: film, ArchiveFileKind.RESULT: result}
 _FLAGS = (Reason.DUPLICATE, Reason.CORRECTION)
-_SUCCESSFUL = (State.DONE, State.NOT_ANALYSED)
+_SUCCESSFUL = (State.DONE, State.NOT_ANALYSED, State.DISMISSED)
 
 
 def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:

@@ -10,6 +10,8 @@ from cxr_node.composing.route import Route
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.domain.clock import Clock
+from cxr_node.domain.reading import Reading
+from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.executor import Executor
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
@@ -63,8 +65,11 @@ class ComposeHandler(OneJobHandler):
         now = self._clock()
         if len(ready) < len(received) and now < deadline:
             return completion.retry(claim, due_at=deadline, detail="other films of the study are still to be read")
+        reported = _reported(ready)
+        if ready and not reported:
+            return completion.finish(claim, "a person dismissed its films")
         composed = pipeline.compose(
-            ready,
+            reported,
             earlier,
             executor=self._executor,
             routes={name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()},
@@ -91,3 +96,12 @@ class ComposeHandler(OneJobHandler):
             queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to report")
 
         return record
+
+
+def _reported(ready: Sequence[tuple[films.Film, Reading]]) -> list[tuple[films.Film, Reading]]:
+    """Return the films that results name: a dismissed one only beside another film of the same patient.
+
+    Its own header is not read, so that nothing else shows whose film it is.
+    """
+    keys = {film.identity.patient_key for film, reading in ready if reading.not_analysed is not Reason.DISMISSED}
+    return [(film, reading) for film, reading in ready if film.identity.patient_key in keys]

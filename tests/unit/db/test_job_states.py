@@ -16,8 +16,8 @@ def test_every_other_pair_of_state_and_event_is_forbidden() -> None:
                 after(state, event)
 
 
-def test_an_ended_job_can_only_be_requeued() -> None:
-    assert {event for state, event in TRANSITIONS if state in ENDED} == {Event.REQUEUED}
+def test_an_ended_job_can_only_be_requeued_or_dismissed() -> None:
+    assert {event for state, event in TRANSITIONS if state in ENDED} == {Event.REQUEUED, Event.DISMISSED}
 
 
 def test_a_running_job_can_reach_every_end() -> None:
