@@ -268,7 +268,7 @@ def test_a_film_that_crashes_its_reader_repeatedly_is_given_up(node: InProcessNo
 
     job = node.jobs(Stage.READ)[0]
     assert (job.state, job.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
-    assert "stopped 2 times" in job.detail
+    assert "died or took too long, 2 times" in job.detail
     assert node.reader.calls == 0
     assert len(node.pacs.received) == 1
 
