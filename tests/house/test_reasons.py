@@ -108,7 +108,7 @@ def test_type_and_place_are_used_in_log_lines_only() -> None:
         if isinstance(statement, ast.Return | ast.Assign | ast.Raise) and "type_and_place(" in ast.unparse(statement)
     }
     assert {path for path, _ in uses} == {
-        "cxr_node/reading/pool_worker.py",  # to the parent process, which logs it
+        "cxr_node/process_pool/worker.py",  # to the parent process, which logs it
         "cxr_node/pixels/sandboxed.py",  # the same
         "cxr_node/receive/store_scp.py",  # in the function that logs a rejection
     }
