@@ -238,13 +238,18 @@ def _user_items(content: bytes, *, is_request: bool) -> bytes:
     version_name = _NOT_IN_TITLES.sub(b"?", first.get(_VERSION_NAME, b"").strip(_PADDING))[:_TITLE_BYTES].strip()
     return b"".join(
         (
-            _item(_MAXIMUM_LENGTH, (0 if maximum_length < _SMALLEST_MAXIMUM_LENGTH else maximum_length).to_bytes(4)),
+            _item(_MAXIMUM_LENGTH, _even_or_unlimited(maximum_length).to_bytes(4)),
             _item(_IMPLEMENTATION_UID, _uid(first.get(_IMPLEMENTATION_UID, b""))),
             _item(_VERSION_NAME, version_name) if version_name else b"",
             *(_role(value) for kind, value in sub_items if kind == _ROLE),
             _user_identity(first.get(_USER_IDENTITY, b"")) if is_request else b"",
         )
     )
+
+
+def _even_or_unlimited(maximum_length: int) -> int:
+    """Return a Maximum Length whose fragments are even; 0, no limit, for one that holds no fragment."""
+    return 0 if maximum_length < _SMALLEST_MAXIMUM_LENGTH else maximum_length & ~1
 
 
 def _role(value: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.charset import python_encoding
@@ -108,7 +107,6 @@ def respelled(draw: st.DrawFn, name: str) -> SentName:
 
 
 @counts(100, 10_000)
-@pytest.mark.timeout(3600)
 def test_a_name_in_any_character_set_and_spelling_is_one_name(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.data())
@@ -126,7 +124,6 @@ def test_a_name_in_any_character_set_and_spelling_is_one_name(examples: int) -> 
 
 @pytest.mark.slow
 @counts(100, 10_000)
-@pytest.mark.timeout(3600)
 def test_a_contradiction_is_one_from_both_sides(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(NAMES, NAMES, st.sampled_from(["", "P1", "P2"]), st.sampled_from(["", "P1"]))

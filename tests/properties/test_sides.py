@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
@@ -91,7 +90,6 @@ def _read(orientation: tuple[str, str] | None, outlined: Sequence[Structure]) ->
 
 @pytest.mark.slow
 @counts(60, 10_000)
-@pytest.mark.timeout(3600)
 def test_no_side_contradicts_the_header(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(ORIENTATIONS, structures())
@@ -124,7 +122,6 @@ STATED = st.one_of(
 
 
 @counts(300, 10_000)
-@pytest.mark.timeout(3600)
 def test_any_patient_orientation_is_two_stated_directions_or_unknown(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(STATED)

@@ -79,6 +79,11 @@ def store_rq(
         0x1000: uid_value(sop_instance_uid),
         **(changes or {}),
     }
+    return command_set(values)
+
+
+def command_set(values: Mapping[int, bytes]) -> bytes:
+    """Return a command set of these values by tag, with its group length."""
     elements = b"".join(element(tag, values[tag]) for tag in sorted(values))
     return element(0, struct.pack("<L", len(elements))) + elements
 

@@ -5,7 +5,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from socket import SHUT_WR
 
 import pytest
@@ -20,6 +19,8 @@ from tests.support.raw_upper_layer import (
     associate_rq,
     context,
     item,
+    p_data,
+    received_pdu,
     requesting,
     store_rq,
     user_information,
@@ -73,6 +74,7 @@ TAKEN = {
     "no maximum length": associate_rq(user=item(0x50, item(0x52, b"1.2.3"))),
     "no user information": associate_rq(user=b""),
     "maximum length of 1": associate_rq(user=user_information(maximum_length=1)),
+    "maximum length of 16384": associate_rq(user=user_information(maximum_length=16384)),
     "zeros behind the last item": associate_rq(user=user_information() + bytes(6)),
     "application context padded with NUL": associate_rq(application_context=b"1.2.840.10008.3.1.1.1\0"),
     "protocol version with other bits": associate_rq(protocol=0x8003),
@@ -92,21 +94,18 @@ TAKEN = {
 }
 """Requests that get an association on which a film is stored."""
 
+ACCEPTED, SILENT = "accepted", "none"
 STRICTER_THAN_THE_NODE = {
-    # No answer at all within the time-out of the test.
-    "calling title is blank",
-    "calling title is only NUL",
-    "context without a transfer syntax beside",
-    "abstract syntax of 80 characters beside",
-    # Result 4, transfer syntaxes not supported.
-    "transfer syntax padded with a space",
-    # Associations without an answer to C-STORE.
-    "one ID for two transfer syntaxes",
-    "maximum length of 1",
-    "no user information",
-    "zeros behind the last item",
+    "calling title is blank": (SILENT, SILENT),
+    "calling title is only NUL": (SILENT, SILENT),
+    "context without a transfer syntax beside": (SILENT, SILENT),
+    "abstract syntax of 80 characters beside": (SILENT, SILENT),
+    "zeros behind the last item": (SILENT, SILENT),
+    "transfer syntax padded with a space": ("context refused 4", "context refused 3"),
+    "one ID for two transfer syntaxes": ("stored", ACCEPTED),
+    "maximum length of 1": (ACCEPTED, ACCEPTED),
 }
-"""Requests that DCMTK, Orthanc or both do not take."""
+"""Requests that DCMTK, Orthanc or both do not take, and how far each gets: no answer, or an association alone."""
 
 REFUSED = {
     "another application context": (associate_rq(application_context=b"1.2.3.4"), "rejected 1 1 2"),
@@ -172,6 +171,20 @@ def test_an_odd_request_gets_an_association_and_its_film_is_stored(node: Node, n
         assert peer.answer.contexts[1] == (0, EXPLICIT_VR_LITTLE_ENDIAN)
         assert peer.store(STORE, DATA_SET) == 0
         assert peer.release()
+
+
+@pytest.mark.parametrize("maximum_length", [8, 9, 13, 64, 127])
+def test_answers_keep_the_maximum_length_in_even_fragments(node: Node, maximum_length: int) -> None:
+    """PS3.8 section D.1, and section E.1: each fragment but the last of a message has an even length."""
+    request = associate_rq(user=user_information(maximum_length=maximum_length))
+    with requesting(node.port, request) as peer:
+        peer.connection.sendall(p_data((1, 3, STORE)) + p_data((1, 2, DATA_SET)))
+        pdus = [received_pdu(peer.connection)]
+        while not pdus[-1][11] & 2:
+            pdus.append(received_pdu(peer.connection))
+    assert len(pdus) > 1
+    assert all(len(pdu) - 6 <= maximum_length and len(pdu) % 2 == 0 for pdu in pdus)
+    assert b"\0\0\0\x09\2\0\0\0\0\0" in b"".join(pdu[12:] for pdu in pdus)
 
 
 @pytest.mark.parametrize("context_id", [0, 2, 254])
@@ -275,17 +288,6 @@ def test_an_open_connection_is_reported_where_the_node_stops(caplog: pytest.LogC
     assert "the node stops" in caplog.text
 
 
-@pytest.fixture(scope="module")
-def other_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """DCMTK's storescp and Orthanc: the port of each."""
-    folder = tmp_path_factory.mktemp("peers")
-    options = {"DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True, "SaveJobs": False}
-    with ExitStack() as stack:
-        dcmtk = stack.enter_context(peers.storescp(Path(folder / "storescp")))
-        orthanc = stack.enter_context(peers.orthanc(folder / "orthanc", settings=options))
-        yield {"DCMTK": dcmtk.port, "Orthanc": orthanc.port}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TAKEN if name not in STRICTER_THAN_THE_NODE])
 def test_dcmtk_and_orthanc_take_the_same_request(other_nodes: dict[str, int], name: str) -> None:
@@ -294,6 +296,32 @@ def test_dcmtk_and_orthanc_take_the_same_request(other_nodes: dict[str, int], na
         with requesting(port, TAKEN[name], timeout_s=10.0) as peer:
             statuses[peer_name] = peer.store(STORE, DATA_SET) if peer.answer.is_accepted else peer.answer.verdict
     assert statuses == {"DCMTK": 0, "Orthanc": 0}
+
+
+def progress(port: int, request: bytes, *, expected: str) -> str:
+    """Return how far a request and a film after it get; an answer that is not expected is not waited for long."""
+    with requesting(port, request, timeout_s=1.0 if expected == SILENT else 10.0) as peer:
+        if not peer.answer.is_accepted:
+            return peer.answer.verdict
+        peer.connection.settimeout(1.0 if expected == ACCEPTED else 10.0)
+        result, _ = peer.answer.contexts[1]
+        if result:
+            return f"context refused {result}"
+        with suppress(TimeoutError):
+            return ACCEPTED if peer.store(STORE, DATA_SET) is None else "stored"
+        return ACCEPTED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STRICTER_THAN_THE_NODE)
+def test_the_node_takes_what_dcmtk_or_orthanc_does_not(other_nodes: dict[str, int], name: str) -> None:
+    expected = dict(zip(("DCMTK", "Orthanc"), STRICTER_THAN_THE_NODE[name], strict=True))
+
+    outcomes = {
+        peer_name: progress(port, TAKEN[name], expected=expected[peer_name]) for peer_name, port in other_nodes.items()
+    }
+
+    assert outcomes == expected
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from tests.support import films, peers
 from tests.support.raw_upper_layer import (
     IMPLICIT_VR_LITTLE_ENDIAN,
     associate_rq,
+    command_set,
     context,
     element,
     p_data,
@@ -73,6 +74,9 @@ NOT_A_UID = {
     "nothing": "",
 }
 
+CANCEL = command_set({0x0100: us(0x0FFF), 0x0120: us(1), 0x0800: us(0x0101)})
+"""C-CANCEL request of a message that is none."""
+
 FRAGMENTS: dict[str, list[bytes]] = {
     "command and data set in one PDU": [
         p_data((1, LAST_COMMAND, STORE), (1, DATA, DATA_SET[:99]), (1, LAST_DATA, DATA_SET[99:]))
@@ -98,6 +102,12 @@ FRAGMENTS: dict[str, list[bytes]] = {
         p_data((1, LAST_DATA, DATA_SET[777:])),
     ],
     "a PDU without a fragment": [p_data(), p_data((1, LAST_COMMAND, STORE)), p_data((1, LAST_DATA, DATA_SET))],
+    "C-CANCEL before the film": [
+        p_data((1, LAST_COMMAND, CANCEL)),
+        p_data((1, LAST_COMMAND, STORE)),
+        p_data((1, LAST_DATA, DATA_SET)),
+    ],
+    "data set on another context": [p_data((1, LAST_COMMAND, STORE)), p_data((3, LAST_DATA, DATA_SET))],
     "bits 2 to 7 of the control header": [p_data((1, 0xF3, STORE)), p_data((1, 0xF2, DATA_SET))],
 }
 """PDUs of a film that is stored."""
@@ -108,6 +118,11 @@ NO_MESSAGE: dict[str, list[bytes]] = {
     "a command within a data set": [
         p_data((1, LAST_COMMAND, STORE), (1, DATA, DATA_SET[:99])),
         p_data((1, LAST_COMMAND, STORE)),
+    ],
+    "C-CANCEL within a data set": [
+        p_data((1, LAST_COMMAND, STORE), (1, DATA, DATA_SET[:99])),
+        p_data((1, LAST_COMMAND, CANCEL)),
+        p_data((1, LAST_DATA, DATA_SET[99:])),
     ],
     "a value without a message control header": [b"\4\0\0\0\0\5\0\0\0\1\1"],
     "a command that is none": [p_data((1, LAST_COMMAND, b"no command at all"))],
@@ -152,22 +167,30 @@ def test_a_film_whose_sop_instance_uid_is_none_gets_a_status(node: Running, name
 
 @pytest.mark.parametrize("name", FRAGMENTS)
 def test_odd_fragments_are_a_film(node: Running, name: str) -> None:
-    assert sent(node, FRAGMENTS[name])[:1] == b"\4"
+    assert sent(node.port, FRAGMENTS[name])[:1] == b"\4"
     assert node.sop_instance_uids[-1] == UID
 
 
 @pytest.mark.parametrize("name", NO_MESSAGE)
 def test_an_abort_of_an_association_has_a_log_line(node: Running, name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    assert sent(node, NO_MESSAGE[name])[:1] == b"\7"
+    assert sent(node.port, NO_MESSAGE[name])[:1] == b"\7"
     peers.until(lambda: "association with 127.0.0.1 aborted: " in caplog.text, what="the line")
     assert "Error" not in caplog.text
 
 
-def sent(node: Running, pdus: Sequence[bytes]) -> bytes:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NO_MESSAGE if name != "a command within a data set"])
+def test_dcmtk_and_orthanc_abort_the_same_association(other_nodes: dict[str, int], name: str) -> None:
+    """Orthanc waits for the rest of a data set in which a command began."""
+    answers = {peer_name: sent(port, NO_MESSAGE[name])[:1] for peer_name, port in other_nodes.items()}
+    assert answers == {"DCMTK": b"\7", "Orthanc": b"\7"}
+
+
+def sent(port: int, pdus: Sequence[bytes]) -> bytes:
     """Send PDUs on an association with two contexts; return the answer."""
     other = context(3, DX.encode(), [IMPLICIT_VR_LITTLE_ENDIAN.encode()])
-    with requesting(node.port, associate_rq(context(), other)) as peer:
+    with requesting(port, associate_rq(context(), other)) as peer:
         assert peer.answer.contexts[1] == (0, EXPLICIT_VR_LITTLE_ENDIAN)
         peer.connection.sendall(b"".join(pdus))
         return received_pdu(peer.connection)
