@@ -13,6 +13,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report.grouping import by_patient
 from cxr_node.report.kinds import segmentation, tid1500
 from cxr_node.report.patient import normalized, person_name
+from cxr_node.report.study import collate
 from tests.support import films
 from tests.support.field import field_node
 from tests.support.odd_encodings import EXPLICIT, IMPLICIT, data_set_of
@@ -103,6 +104,17 @@ def test_two_spellings_of_one_patient_make_one_report(pair: tuple[str, str], ans
     assert normalized(report.PatientID) == "p1"
     assert person_name(str(report.PatientName))[0][0] == "müller"
     assert report.PatientBirthDate == "19600102"
+
+
+def test_neither_order_nor_spelling_changes_the_patient_of_a_report() -> None:
+    for one, other in PAIRS:
+        headers = [_film(_study(one, other), number, ONE_PATIENT[name]) for number, name in enumerate((one, other))]
+        patients = set()
+        for arrived in (headers, headers[::-1]):
+            (group,) = by_patient([everything(header) for header in arrived])
+            assert {film.reading.not_analysed for film in group} == {None}
+            patients.add(_patient(collate(group)[0].header))
+        assert len(patients) == 1, (one, other)
 
 
 @pytest.mark.parametrize("order", ["0", "1"])
