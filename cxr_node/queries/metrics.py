@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from cxr_node.db.claim_order import WithoutIndex
 from cxr_node.db.states import Event
@@ -31,10 +31,12 @@ def films_by_sender(connection: Connection, *, after_film_id: int) -> list[Sende
 
 
 def films_not_analysed(connection: Connection) -> dict[str, int]:
-    """Return how many readings were not analysed, by reason."""
+    """Return how many films are not analysed by their newest reading, by reason."""
+    later = reading.alias("later")
+    is_newest = ~exists().where(later.c.film_id == reading.c.film_id, later.c.id > reading.c.id)
     rows = connection.execute(
         select(reading.c.not_analysed, func.count())
-        .where(reading.c.not_analysed.is_not(None))
+        .where(reading.c.not_analysed.is_not(None), is_newest)
         .group_by(reading.c.not_analysed)
     )
     return {str(reason): count for reason, count in rows}

@@ -80,8 +80,8 @@ def check_request(identity: Identity, *, affected_sop_class_uid: str, affected_s
 def patient_key(issuer_of_patient_id: bytes, patient_id: bytes, patient_name: bytes, birth_date: bytes) -> Digest:
     """Return a digest of the encoded values without padding.
 
-    No character set, case, caret or leading zero is normalised. One patient written in two ways has two keys, and a
-    person decides, which is the safe error; two patients share a key only if all four values are identical.
+    No character set, case, caret or leading zero is normalised: the key proves that a header is the received one. Films
+    of a study are compared by decoded values instead (`report/patient.py`, decision 0141).
     """
     values = (issuer_of_patient_id, patient_id, patient_name, birth_date)
     # Separated by 0x1F, which no string VR may contain (PS3.5 section 6.1.3).

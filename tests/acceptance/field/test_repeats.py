@@ -1,6 +1,6 @@
 """The same SOP Instance UID again: the same film, a correction that a person accepts, or another film."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +19,9 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.reasons import Reason
 from cxr_node.ops.alarms import active_alarms
 from cxr_node.pipeline import accept
+from cxr_node.queries import overview
 from cxr_node.queries.metrics import films_not_analysed
+from cxr_node.queries.study_status import study_status
 from cxr_node.receive.identify import identify
 from cxr_node.report.corrections import corrected_attributes
 from tests.support import films
@@ -57,6 +59,14 @@ class Site:
 
     def reports(self) -> list[Dataset]:
         return [dcmread(BytesIO(content)) for content in self.node.pacs.received]
+
+    def counts(self) -> tuple[Mapping[str, int], Mapping[str, int], list[str]]:
+        """Return what /metrics and `status` count of films not analysed, and the reasons on the study's page."""
+        with self.node.database.read() as connection:
+            status = study_status(connection, films.dx().StudyInstanceUID)
+            shown = [film["reason"] for film in status["films"] if film["reason"]]
+            counted = overview.reasons(connection, since=datetime(2000, 1, 1, tzinfo=UTC))
+            return films_not_analysed(connection), counted, shown
 
     def run(self, *arguments: str) -> str:
         result = CliRunner().invoke(app, [*arguments, "--config", str(self.config)])
@@ -124,6 +134,8 @@ def test_a_correction_is_noticed_and_reissued_with_predecessor(site: Site) -> No
     (study,) = second.PredecessorDocumentsSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert site.outcomes() == ["read", "read"]
+    with site.node.database.read() as connection:
+        assert films_not_analysed(connection) == {}
 
 
 def test_a_film_moved_to_another_study_names_the_report_of_the_first(site: Site) -> None:
@@ -148,8 +160,10 @@ def test_other_pixels_under_a_known_uid_are_answered_by_a_report(site: Site) -> 
     reports = site.reports()
     assert len(reports) == 2
     assert "DUPLICATE" in str(reports[1])
-    with site.node.database.read() as connection:
-        assert films_not_analysed(connection) == {"DUPLICATE": 1}
+    assert site.counts() == ({"DUPLICATE": 1}, {"DUPLICATE": 1}, ["DUPLICATE"])
+    site.run("requeue", "--state", "not_analysed", "--reason", "DUPLICATE", "--yes")
+    site.node.work()
+    assert site.counts() == ({"DUPLICATE": 1}, {"DUPLICATE": 1}, ["DUPLICATE"])
 
 
 def test_reissue_without_a_correction_says_so(site: Site) -> None:
