@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import assert_never
 
-from cxr_node.archive.integrity import is_intact
+from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.film import ReadFilm, named_by_row, report_film, report_guarded
@@ -155,6 +155,47 @@ def compose(
     ProcessDied
         If the process that composed died, or was ended at a limit.
     """
+    study = _study(
+        readings, composed_earlier, executor=executor, routes=routes, is_guarded=is_guarded, replaced=replaced, now=now
+    )
+    (composed,) = executor.map(compose_study, [study])
+    return [_archived(result, archive) for result in composed]
+
+
+def compose_again(
+    damaged: Result,
+    readings: Sequence[tuple[Film, Reading]],
+    composed_earlier: Sequence[Result],
+    *,
+    executor: Executor[ComposeContext],
+    routes: Mapping[str, Route],
+    archive: Archive,
+    replaced: Sequence[Result] = (),
+) -> Instance | None:
+    """Compose and archive a result whose bytes were damaged, at its own time; return it.
+
+    Bytes are those of then, if films, readings and software are. None if the result of this UID cannot be composed any
+    more; then the study's present results differ from it, and are composed as any others.
+    """
+    films = [(film, reading) for film, reading in readings if film.received_at <= damaged.composed_at]
+    earlier = [result for result in composed_earlier if result.composed_at < damaged.composed_at]
+    study = _study(films, earlier, executor=executor, routes=routes, replaced=replaced, now=damaged.composed_at)
+    uid = damaged.identity.sop_instance_uid
+    composed = executor.map(compose_study, [study])[0] if films else []
+    again = next((result for result in composed if result.instance.identity.sop_instance_uid == uid), None)
+    return None if again is None else _archived(again, archive).instance
+
+
+def _study(
+    readings: Sequence[tuple[Film, Reading]],
+    composed_earlier: Sequence[Result],
+    *,
+    executor: Executor[ComposeContext],
+    routes: Mapping[str, Route],
+    is_guarded: bool = False,
+    replaced: Sequence[Result],
+    now: datetime,
+) -> Study:
     films = [
         ReadFilm(
             film=film,
@@ -163,7 +204,7 @@ def compose(
         )
         for film, reading in readings
     ]
-    study = Study(
+    return Study(
         films=[(item.film, _report(executor, item, is_guarded=is_guarded)) for item in films],
         composed_earlier=composed_earlier,
         routes=routes,
@@ -171,8 +212,6 @@ def compose(
         has_pictures=not is_guarded,
         now=now,
     )
-    (composed,) = executor.map(compose_study, [study])
-    return [_archived(result, archive) for result in composed]
 
 
 def _report(executor: Executor[ComposeContext], item: ReadFilm, *, is_guarded: bool) -> ReportedFilm:
@@ -206,10 +245,12 @@ def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, 
         If the destination is unreachable or out of resources.
     DeliveryRejected
         If the destination will never accept it.
+    Damaged
+        If the archived bytes are not the composed ones.
     KeyError
         If no destination of that name is configured.
     """
-    return destinations[delivery.destination].send(archive.get(delivery.result.archive_key))
+    return destinations[delivery.destination].send(read_intact(archive, delivery.result))
 
 
 def commit(
@@ -239,8 +280,8 @@ def _failure_reason(
         return FailureReason.CLASS_INSTANCE_CONFLICT
     for instance in held:
         try:
-            if not is_intact(archive.get(instance.archive_key), instance.digest):
-                return FailureReason.PROCESSING_FAILURE
-        except KeyError:
-            return FailureReason.NO_SUCH_OBJECT_INSTANCE
+            read_intact(archive, instance)
+        except Damaged as damaged:
+            is_missing = damaged.content is None
+            return FailureReason.NO_SUCH_OBJECT_INSTANCE if is_missing else FailureReason.PROCESSING_FAILURE
     return None

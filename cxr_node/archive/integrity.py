@@ -1,12 +1,58 @@
-"""Integrity of stored files: digest of the data set."""
+"""Integrity of stored files: each use of kept bytes holds them against the digest in their row."""
 
 import struct
+from typing import Protocol
 
+from cxr_node.archive.store import Archive
+from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Digest, digest_of
+from cxr_node.domain.reasons import Reason
 
 _GROUP_LENGTH_OFFSET = 140
 _META_OFFSET = 144
 """Offset after preamble, prefix and the group length element of the File Meta Information (PS3.10 section 7.1)."""
+
+
+class Kept(Protocol):
+    """A row of a film or result: where its bytes are, and the digest of their data set."""
+
+    @property
+    def archive_key(self) -> str:
+        """Key in the archive."""
+        ...
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of the data set, without File Meta Information."""
+        ...
+
+
+class Damaged(GiveUp):
+    """Kept bytes are missing, or not those that were received or composed. `content` are those found, if any."""
+
+    def __init__(self, key: str, content: bytes | None) -> None:
+        fault = "missing" if content is None else "altered"
+        super().__init__(Reason.DAMAGED, f"{key} is {fault}; restore it from a backup, or send the film again")
+        self.content = content
+
+
+def read_intact(archive: Archive, kept: Kept) -> bytes:
+    """Return the archived bytes of a row.
+
+    Raises
+    ------
+    Damaged
+        If they are missing, or do not have the digest of the row.
+    RetryLater
+        If the archive is unreachable.
+    """
+    try:
+        content = archive.get(kept.archive_key)
+    except KeyError:
+        raise Damaged(kept.archive_key, None) from None
+    if not is_intact(content, kept.digest):
+        raise Damaged(kept.archive_key, content)
+    return content
 
 
 def is_intact(content: bytes, digest: Digest) -> bool:

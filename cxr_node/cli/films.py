@@ -9,6 +9,7 @@ import typer
 from pydicom import Dataset
 
 from cxr_node import config
+from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.cli.database import read_write
 from cxr_node.cli.explain import print_explanations
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
@@ -106,10 +107,13 @@ def _content(which: str, path: Path) -> bytes:
         raise CommandError(f"{which!r} is neither a file nor a SOP Instance UID") from None
     with Process.open(config.load(path)) as process:
         with process.database.read() as connection:
-            key = archived.original_film_key(connection, sop_instance_uid)
-        if key is None:
+            kept = archived.original_film(connection, sop_instance_uid)
+        if kept is None:
             raise CommandError(f"the node has no film {which}; `cxr-node jobs list` shows its films")
-        return process.archive.get(key)
+        try:
+            return read_intact(process.archive, kept)
+        except Damaged as damaged:
+            raise CommandError(str(damaged)) from None
 
 
 @dataclass(frozen=True, slots=True)

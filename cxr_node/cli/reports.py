@@ -11,6 +11,7 @@ from pydicom.filebase import DicomBytesIO
 from rich.tree import Tree
 
 from cxr_node import config
+from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.cli.database import STATEMENT_TIMEOUT_S, read_only
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.domain.identifiers import parse_uid
@@ -60,7 +61,10 @@ def _content(which: str, path: Path) -> bytes:
             raise CommandError(f"there is no report of {uid}; `cxr-node study {uid}` says why")
         if report.removed_at is not None:
             raise CommandError(f"the report was removed from the archive on {report.removed_at:%Y-%m-%d}")
-        return process.archive.get(report.archive_key)
+        try:
+            return read_intact(process.archive, report)
+        except Damaged as damaged:
+            raise CommandError(str(damaged)) from None
 
 
 def _tree(lines: list[tuple[int, str]]) -> Tree:

@@ -7,6 +7,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.composing.context import ComposeContext
 from cxr_node.domain.element_values import transfer_syntax_and_data_set, values_of
 from cxr_node.domain.errors import GiveUp, ProcessDied
@@ -34,20 +35,32 @@ class ReadFilm:
 
 
 def report_film(context: ComposeContext, item: ReadFilm) -> ReportedFilm:
-    """Return a film with the header in its archived bytes; see `reported_film`."""
+    """Return a film with the header in its archived bytes; see `reported_film`.
+
+    A film whose kept bytes are damaged is not analysed any more (DAMAGED), and named by its patient and UIDs.
+    """
     film = item.film
-    return reported_film(
-        context.archive.get(film.archive_key),
-        item.reading,
-        character_sets=context.character_sets.get(film.sender.calling_ae_title, context.character_sets.get("")),
-        added_after=item.added_after,
-        correction=film.digest if film.is_corrected else "",
-    )
+    try:
+        content = read_intact(context.archive, film)
+    except Damaged as damaged:
+        reading = item.reading.without_findings(damaged.reason, damaged.detail)
+        return _numbered(_patient_only_if_any(damaged.content, reading), item)
+    sets = context.character_sets
+    reported = reported_film(content, item.reading, character_sets=sets.get(film.sender.calling_ae_title, sets.get("")))
+    return _numbered(reported, item)
 
 
 def report_patient(context: ComposeContext, item: ReadFilm) -> ReportedFilm:
     """Return a film with its patient alone; see `with_patient_only`."""
-    return _numbered(with_patient_only(context.archive.get(item.film.archive_key), item.reading), item)
+    try:
+        return _numbered(with_patient_only(read_intact(context.archive, item.film), item.reading), item)
+    except Damaged as damaged:
+        return _numbered(_patient_only_if_any(damaged.content, item.reading), item)
+
+
+def _patient_only_if_any(content: bytes | None, reading: Reading) -> ReportedFilm:
+    """Return a film of damaged bytes, whose character set is not trusted."""
+    return _named_by_row(reading) if content is None else with_patient_only(content, reading, is_intact=False)
 
 
 def report_guarded(executor: Executor[ComposeContext], item: ReadFilm) -> ReportedFilm:
@@ -75,8 +88,6 @@ def reported_film(
     reading: Reading,
     *,
     character_sets: tuple[str, ...] | None = None,
-    added_after: int = 0,
-    correction: str = "",
 ) -> ReportedFilm:
     """Return a film with the header in its archived bytes, or with its patient alone if that is not what was received.
 
@@ -89,24 +100,24 @@ def reported_film(
         header = Dataset()
     if _is_as_received(header, reading):
         header = Dataset({tag: header.get_item(tag, keep_deferred=True) for tag in filter(is_copied, header.keys())})
-        known = ReportedFilm(header=header, reading=reading, character_sets=character_sets)
-    else:
-        known = replace(with_patient_only(content, reading), character_sets=character_sets)
-    return replace(known, added_after=added_after, correction=correction)
+        return ReportedFilm(header=header, reading=reading, character_sets=character_sets)
+    return replace(with_patient_only(content, reading), character_sets=character_sets)
 
 
-def with_patient_only(content: bytes, reading: Reading) -> ReportedFilm:
+def with_patient_only(content: bytes, reading: Reading, *, is_intact: bool = True) -> ReportedFilm:
     """Return a film with the UIDs of its row, and of its bytes only the patient, if it is that of its row.
 
     The row has a digest of the patient's identifiers: values that give it are those received, whatever else is
-    damaged.
+    damaged. The digest does not cover the character set, so that bytes that are not `is_intact` give no value beyond
+    ASCII.
     """
     film = reading.film
     try:
         syntax, data_set = transfer_syntax_and_data_set(content)
         patient = patient_of_key(data_set, transfer_syntax_uid=syntax, key=film.patient_key)
-        if patient:
+        if patient and is_intact:
             patient |= values_of(data_set, frozenset({_SPECIFIC_CHARACTER_SET}), transfer_syntax_uid=syntax)
+        patient = {tag: value for tag, value in patient.items() if is_intact or value.isascii()}
     except ValueError:
         patient = {}
     if not patient:

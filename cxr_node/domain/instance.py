@@ -22,6 +22,14 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """Where the bytes of a film or result are archived, and the digest of their data set."""
+
+    archive_key: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One SOP Instance: its identity and its bytes as a DICOM file (PS3.10 section 7).
 

@@ -42,6 +42,7 @@ class Reason(_CodedEnum):
     DUPLICATE = "DUPLICATE", "Same SOP Instance UID with other content"
     CORRECTION = "CORRECTION", "Same image with another patient, study or order"
     IDENTITY = "IDENTITY", "Images of the study disagree about the patient"
+    DAMAGED = "DAMAGED", "Stored file is damaged or missing"
     MODEL_ERROR = "MODELERROR", "Model failed on this image"
     TIMEOUT = "TIMEOUT", "Analysis took too long"
     DISMISSED = "DISMISSED", "Set aside by a person"

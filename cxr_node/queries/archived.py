@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from cxr_node.db.tables import film, result, study
+from cxr_node.domain.identifiers import Digest
 
 STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88."
 """Prefix of the SOP Class UIDs of Structured Reports (PS3.6 table A-1)."""
@@ -15,13 +16,14 @@ class ArchivedFilm(NamedTuple):
     """A film in the archive."""
 
     archive_key: str
-    digest: str
+    digest: Digest
 
 
 class ArchivedResult(NamedTuple):
     """A result, and when retention removed it from the archive, if it did."""
 
     archive_key: str
+    digest: Digest
     removed_at: datetime | None
 
 
@@ -38,22 +40,24 @@ def film_key(connection: Connection, film_id: int) -> str:
     return key
 
 
-def original_film_key(connection: Connection, sop_instance_uid: str) -> str | None:
-    """Return the archive key of the first film received under a SOP Instance UID."""
-    query = select(film.c.archive_key).where(film.c.sop_instance_uid == sop_instance_uid).order_by(film.c.id).limit(1)
-    return connection.execute(query).scalar()
+def original_film(connection: Connection, sop_instance_uid: str) -> ArchivedFilm | None:
+    """Return the first film received under a SOP Instance UID, also a removed one."""
+    query = select(film.c.archive_key, film.c.digest).where(film.c.sop_instance_uid == sop_instance_uid)
+    row = connection.execute(query.order_by(film.c.id).limit(1)).first()
+    return None if row is None else ArchivedFilm(*row)
 
 
-def result_key(connection: Connection, result_id: int) -> str | None:
-    """Return the archive key of a result; None if there is none or its bytes were removed."""
-    query = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
-    return connection.execute(query).scalar()
+def result_in_archive(connection: Connection, result_id: int) -> ArchivedResult | None:
+    """Return a result; None if there is none or its bytes were removed."""
+    columns = result.c.archive_key, result.c.digest, result.c.removed_at
+    row = connection.execute(select(*columns).where(result.c.id == result_id, result.c.removed_at.is_(None))).first()
+    return None if row is None else ArchivedResult(*row)
 
 
 def newest_report(connection: Connection, uid: str) -> ArchivedResult | None:
     """Return the result with this SOP Instance UID, or the newest of this study, Structured Reports first."""
     query = (
-        select(result.c.archive_key, result.c.removed_at)
+        select(result.c.archive_key, result.c.digest, result.c.removed_at)
         .join(study, result.c.study_id == study.c.id)
         .where((result.c.sop_instance_uid == uid) | (study.c.study_instance_uid == uid))
         .order_by(result.c.sop_class_uid.like(f"{STRUCTURED_REPORT}%").desc(), result.c.id.desc())

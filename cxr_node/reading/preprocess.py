@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cxr_node.archive.integrity import read_intact
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang, orientation_of
@@ -74,7 +75,7 @@ def preprocess(
     grayscale = ""
     rules = context.rules
     try:
-        dataset = parse(context.archive.get(film.archive_key), limits=rules.limits)
+        dataset = parse(read_intact(context.archive, film), limits=rules.limits)
         geometry = read_geometry(dataset)
         notes = pass_gate(suitability.judge_header(dataset, rules.gate))
         radiograph = pixels.radiograph(dataset, limits=rules.limits, sandbox=context.sandbox)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
+from cxr_node.archive.integrity import read_intact
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.decoding import decode_first_frame
@@ -36,13 +37,11 @@ def compare_with_first(context: ReadContext, film: Film) -> Repeat:
     """Compare a film with the first one of its SOP Instance UID, by decoded pixels and by patient, study and order."""
     if film.is_replaced:
         return Repeat(reason=None, detail="a corrected copy has taken the place of this film")
-    content = context.archive.get(film.archive_key)
-    try:
-        first_content = context.archive.get(film.first_archive_key or "")
-    except (KeyError, ValueError):
+    if film.first is None:
         return conflict("the first film of this SOP Instance UID is no longer in the archive")
     try:
-        first, second = (parse(one, limits=context.rules.limits) for one in (first_content, content))
+        contents = (read_intact(context.archive, one) for one in (film.first, film))
+        first, second = (parse(content, limits=context.rules.limits) for content in contents)
         is_same_image = _is_same_image(context, first, second)
     except GiveUp as gave_up:
         return conflict(f"its pixels cannot be compared with those of the first film: {gave_up.detail}")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, or_, 
 from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.tables import film, reading, study
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
-from cxr_node.domain.instance import Identity, Sender
+from cxr_node.domain.instance import Identity, KeptFile, Sender
 from cxr_node.domain.reasons import Reason
 
 
@@ -30,8 +30,16 @@ class Film:
     received_at: datetime
     is_original: bool
     first_archive_key: str | None = None
+    first_digest: Digest | None = None
     is_corrected: bool = False
     is_replaced: bool = False
+
+    @property
+    def first(self) -> KeptFile | None:
+        """The file of the original, if this is not the original, and that was not removed."""
+        if self.first_archive_key is None or self.first_digest is None:
+            return None
+        return KeptFile(archive_key=self.first_archive_key, digest=self.first_digest)
 
 
 def get(connection: Connection, film_id: int) -> Film:
@@ -54,12 +62,13 @@ def of_study(connection: Connection, study_id: int) -> list[Film]:
 
 _OTHER = film.alias("other")
 _SAME_UID = _OTHER.c.sop_instance_uid == film.c.sop_instance_uid
-_FIRST_KEY = (
-    select(_OTHER.c.archive_key)
+_FIRST_KEY, _FIRST_DIGEST = (
+    select(column)
     .where(_SAME_UID, _OTHER.c.is_original.is_(True), _OTHER.c.id != film.c.id, _OTHER.c.removed_at.is_(None))
     .correlate(film)
     .scalar_subquery()
-    .label("first_archive_key")
+    .label(f"first_{column.name}")
+    for column in (_OTHER.c.archive_key, _OTHER.c.digest)
 )
 _IS_CORRECTED = (
     and_(film.c.is_original.is_(True), exists().where(_SAME_UID, _OTHER.c.id < film.c.id).correlate(film))
@@ -68,7 +77,7 @@ _IS_REPLACED = (
     exists().where(_SAME_UID, _OTHER.c.is_original.is_(True), _OTHER.c.id > film.c.id).correlate(film)
 ).label("is_replaced")
 _FILMS: Select[tuple[object, ...]] = select(
-    film, study.c.study_instance_uid, _FIRST_KEY, _IS_CORRECTED, _IS_REPLACED
+    film, study.c.study_instance_uid, _FIRST_KEY, _FIRST_DIGEST, _IS_CORRECTED, _IS_REPLACED
 ).join(study, film.c.study_id == study.c.id)
 
 
@@ -95,6 +104,7 @@ def _film(columns: RowMapping) -> Film:
         received_at=columns[film.c.received_at],
         is_original=columns[film.c.is_original],
         first_archive_key=columns["first_archive_key"],
+        first_digest=columns["first_digest"],
         is_corrected=bool(columns["is_corrected"]),
         is_replaced=bool(columns["is_replaced"]),
     )

@@ -16,9 +16,10 @@ from cxr_node.queue import queue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A result. `version` counts the results of one kind and study, from 1."""
+    """A result. `version` counts the results of one kind and study, from 1; it states the time `composed_at`."""
 
     result_id: int
+    study_id: int
     kind: str
     version: int
     identity: Identity
@@ -91,6 +92,7 @@ def add(
     version: int,
     archive_key: str,
     destinations: Iterable[str],
+    composed_at: datetime,
     now: datetime,
 ) -> None:
     """Write an archived result, and add a delivery with its job for each destination."""
@@ -108,7 +110,7 @@ def add(
             digest=instance.digest,
             archive_key=archive_key,
             size_bytes=len(instance.content),
-            composed_at=now,
+            composed_at=composed_at,
         )
         .returning(result.c.id)
     ).scalar_one()
@@ -119,6 +121,23 @@ def add(
             .returning(delivery.c.id)
         ).scalar_one()
         queue.add(transaction, Stage.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
+
+
+def undelivered(connection: Connection, study_id: int) -> frozenset[int]:
+    """Return the ids of a study's results that at least one destination does not have yet."""
+    rows = connection.execute(
+        select(result.c.id)
+        .join(delivery, delivery.c.result_id == result.c.id)
+        .where(result.c.study_id == study_id, delivery.c.delivered_at.is_(None))
+    )
+    return frozenset(rows.scalars())
+
+
+def replace_content(transaction: Transaction, result_id: int, instance: Instance) -> None:
+    """Record that the bytes of a result were composed again."""
+    transaction.connection.execute(
+        update(result).where(result.c.id == result_id).values(digest=instance.digest, size_bytes=len(instance.content))
+    )
 
 
 def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
@@ -171,6 +190,7 @@ def clear_failure_reason(transaction: Transaction, delivery_id: int) -> None:
 def _result(columns: RowMapping) -> Result:
     return Result(
         result_id=columns["id"],
+        study_id=columns["study_id"],
         kind=columns["kind"],
         version=columns["version"],
         identity=Identity(

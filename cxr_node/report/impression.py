@@ -22,7 +22,7 @@ from cxr_node.report.study import time_of
 NORMAL_RATIO = 0.5
 """Cardiothoracic ratio of adults on PA films below which the heart is of normal width."""
 
-_FAILURES = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT, Reason.DECODE})
+_FAILURES = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT, Reason.DECODE, Reason.DAMAGED})
 """Reasons why an analysis was attempted and failed; of any other, none was attempted."""
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from cxr_node.domain.anatomy import Anatomy, key_without_side
 from cxr_node.domain.errors import GiveUp, ProcessDied
 from cxr_node.domain.hanging import hang_reading, states_sides, turn_of
+from cxr_node.domain.identifiers import Digest
+from cxr_node.domain.instance import KeptFile
 from cxr_node.domain.reading import HeatMap, NamedPoint, Point, Reading, Region, Topic
 from cxr_node.process_pool.executor import Executor
 from cxr_node.report.pictures.overlay import CALIPERS
@@ -46,7 +48,7 @@ class Pictures:
         self._lock = threading.Lock()
         self._crashes: OrderedDict[str, int] = OrderedDict()
 
-    def get(self, archive_key: str, digest: str, kind: str) -> bytes | None:
+    def get(self, archive_key: str, digest: Digest, kind: str) -> bytes | None:
         """Return a PNG of a film, without metadata; None if the film cannot be rendered."""
         path = self._folder / digest[:2] / f"{digest}-{kind}.png"
         try:
@@ -54,18 +56,18 @@ class Pictures:
         except FileNotFoundError:
             pass
         with self._lock:
-            pngs = self._render(archive_key, digest)
+            pngs = self._render(KeptFile(archive_key=archive_key, digest=digest))
         for name, picture in pngs.items():
             _write(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
         return pngs.get(kind)
 
-    def _render(self, archive_key: str, digest: str) -> dict[str, bytes]:
-        if self._crashes.get(digest, 0) >= _CRASH_LIMIT:
+    def _render(self, film: KeptFile) -> dict[str, bytes]:
+        if self._crashes.get(film.digest, 0) >= _CRASH_LIMIT:
             return {}
         try:
-            (pngs,) = self._executor.map(render, [archive_key])
+            (pngs,) = self._executor.map(render, [film])
         except ProcessDied:
-            self._crashes[digest] = self._crashes.get(digest, 0) + 1
+            self._crashes[film.digest] = self._crashes.get(film.digest, 0) + 1
             if len(self._crashes) > _MOST_CRASHES:
                 self._crashes.popitem(last=False)
             return {}

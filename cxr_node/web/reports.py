@@ -4,6 +4,7 @@ from io import BytesIO
 
 from pydicom import dcmread
 
+from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.queries import archived
 from cxr_node.report.sr import tree
 from cxr_node.web.access_audit import Viewer
@@ -13,14 +14,14 @@ from cxr_node.web.context import WebContext
 def lines(context: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
     """Return (depth, text) of each content item; None if there is no such Structured Report."""
     with context.connection() as connection:
-        key = archived.result_key(connection, result_id)
-    if key is None:
+        kept = archived.result_in_archive(connection, result_id)
+    if kept is None:
         return None
     try:
-        dataset = dcmread(BytesIO(context.process.archive.get(key)), stop_before_pixels=True)
-    except KeyError:
+        dataset = dcmread(BytesIO(read_intact(context.process.archive, kept)), stop_before_pixels=True)
+    except Damaged:  # the scrub logs it, and a delivery composes it anew
         return None
     if "ContentSequence" not in dataset:
         return None
-    context.access_audit.record_access(viewer, key)
+    context.access_audit.record_access(viewer, kept.archive_key)
     return tree.lines(dataset)

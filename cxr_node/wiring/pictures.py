@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from cxr_node.archive.integrity import Kept, read_intact
 from cxr_node.archive.store import Archive
 from cxr_node.domain.hanging import hang
-from cxr_node.pixels import display, film
+from cxr_node.pixels import display
+from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
@@ -31,19 +33,18 @@ class PictureContext:
     sandbox: Sandbox | None = None
 
 
-def render(context: PictureContext, archive_key: str) -> dict[str, bytes]:
-    """Return the PNG of each kind of picture of a film as it hangs, without metadata; none if it is not archived.
+def render(context: PictureContext, film: Kept) -> dict[str, bytes]:
+    """Return the PNG of each kind of picture of a film as it hangs, without metadata.
 
     Raises
     ------
     GiveUp
         If the film cannot be rendered.
     """
-    try:
-        content = context.archive.get(archive_key)
-    except KeyError:
-        return {}
-    radiograph = film.radiograph(parse(content, limits=context.limits), limits=context.limits, sandbox=context.sandbox)
+    content = read_intact(context.archive, film)
+    radiograph = pixels.radiograph(
+        parse(content, limits=context.limits), limits=context.limits, sandbox=context.sandbox
+    )
     return {name: display.png(hang(radiograph), longest_side=side) for name, side in LONGEST_SIDE.items()}
 
 

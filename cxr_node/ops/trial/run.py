@@ -13,7 +13,7 @@ from cxr_node import pipeline
 from cxr_node.archive.store import film_key
 from cxr_node.domain.errors import ProcessDied, RetryLater, place_of
 from cxr_node.domain.hanging import hang_geometry
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
@@ -110,7 +110,7 @@ class Trial:
             return lambda: row
         return _Repeated(number=number, source=source, instance=instance, first=first, origin=origin)
 
-    def _stored(self, number: int, instance: Instance, *, first_key: str | None = None) -> Film:
+    def _stored(self, number: int, instance: Instance, *, first: Digest | None = None) -> Film:
         """Put a film into the temporary archive, and return it as a row of the database would have it."""
         key = film_key(instance.digest)
         self.reader.archive.put(key, instance.content)
@@ -123,8 +123,9 @@ class Trial:
             archive_key=key,
             sender=SENDER,
             received_at=_AT,
-            is_original=first_key is None,
-            first_archive_key=first_key,
+            is_original=first is None,
+            first_archive_key=None if first is None else film_key(first),
+            first_digest=first,
         )
 
     def _read(self, name: str, film: Film, origin: Origin) -> Row:
@@ -177,7 +178,7 @@ class Trial:
         try:
             again = Candidate(content=files.read(first.source)).admit(maximum_object_bytes=self.maximum_object_bytes)
             archive.put(key, again.content)
-            film = self._stored(repeated.number, repeated.instance, first_key=key)
+            film = self._stored(repeated.number, repeated.instance, first=first.instance.digest)
             (outcome,) = self.reader.executor.map(compare_with_first, [film])
         except Exception as error:  # noqa: BLE001  # one film never ends a trial
             return _fault(name, error, repeated.origin)

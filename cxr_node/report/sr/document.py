@@ -29,7 +29,7 @@ from cxr_node.report.sr.rules import caution_faults
 from cxr_node.report.sr.translate import translate
 from cxr_node.report.sr.tree import items
 
-_INCOMPLETE = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT})
+_INCOMPLETE = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT, Reason.DAMAGED})
 """Reasons that do not lie in the film: the document says less than was planned."""
 
 DOCUMENT_TYPE_1 = keywords("""

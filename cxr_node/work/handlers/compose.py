@@ -1,15 +1,20 @@
 """Compose handler: composes the results of a study whose study window has closed."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import partial
 
 from cxr_node import pipeline
+from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.archive.store import Archive
 from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.domain.clock import Clock
+from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.executor import Executor
@@ -17,10 +22,13 @@ from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.records import destination_capabilities, films, readings, results
+from cxr_node.records.results import Result
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handlers.one_job import OneJobHandler
 from cxr_node.work.study_window import StudyWindow
+
+_log = logging.getLogger(__name__)
 
 _GUARDED_AFTER = 2
 """Crashes of a job after which its films are told apart by what ends the process, and no picture is painted."""
@@ -56,6 +64,7 @@ class ComposeHandler(OneJobHandler):
             received = films.of_study(connection, study_id)
             with_readings = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
             earlier = results.of_study(connection, study_id)
+            undelivered = results.undelivered(connection, study_id)
             replaced = results.of_moved_films(connection, study_id)
             capabilities = destination_capabilities.latest(connection)
         if not received:
@@ -68,20 +77,45 @@ class ComposeHandler(OneJobHandler):
         reported = _reported(ready)
         if ready and not reported:
             return completion.finish(claim, "a person dismissed its films")
+        accepted = {name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()}
+        composing = partial(
+            pipeline.compose_again, executor=self._executor, routes=accepted, archive=self._archive, replaced=replaced
+        )
+        again = [(damaged, composing(damaged, reported, earlier)) for damaged in self._damaged(earlier, undelivered)]
         composed = pipeline.compose(
             reported,
             earlier,
             executor=self._executor,
-            routes={name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()},
+            routes=accepted,
             archive=self._archive,
             is_guarded=claim.crashes >= _GUARDED_AFTER,
             replaced=replaced,
             now=now,
         )
-        return self._completion(claim, composed)
+        return self._completion(claim, composed, again, composed_at=now)
 
-    def _completion(self, claim: Claim, composed: Sequence[pipeline.Composed]) -> Completion:
+    def _damaged(self, composed: Sequence[Result], undelivered: AbstractSet[int]) -> Iterator[Result]:
+        """Yield the results that are still to be delivered, and whose bytes are not those composed."""
+        for result in composed:
+            if result.result_id in undelivered:
+                try:
+                    read_intact(self._archive, result)
+                except Damaged as damaged:
+                    _log.error("result %d is composed again: %s", result.result_id, damaged.detail)
+                    yield result
+
+    @staticmethod
+    def _completion(
+        claim: Claim,
+        composed: Sequence[pipeline.Composed],
+        again: Sequence[tuple[Result, Instance | None]],
+        *,
+        composed_at: datetime,
+    ) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
+            for damaged, instance in again:
+                if instance is not None and instance.digest != damaged.digest:
+                    results.replace_content(transaction, damaged.result_id, instance)
             for result in composed:
                 results.add(
                     transaction,
@@ -91,6 +125,7 @@ class ComposeHandler(OneJobHandler):
                     version=result.version,
                     archive_key=result.archive_key,
                     destinations=result.destinations,
+                    composed_at=composed_at,
                     now=now,
                 )
             queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to report")

@@ -1,11 +1,13 @@
 """Deliver handler: sends results to destinations, behind a circuit breaker, and verifies that they are stored."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from cxr_node import pipeline
+from cxr_node.archive.integrity import Damaged
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
@@ -29,6 +31,11 @@ _log = logging.getLogger(__name__)
 
 _PROBED_WITHIN = timedelta(seconds=1)
 """Delay of a delivery that was claimed just when the circuit breaker of its destination opened."""
+
+_COMPOSED_WITHIN = timedelta(seconds=30)
+"""Delay of a delivery whose result is composed again."""
+_COMPOSED_AGAIN = 3
+"""How often a damaged result is composed again."""
 
 _TRANSIENT = frozenset({0x0110, 0x0213})
 """Failure Reasons after which the request is repeated: processing failure, resource limitation (PS3.3 C.14.1.1)."""
@@ -61,6 +68,7 @@ class DeliverHandler(OneJobHandler):
         self._new_uid = new_uid
         self.retry = retry
         self._breakers = CircuitBreakers(clock)
+        self._damaged: Counter[int] = Counter()
 
     def excluded(self) -> Exclusions:
         """Return the destinations whose circuit breaker is open, and when the first of them is probed."""
@@ -82,6 +90,9 @@ class DeliverHandler(OneJobHandler):
             completed = self._send_or_verify(claim, delivery)
         except DestinationUnreachable as error:
             return self._probe_again(claim, self._breakers.failed(destination), error)
+        except Damaged as damaged:
+            self._breakers.unsure(destination)
+            return self._compose_again(claim, delivery, damaged)
         except RetryLater:
             self._close_breaker(destination)
             raise
@@ -90,6 +101,21 @@ class DeliverHandler(OneJobHandler):
             raise
         self._close_breaker(destination)
         return completed
+
+    def _compose_again(self, claim: Claim, delivery: Delivery, damaged: Damaged) -> Completion:
+        """Have a result composed again whose archived bytes are damaged, and send it then."""
+        self._damaged[delivery.delivery_id] += 1
+        if self._damaged[delivery.delivery_id] > _COMPOSED_AGAIN:
+            detail = f"{damaged.detail}; it could not be composed again: a newer result may say the same"
+            return completion.fail_permanently(claim, damaged.reason, detail)
+        _log.error("deliver job %d waits until its result is composed again: %s", claim.job_id, damaged.detail)
+
+        def record(transaction: Transaction, now: datetime) -> None:
+            queue.add_compose(transaction, delivery.result.study_id, due_at=now, now=now)
+            detail = f"{damaged.detail}; to be composed again"
+            queue.retry(transaction, claim, due_at=now + _COMPOSED_WITHIN, detail=detail, now=now)
+
+        return record
 
     def _probe_again(self, claim: Claim, probe_at: datetime, error: DestinationUnreachable) -> Completion:
         """Retry a delivery at the next probe of its destination instead of its own, growing retry delay.

@@ -6,13 +6,15 @@ import pytest
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.domain.errors import GiveUp, ProcessDied
+from cxr_node.domain.identifiers import Digest
+from cxr_node.domain.instance import KeptFile
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.limits import Limits
 from cxr_node.process_pool.executor import InProcess
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.pictures import PictureContext
 
-DIGEST = "ab" * 32
+DIGEST = Digest("ab" * 32)
 
 
 class Rendering:
@@ -22,7 +24,7 @@ class Rendering:
         self.calls = 0
         self._error = error
 
-    def __call__(self, _context: PictureContext, _archive_key: str) -> dict[str, bytes]:
+    def __call__(self, _context: PictureContext, _film: KeptFile) -> dict[str, bytes]:
         """Return a picture of each kind."""
         self.calls += 1
         if self._error is not None:
