@@ -229,9 +229,6 @@ def until_end(answers: list[bytes]) -> list[bytes]:
     return next((answers[: n + 1] for n, answer in enumerate(answers) if answer[:1] in ENDS), answers)
 
 
-# pynetdicom's DUL thread raises where a response is sent after the end of an association.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
 CHANGES = st.none() | st.tuples(st.integers(0, 9), st.floats(0, 1, exclude_max=True), st.integers(0, 255))
 QUIETLY = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
 

@@ -136,8 +136,7 @@ class Trial:
             row = row_of(name, reading, origin, seconds=seconds)
             return row if self.pictures is None else self._shown(row, film, reading, self.pictures)
         except RetryLater as error:
-            detail = str(error)
-            return Row(file=name, answer=Answer.FAILED, reason=Obstacle.NOT_NOW, detail=detail, origin=origin)
+            return _not_now(name, error, origin)
         except Exception as error:  # noqa: BLE001  # one film never ends a trial
             return _fault(name, error, origin)
         finally:
@@ -180,6 +179,8 @@ class Trial:
             archive.put(key, again.content)
             film = self._stored(repeated.number, repeated.instance, first=first.instance.digest)
             (outcome,) = self.reader.executor.map(compare_with_first, [film])
+        except RetryLater as error:
+            return _not_now(name, error, repeated.origin)
         except Exception as error:  # noqa: BLE001  # one film never ends a trial
             return _fault(name, error, repeated.origin)
         finally:
@@ -202,6 +203,10 @@ class _Repeated:
     instance: Instance
     first: _First
     origin: Origin
+
+
+def _not_now(name: str, error: RetryLater, origin: Origin) -> Row:
+    return Row(file=name, answer=Answer.FAILED, reason=Obstacle.NOT_NOW, detail=str(error), origin=origin)
 
 
 def _fault(name: str, error: Exception, origin: Origin) -> Row:
