@@ -44,6 +44,10 @@ class FolderArchive:
         except FileNotFoundError:
             raise KeyError(key) from None
 
+    def has_place_of(self, key: str) -> bool:
+        """Whether the folder of a key is there: no file that is removed takes its folder along."""
+        return self._path(key).parent.is_dir()
+
     def discard(self, key: str) -> None:
         """Remove `key`, if it exists."""
         self._path(key).unlink(missing_ok=True)

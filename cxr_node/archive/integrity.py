@@ -3,7 +3,7 @@
 import struct
 from typing import Protocol
 
-from cxr_node.archive.store import Archive
+from cxr_node.archive.store import Archive, ArchiveAway
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.domain.reasons import Reason
@@ -49,7 +49,11 @@ def read_intact(archive: Archive, kept: Kept) -> bytes:
     try:
         content = archive.get(kept.archive_key)
     except KeyError:
+        if not archive.has_place_of(kept.archive_key):
+            raise ArchiveAway(f"the archive is away: the folder of {kept.archive_key} is not there") from None
         raise Damaged(kept.archive_key, None) from None
+    except OSError as error:
+        raise ArchiveAway(f"the archive cannot be read: {error.strerror or 'input/output error'}") from error
     if not is_intact(content, kept.digest):
         raise Damaged(kept.archive_key, content)
     return content

@@ -93,6 +93,11 @@ class ObjectArchive:
         except (exceptions.BaseError, OSError) as error:
             raise self._unreachable(f"did not return {key}", error) from error
 
+    def has_place_of(self, key: str) -> bool:
+        """Whether the bucket is there: `get` has had its answer."""
+        check_key(key)
+        return True
+
     def discard(self, key: str) -> None:
         """Remove `key`, if it exists."""
         path = check_key(key)

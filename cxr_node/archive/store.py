@@ -11,6 +11,10 @@ from cxr_node.domain.instance import StagedObject
 _KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm|bundles/[0-9a-f]{2}/[0-9a-f]{64}\.zip")
 
 
+class ArchiveAway(RetryLater):
+    """The archive cannot be read now: its folder is not there, or its disk fails."""
+
+
 class OutOfSpace(RetryLater):
     """The disk is full; nothing is stored."""
 
@@ -37,6 +41,10 @@ class Archive(Protocol):
 
     def get(self, key: str) -> bytes:
         """Return the content of `key`, or raise KeyError."""
+
+    def has_place_of(self, key: str) -> bool:
+        """Whether the place of a key that was stored once is there; it is not while the archive is away."""
+        ...
 
     def discard(self, key: str) -> None:
         """Remove `key`, if it exists."""

@@ -18,10 +18,13 @@ class RetryRule:
     give_up_s: float
 
 
+FAULT_S = 3600.0
+"""How long a job is tried again after faults of the node itself, which no waiting mends."""
+
 RULES = {
-    # Passing failures of reading and composing are those of database and disk: short delays, for an hour.
-    Stage.READ: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
-    Stage.COMPOSE: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
+    # Passing failures of reading and composing are those of database and archive: short delays, for a weekend.
+    Stage.READ: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=72 * 3600.0),
+    Stage.COMPOSE: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=72 * 3600.0),
     # A PACS may be unreachable over a weekend.
     Stage.DELIVER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
     Stage.COMMIT: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),

@@ -189,11 +189,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # the edge: a fault of the node must not stop the other jobs
             # The message may quote the film. Its type is for the log alone: people read the row.
             _log.error("%s job %d: %s", self.stage, claim.job_id, type_and_place(error))
-            return self._failed(claim, f"fault in the node, at {place_of(error)}")
+            return self._failed(claim, f"fault in the node, at {place_of(error)}", is_fault=True)
         _log.info("%s job %d took %.3f s", self.stage, claim.job_id, (self._clock() - started).total_seconds())
         return completed
 
-    def _failed(self, claim: Claim, detail: str, *, has_crashed: bool = False) -> Completion:
-        return failure.after_failure(
-            self._handler, claim, detail, has_crashed=has_crashed, now=self._clock(), jitter=self._jitter()
-        )
+    def _failed(self, claim: Claim, detail: str, **how: bool) -> Completion:
+        return failure.after_failure(self._handler, claim, detail, **how, now=self._clock(), jitter=self._jitter())

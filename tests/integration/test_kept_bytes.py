@@ -176,6 +176,26 @@ def test_a_damaged_result_that_cannot_be_composed_again_needs_a_person(node: InP
     assert all(Reason.DAMAGED.meaning in report.to_json() for report in node.pacs.reports())
 
 
+@pytest.mark.parametrize("stage", [Stage.READ, Stage.COMPOSE])
+def test_an_archive_that_is_away_for_two_days_loses_nothing(node: InProcessNode, stage: Stage) -> None:
+    node.accept(films.dx())
+    if stage is Stage.COMPOSE:
+        node.turn(Stage.READ)
+    folder = Path(node.archive._root) / "films"
+    folder.rename(folder.with_name("away"))
+    for _ in range(48):
+        node.work()
+        node.clock.advance(hours=1)
+    assert [job.state for job in node.jobs(stage)] == [State.WAITING]
+    assert "the archive is away" in node.jobs(stage)[0].detail
+
+    folder.with_name("away").rename(folder)
+    node.work()
+
+    (report,) = node.pacs.reports()
+    assert not any(reason.meaning in report.to_json() for reason in (Reason.DAMAGED, Reason.MODEL_ERROR))
+
+
 def test_the_page_paints_no_damaged_film(node: InProcessNode) -> None:
     node.accept(films.dx())
     with node.database.read() as connection:
