@@ -98,9 +98,10 @@ FILMS: dict[Reason, Callable[[], Dataset]] = {
     Reason.NO_MODEL: films.dx,
     Reason.MODEL_ERROR: films.dx,
     Reason.TIMEOUT: films.dx,
+    Reason.DAMAGED: films.dx,
 }
-OF_WHAT_IS_NO_FILM = {Reason.DUPLICATE, Reason.CORRECTION, Reason.IDENTITY, Reason.RESULT}
-"""Reasons that a study or an object has, tested with the worker and with reports."""
+OF_WHAT_IS_NO_FILM = {Reason.DUPLICATE, Reason.CORRECTION, Reason.DISMISSED, Reason.IDENTITY, Reason.RESULT}
+"""Reasons that a study, an object or a person gives, tested with the worker, with reports and commands."""
 
 
 def test_every_reason_of_a_film_is_tried() -> None:
