@@ -136,4 +136,5 @@ def _previous(result: Result) -> PreviousReport:
         sop_instance_uid=result.identity.sop_instance_uid,
         series_instance_uid=result.identity.series_instance_uid,
         study_instance_uid=result.identity.study_instance_uid,
+        composed_at=result.composed_at,
     )

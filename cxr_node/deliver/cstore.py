@@ -18,7 +18,7 @@ from cxr_node.deliver.destination import (
     Receipt,
     VerificationRule,
 )
-from cxr_node.deliver.dicom_file import DicomFile, converted, read_dicom_file
+from cxr_node.deliver.dicom_file import JPEG_BASELINE, DicomFile, converted, read_dicom_file
 from cxr_node.deliver.outcome import DeliveryOutcome, of_status, warning_text
 from cxr_node.deliver.peer import ApplicationEntitySection, Peer, raise_for_outcome, status_text
 from cxr_node.domain.commitment import PUSH_MODEL
@@ -39,6 +39,9 @@ class CStore(ApplicationEntitySection, DestinationKind):
     kind: Literal["cstore"] = Field("cstore", description="Kind of destination.")
     calling_ae_title: Title | Literal[""] = Field(
         "", description="Calling AE title of this node; empty: ae_title of [receive]."
+    )
+    compress_pictures: bool = Field(
+        True, description="Send pictures as JPEG where the peer accepts it; otherwise they are sent uncompressed."
     )
     confirm: Literal["none", "commitment", "find"] = Field(
         "none", description="Verification of delivered results: storage commitment, C-FIND, or none."
@@ -67,7 +70,9 @@ class CStore(ApplicationEntitySection, DestinationKind):
 
     def open(self, *, calling_ae_title: AeTitle) -> Destination:
         """Return the destination."""
-        return CStoreDestination(name=self.name, peer=self._peer(calling_ae_title))
+        return CStoreDestination(
+            name=self.name, peer=self._peer(calling_ae_title), compress_pictures=self.compress_pictures
+        )
 
     def verification(self, *, calling_ae_title: AeTitle) -> VerificationRule | None:
         """Return the verifier that `confirm` selects."""
@@ -116,12 +121,13 @@ class CStoreDestination:
 
     name: str
     peer: Peer
+    compress_pictures: bool = True
 
     def send(self, content: bytes) -> Receipt:
         """Send the data set of the DICOM file `content`; see `Destination.send`.
 
-        In its own transfer syntax, byte for byte. If the peer accepts only another uncompressed one, the object is
-        converted, and the receipt's comment names the transfer syntax.
+        In its own transfer syntax, byte for byte. If the peer accepts only another, uncompressed one, the object is
+        converted, and the receipt's comment names the transfer syntax. So is a picture that is not to be compressed.
         """
         from pynetdicom import build_context
 
@@ -129,7 +135,8 @@ class CStoreDestination:
 
         file = read_dicom_file(content)
         # A separate context for the file's transfer syntax: within one context the peer chooses.
-        contexts = [build_context(file.sop_class_uid, file.transfer_syntax_uid)]
+        is_proposed = self.compress_pictures or file.transfer_syntax_uid != JPEG_BASELINE
+        contexts = [build_context(file.sop_class_uid, file.transfer_syntax_uid)] if is_proposed else []
         if file.alternatives:
             contexts.append(build_context(file.sop_class_uid, list(file.alternatives)))
         with self.peer.association(contexts) as association:

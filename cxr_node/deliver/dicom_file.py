@@ -15,6 +15,8 @@ _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1.99")
 UNCOMPRESSED = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)
 """Encodings that convert without a change of values. Not big endian: pixel data would have to be swapped."""
+JPEG_BASELINE = Uid("1.2.840.10008.1.2.4.50")
+_SECONDARY_CAPTURE = Uid("1.2.840.10008.5.1.4.1.1.7")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +30,15 @@ class DicomFile:
 
     @property
     def alternatives(self) -> tuple[Uid, ...]:
-        """Other transfer syntaxes that it can be converted to without a change of any value."""
-        if self.transfer_syntax_uid not in UNCOMPRESSED:
+        """Other transfer syntaxes that it can be converted to; of JPEG these have the pixels that it shows."""
+        if self.transfer_syntax_uid not in (*UNCOMPRESSED, JPEG_BASELINE):
             return ()
         return tuple(uid for uid in UNCOMPRESSED if uid != self.transfer_syntax_uid)
+
+
+def transfer_syntaxes_of(sop_class_uid: Uid) -> tuple[Uid, ...]:
+    """Return the transfer syntaxes in which results of a SOP Class can be sent."""
+    return (*UNCOMPRESSED, JPEG_BASELINE) if sop_class_uid == _SECONDARY_CAPTURE else UNCOMPRESSED
 
 
 def read_dicom_file(content: bytes) -> DicomFile:
@@ -58,6 +65,10 @@ def read_dicom_file(content: bytes) -> DicomFile:
 def converted(file: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:
     """Return the object encoded in one of its `alternatives`."""
     data_set = dcmread(BytesIO(file.content))
+    if file.transfer_syntax_uid == JPEG_BASELINE:
+        from pydicom.pixels.utils import decompress
+
+        decompress(data_set, as_rgb=True, generate_instance_uid=False, decoding_plugin="pillow")
     data_set.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     written = BytesIO()
     dcmwrite(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
-from cxr_node.deliver.dicom_file import UNCOMPRESSED
+from cxr_node.deliver.dicom_file import transfer_syntaxes_of
 from cxr_node.deliver.peer import Peer, status_text
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
@@ -26,7 +26,7 @@ class Negotiation:
 
 
 def negotiate(peer: Peer, sop_class_uids: Sequence[Uid]) -> Negotiation:
-    """Negotiate one association with a peer for at most 42 SOP Classes.
+    """Negotiate one association with a peer for at most 40 SOP Classes.
 
     Raises
     ------
@@ -35,7 +35,9 @@ def negotiate(peer: Peer, sop_class_uids: Sequence[Uid]) -> Negotiation:
     """
     # A context for each transfer syntax: the peer accepts only one of those in one context.
     contexts = [build_context(Verification)]
-    contexts += [build_context(sop_class, syntax) for sop_class in sop_class_uids for syntax in UNCOMPRESSED]
+    contexts += [
+        build_context(sop_class, syntax) for sop_class in sop_class_uids for syntax in transfer_syntaxes_of(sop_class)
+    ]
     with peer.association(contexts) as association:
         accepted = {
             (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
@@ -48,7 +50,7 @@ def negotiate(peer: Peer, sop_class_uids: Sequence[Uid]) -> Negotiation:
     return Negotiation(
         echoed=echoed,
         accepted={
-            sop_class: tuple(syntax for syntax in UNCOMPRESSED if (sop_class, syntax) in accepted)
+            sop_class: tuple(syntax for syntax in transfer_syntaxes_of(sop_class) if (sop_class, syntax) in accepted)
             for sop_class in sop_class_uids
         },
     )

@@ -95,7 +95,10 @@ def add(
     composed_at: datetime,
     now: datetime,
 ) -> None:
-    """Write an archived result, and add a delivery with its job for each destination."""
+    """Write an archived result, and add a delivery with its job for each destination.
+
+    `composed_at` is the time that the object has; a film received later is not in it.
+    """
     result_id = transaction.connection.execute(
         insert(result)
         .values(

@@ -19,6 +19,7 @@ from cxr_node.report.sr.tree import items, meaning_of
 
 TYPE_1: tuple[str, ...] = keywords("""
     SOPClassUID SOPInstanceUID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID SeriesNumber Modality
+    SeriesDate SeriesTime
     Manufacturer ManufacturerModelName DeviceSerialNumber SoftwareVersions InstanceNumber
 """)
 """Attributes of every result that shall have a value: PS3.3 C.7.2.1, C.7.3.1, C.7.5.2, C.12.1."""

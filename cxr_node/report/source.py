@@ -75,12 +75,16 @@ class Observer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousReport:
-    """An earlier result of the same study and kind; a new report names the newest as its predecessor."""
+    """An earlier result of the same study and kind; a new report names the newest as its predecessor.
+
+    `composed_at` is the `now` of its request.
+    """
 
     sop_class_uid: Uid
     sop_instance_uid: Uid
     series_instance_uid: Uid
     study_instance_uid: Uid
+    composed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

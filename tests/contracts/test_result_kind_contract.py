@@ -70,7 +70,7 @@ def request(*reported: ReportedFilm, minutes: int = 0, earlier: list[Instance] |
         load_radiograph=load_radiograph,
         observer=Observer(),
         now=NOON + timedelta(minutes=minutes),
-        earlier=[previous(instance) for instance in earlier or []],
+        earlier=[previous(instance, NOON) for instance in earlier or []],
     )
 
 
@@ -95,6 +95,15 @@ def test_another_film_gives_the_next_instance_number_of_the_series(kind: ResultK
     assert numbers == [1, 2]
     assert first[0].identity.series_instance_uid == second[0].identity.series_instance_uid
     assert first[0].identity.sop_instance_uid != second[0].identity.sop_instance_uid
+
+
+def test_every_result_of_a_series_has_the_date_and_time_of_the_first(kind: ResultKind) -> None:
+    first = kind.compose(request(analysed(films.dx())))
+    second = kind.compose(request(analysed(films.dx()), analysed(films.cr()), minutes=5, earlier=first))
+
+    results = [dcmread(BytesIO(result.content)) for result in (*first, *second)]
+    assert {(one.SeriesDate, one.SeriesTime) for one in results} == {(f"{NOON:%Y%m%d}", f"{NOON:%H%M%S.%f}")}
+    assert [one.InstanceCreationTime for one in results] != [results[0].InstanceCreationTime] * 2
 
 
 def test_a_result_has_its_films_study_and_patient_and_its_own_identity(kind: ResultKind) -> None:

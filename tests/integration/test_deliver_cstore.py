@@ -7,8 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, JPEGBaseline8Bit
 from pynetdicom import build_context
 
 from cxr_node.deliver.cstore import CStoreDestination
@@ -16,9 +19,11 @@ from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.report.kinds.secondary_capture import PICTURE
 from cxr_node.simulators.pacs import SimulatedPacs, StoredObject, StoreRequest
 from tests.support import films, peers
 from tests.support.receiver import DX, association
+from tests.unit.report.studies import everything, request
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -98,6 +103,37 @@ def test_a_peer_that_accepts_both_syntaxes_gets_the_object_unchanged(film: bytes
         destination(pacs.port).send(film)
     assert [arrived.transfer_syntax_uid for arrived in stored] == [EXPLICIT]
     assert [arrived.data_set for arrived in stored] == [data_set_of(film)]
+
+
+@pytest.fixture
+def picture() -> bytes:
+    (result,) = PICTURE.compose(request([everything(films.dx())]))
+    return result.content
+
+
+def test_a_picture_is_sent_as_jpeg_unchanged(picture: bytes) -> None:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(on_stored=stored.append) as pacs:
+        assert destination(pacs.port).send(picture).comment == ""
+    assert [(one.transfer_syntax_uid, one.data_set) for one in stored] == [(JPEGBaseline8Bit, data_set_of(picture))]
+
+
+@pytest.mark.parametrize("accepted", [[EXPLICIT], [IMPLICIT], [JPEGBaseline8Bit, EXPLICIT]], ids=str)
+def test_a_picture_is_decompressed_for_a_peer_without_jpeg(picture: bytes, accepted: list[str]) -> None:
+    """The last one takes JPEG, and its settings say that it is not to be sent."""
+    stored: list[StoredObject] = []
+    with SimulatedPacs(transfer_syntaxes=accepted, on_stored=stored.append) as pacs:
+        receipt = replace(destination(pacs.port), compress_pictures=JPEGBaseline8Bit not in accepted).send(picture)
+
+    (arrived,) = stored
+    assert arrived.transfer_syntax_uid == accepted[-1]
+    assert str(arrived.transfer_syntax_uid) in receipt.comment
+    sent, received = dcmread(BytesIO(picture)), dcmread(BytesIO(arrived.data_set), force=True)
+    received.file_meta = FileMetaDataset()
+    received.file_meta.TransferSyntaxUID = UID(accepted[-1])
+    assert (received.SOPInstanceUID, received.PhotometricInterpretation) == (sent.SOPInstanceUID, "RGB")
+    assert (received.LossyImageCompression, received.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    assert np.array_equal(received.pixel_array, sent.pixel_array)
 
 
 def test_nothing_is_converted_to_big_endian(film: bytes) -> None:

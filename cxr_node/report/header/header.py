@@ -46,8 +46,9 @@ def header(
 ) -> Dataset:
     """Return a data set with the modules on patient, study, series, equipment and SOP instance.
 
-    The request's `now` becomes Instance Creation and Content Date and Time. They are written in the source's Timezone
-    Offset From UTC, which governs every time of the object, or in the observer's zone where the source has none.
+    The request's `now` becomes Instance Creation and Content Date and Time, and that of the first result of the series
+    becomes Series Date and Time. They are written in the source's Timezone Offset From UTC, which governs every time of
+    the object, or in the observer's zone where the source has none.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def header(
     copy_patient_and_study(films[0].header, dataset)
     _add_sop_common(dataset, identity)
     _add_series_and_equipment(dataset, result_type, request.observer)
-    _add_times(dataset, request.now, request.observer)
+    _add_times(dataset, request, identity)
     dataset.InstanceNumber = instance_number
     equipment = contributing_equipment(films[0].header, [film.reading for film in films])
     if equipment:
@@ -85,10 +86,18 @@ def _add_series_and_equipment(dataset: Dataset, result_type: ResultType, observe
     dataset.SoftwareVersions = observer.software_version
 
 
-def _add_times(dataset: Dataset, now: datetime, observer: Observer) -> None:
-    local = now.astimezone(_zone(dataset.get("TimezoneOffsetFromUTC", ""), observer.time_zone))
-    dataset.InstanceCreationDate = dataset.ContentDate = local.strftime("%Y%m%d")
-    dataset.InstanceCreationTime = dataset.ContentTime = local.strftime("%H%M%S.%f")
+def _add_times(dataset: Dataset, request: ComposeRequest, identity: Identity) -> None:
+    zone = _zone(dataset.get("TimezoneOffsetFromUTC", ""), request.observer.time_zone)
+    of_series = [one for one in request.earlier if one.series_instance_uid == identity.series_instance_uid]
+    started = min((one.composed_at for one in of_series), default=request.now)
+    dataset.InstanceCreationDate, dataset.InstanceCreationTime = _date_and_time(request.now, zone)
+    dataset.ContentDate, dataset.ContentTime = _date_and_time(request.now, zone)
+    dataset.SeriesDate, dataset.SeriesTime = _date_and_time(started, zone)
+
+
+def _date_and_time(moment: datetime, zone: tzinfo) -> tuple[str, str]:
+    local = moment.astimezone(zone)
+    return local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
 
 
 def _zone(offset: str, default: tzinfo) -> tzinfo:

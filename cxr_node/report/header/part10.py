@@ -34,21 +34,21 @@ def spliced(header: Dataset, root: Dataset, root_encoded: bytes) -> bytes:
     return encoded(outer[:_CONTENT_SEQUENCE]) + children + encoded(outer[_CONTENT_SEQUENCE:])
 
 
-def instance_of(body: bytes, identity: Identity) -> Instance:
+def instance_of(body: bytes, identity: Identity, transfer_syntax_uid: UID = ExplicitVRLittleEndian) -> Instance:
     """Return an encoded data set as an instance."""
     return Instance(
         identity=identity,
-        transfer_syntax_uid=Uid(ExplicitVRLittleEndian),
+        transfer_syntax_uid=Uid(transfer_syntax_uid),
         digest=digest_of(body),
-        content=_PREAMBLE + _file_meta_information(identity) + body,
+        content=_PREAMBLE + _file_meta_information(identity, transfer_syntax_uid) + body,
     )
 
 
-def _file_meta_information(identity: Identity) -> bytes:
+def _file_meta_information(identity: Identity, transfer_syntax_uid: UID) -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(identity.sop_class_uid)
     meta.MediaStorageSOPInstanceUID = UID(identity.sop_instance_uid)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax_uid
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     target = DicomBytesIO()

@@ -73,7 +73,9 @@ def _add_document(dataset: Dataset, page: bytes, title: str) -> None:
 
 def _pictures(films: Sequence[ReportedFilm], request: ComposeRequest) -> list[Picture]:
     """Return each analysed film with its findings as it hangs; the only one also as it was sent."""
-    received = {film.reading.film.sop_instance_uid: film for film in request.films}
+    received = {
+        film.reading.film.sop_instance_uid: film for film in request.films if film.reading.prediction is not None
+    }
     language = request.observer.language
     analysed = [film for film in films if film.reading.prediction is not None]
     labels = {id(film): heading(words) for film, words in zip(films, impression_of(films, language).films, strict=True)}

@@ -51,35 +51,19 @@ class ResultKind:
         ]
 
 
-def document_kind(
-    name: str,
-    result_type: ResultType,
-    content: Content,
-    *,
-    select: Callable[[ReportedFilm], bool] = lambda _film: True,
-) -> ResultKind:
-    """Return a kind of one document per study; `content` makes its tree from the films that `select` admits."""
-    return _document_kind(name, result_type, lambda films, observer, _: content(films, observer), select, order=0)
+def document_kind(name: str, result_type: ResultType, content: Content) -> ResultKind:
+    """Return a kind of one document per study; `content` makes its tree."""
+    return referring_kind(name, result_type, lambda films, observer, _: content(films, observer), order=0)
 
 
 def referring_kind(name: str, result_type: ResultType, content: ReferringContent, *, order: int) -> ResultKind:
     """Return a kind of one document per study that refers to results of the same run."""
-    return _document_kind(name, result_type, content, lambda _film: True, order=order)
 
-
-def _document_kind(
-    name: str,
-    result_type: ResultType,
-    content: ReferringContent,
-    select: Callable[[ReportedFilm], bool],
-    *,
-    order: int,
-) -> ResultKind:
     def compose_document(films: Sequence[ReportedFilm], request: ComposeRequest, instance_number: int) -> Instance:
         tree = content(films, request.observer, request.results)
         return document(tree, films, result_type, request, instance_number)
 
-    return study_kind(name, result_type, compose_document, select=select, order=order)
+    return study_kind(name, result_type, compose_document, order=order)
 
 
 def study_kind(
@@ -87,19 +71,17 @@ def study_kind(
     result_type: ResultType,
     compose_study: Callable[[Sequence[ReportedFilm], ComposeRequest, int], Instance],
     *,
-    select: Callable[[ReportedFilm], bool] = lambda _film: True,
     order: int = 0,
 ) -> ResultKind:
-    """Return a kind of one object per study, which `compose_study` makes of the films that `select` admits."""
+    """Return a kind of one object per study, which `compose_study` makes of the films with safe headers."""
 
-    def compose_selected(request: ComposeRequest, instance_number: int) -> Instance | None:
-        films = [film for film in collate(request.films) if select(film)]
-        return compose_study(films, request, instance_number) if films else None
+    def compose_all(request: ComposeRequest, instance_number: int) -> Instance:
+        return compose_study(collate(request.films), request, instance_number)
 
     return ResultKind(
         name=name,
         result_type=result_type,
-        compose_all=lambda request: _results([partial(compose_selected, request)], request),
+        compose_all=lambda request: _results([partial(compose_all, request)], request),
         order=order,
     )
 

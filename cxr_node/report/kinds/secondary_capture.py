@@ -1,13 +1,18 @@
 """Secondary Captures of the film as it hangs, beside itself with findings or anatomy: one of each per film.
 
 Every archive shows them. The one with anatomy, borders, densities and calipers is a kind of its own, sent on request.
+They are compressed with JPEG, and sent uncompressed to a destination that takes nothing else (decision 0181).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 
+from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from cxr_node.domain.hanging import hang, hang_reading
 from cxr_node.domain.identifiers import Uid, digest_of
@@ -36,8 +41,9 @@ _TYPE = ResultType(
     series_description="AI CXR picture - RESEARCH",
     type_1=keywords("""
         Rows Columns BitsAllocated PixelData PhotometricInterpretation SamplesPerPixel ImageType SourceImageSequence
-        ConversionType BurnedInAnnotation DerivationDescription
-    """),  # PS3.3 C.8.6.1
+        ConversionType BurnedInAnnotation DerivationDescription LossyImageCompression LossyImageCompressionRatio
+        LossyImageCompressionMethod
+    """),  # PS3.3 C.8.6.1, C.7.6.1.1.5
     type_2=("PatientOrientation",),
     flags={"BurnedInAnnotation": "YES"},
     referred_as=codes.BEST_ILLUSTRATION,
@@ -47,7 +53,9 @@ _ANATOMY_TYPE = replace(
     _TYPE, name="SC-ANATOMY", series_offset=28, series_description="AI CXR anatomy picture - RESEARCH"
 )
 _DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of a computer analysis drawn in"
-_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_JPEG_QUALITY = 90
+_HALF_THE_COLUMNS = 1
+"""Chroma subsampling of YBR_FULL_422, the color space of this transfer syntax (PS3.5 table 8.2.1-1)."""
 
 
 def _compose(
@@ -64,9 +72,9 @@ def _compose(
     identity = identity_of(films, result_type, request.observer, content=digest_of(pixels.tobytes()))
     dataset = header(films, identity, result_type, request, instance_number)
     _add_general_image(dataset, films[0], radiograph)
-    _add_pixels(dataset, pixels)
+    _add_pixels(dataset, films[0].header, pixels)
     require_sound(dataset, films, result_type)
-    return instance_of(encoded(dataset), identity)
+    return instance_of(encoded(dataset), identity, JPEGBaseline8Bit)
 
 
 def _add_general_image(dataset: Dataset, film: ReportedFilm, radiograph: Radiograph) -> None:
@@ -77,9 +85,6 @@ def _add_general_image(dataset: Dataset, film: ReportedFilm, radiograph: Radiogr
     dataset.BurnedInAnnotation = "YES"
     dataset.DerivationDescription = _DERIVATION
     dataset.SourceImageSequence = [_source(film.reading.film)]
-    for keyword in _LOSSY:
-        if keyword in film.header:
-            dataset.add(film.header[keyword])
 
 
 def _source(film: Identity) -> Dataset:
@@ -88,17 +93,32 @@ def _source(film: Identity) -> Dataset:
     return item
 
 
-def _add_pixels(dataset: Dataset, pixels: UInt8) -> None:
+def _add_pixels(dataset: Dataset, film_header: Dataset, pixels: UInt8) -> None:
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = pixels.shape
-    dataset.PhotometricInterpretation = "RGB"
+    dataset.PhotometricInterpretation = "YBR_FULL_422"
     dataset.PlanarConfiguration = 0
     dataset.BitsAllocated = 8
     dataset.BitsStored = 8
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
-    content = pixels.tobytes()
-    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    target = BytesIO()
+    Image.fromarray(pixels).save(target, "JPEG", quality=_JPEG_QUALITY, subsampling=_HALF_THE_COLUMNS)
+    compressed = target.getvalue()
+    dataset.PixelData = encapsulate([compressed])
     dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.LossyImageCompression = "01"
+    ratios = (*_values(film_header, "LossyImageCompressionRatio"), f"{pixels.size / len(compressed):.2f}")
+    dataset.LossyImageCompressionRatio = list(ratios)
+    methods = (*_values(film_header, "LossyImageCompressionMethod"), "ISO_10918_1")
+    dataset.LossyImageCompressionMethod = list(methods)
+
+
+def _values(header: Dataset, keyword: str) -> Iterator[str]:
+    """Yield what a film that was compressed itself states, to which the picture's own value is added."""
+    value = header.get(keyword)
+    if value is not None and value != "":
+        yield from [str(value)] if isinstance(value, str | float) else map(str, value)
 
 
 PICTURE = film_kind("picture", _TYPE, partial(_compose, _TYPE, FINDINGS))

@@ -60,6 +60,7 @@ class ComposeHandler(OneJobHandler):
     def run_one(self, claim: Claim) -> Completion:
         """Compose the claimed study, or wait for its unread films."""
         study_id = claim.subject_id
+        now = self._clock()  # before the films are read: one received after it is not in the results
         with self._database.read() as connection:
             received = films.of_study(connection, study_id)
             with_readings = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
@@ -71,7 +72,6 @@ class ComposeHandler(OneJobHandler):
             return completion.finish(claim, "its films were removed")
         ready = [(film, reading) for film, reading in with_readings if reading is not None]
         deadline = self._window.deadline(min(film.received_at for film in received))
-        now = self._clock()
         if len(ready) < len(received) and now < deadline:
             return completion.retry(claim, due_at=deadline, detail="other films of the study are still to be read")
         reported = _reported(ready)

@@ -201,7 +201,7 @@ def composed(
     return result
 
 
-def previous(instance: Instance) -> PreviousReport:
+def previous(instance: Instance, composed_at: datetime = NOW) -> PreviousReport:
     """Return a result as an earlier one."""
     identity = instance.identity
     return PreviousReport(
@@ -209,6 +209,7 @@ def previous(instance: Instance) -> PreviousReport:
         sop_instance_uid=identity.sop_instance_uid,
         series_instance_uid=identity.series_instance_uid,
         study_instance_uid=identity.study_instance_uid,
+        composed_at=composed_at,
     )
 
 
