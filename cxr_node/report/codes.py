@@ -249,7 +249,28 @@ MEASUREMENTS: Mapping[str, Code] = {
 _LISTED_ABOVE = {*MEASUREMENTS.values(), *(code for code, _, _ in FINDINGS.values())}
 
 MEASURE_CODES = tuple(code for code in concepts.CODES if code.scheme_designator != "UCUM" and code not in _LISTED_ABOVE)
-"""Codes of measurements and observations; their meanings are English in every language."""
+"""Codes of measurements and observations."""
+
+OBSERVATIONS = tuple(
+    code for code in MEASURE_CODES if code not in (*STRUCTURES, *STATEMENTS, concepts.QUALITY_ASSESSMENT)
+)
+"""Those of `MEASURE_CODES` that are neither a structure nor a statement, nor the name of a row in PS3.16."""
+
+CONCEPTS = (
+    SCORE,
+    THRESHOLD,
+    NOT_PROCESSED,
+    PROCESSING_NOTE,
+    DEVICE,
+    PLAIN_CHEST_RADIOGRAPH,
+    *MODALITIES.values(),
+    *dict.fromkeys(MARKED_BY_CAD.values()),
+    PRESENTATION_REQUIRED,
+    PRESENTATION_OPTIONAL,
+    SUCCEEDED,
+    NOT_ATTEMPTED,
+)
+"""Other values, and names of rows of the node's own scheme. Those of PS3.16 keep its wording in every language."""
 
 
 UNPAIRED = frozenset(

@@ -60,9 +60,14 @@ class FilmImpression:
         return tuple(line for line in lines if line)
 
     @property
-    def labelled_lines(self) -> tuple[str, ...]:
-        """The lines in order, each with the label."""
-        return tuple(self.label + line for line in self.lines)
+    def lines_under_label(self) -> tuple[str, ...]:
+        """The label as a line of its own, where there is one, and the lines in order."""
+        return (self.label.rstrip(), *self.lines) if self.label else self.lines
+
+    @property
+    def heading(self) -> str:
+        """The label without its colon."""
+        return self.label.rstrip(" :：")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ class Impression:
     @property
     def lines(self) -> tuple[str, ...]:
         """The headline and the lines of each film, without the notice, which stands once at the end of a result."""
-        return (self.headline, *(line for film in self.films for line in film.labelled_lines))
+        return (self.headline, *(line for film in self.films for line in film.lines_under_label))
 
     @property
     def text(self) -> str:

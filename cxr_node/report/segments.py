@@ -13,7 +13,9 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.hanging import states_sides
 from cxr_node.domain.reading import Finding, Laterality, ModelIdentity, Point, Prediction, Region
 from cxr_node.report import codes
+from cxr_node.report.impression import named
 from cxr_node.report.labels import finding_label
+from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures.graphics import cielab
 from cxr_node.report.pictures.outlines import bounds, closed
 from cxr_node.report.pictures.overlay import numbered_findings
@@ -47,12 +49,13 @@ TrackedRegion = tuple[str, str, tuple[Point, ...]]
 class Segment:
     """One segment: what it is, how it is tracked, and its outlines, filled by the even-odd rule.
 
-    `side` is that of the segment, `site` and `site_side` are where a finding lies. `color` has PCS-values.
+    `label` is that of its tracking, the same in every language. `side` is that of the segment, `site` and `site_side`
+    are where a `finding` lies. `color` has PCS-values. `ordinal` tells apart several regions, or two sides that the
+    header does not name.
     """
 
     label: str
     key: str
-    description: str
     category: Code
     code: Code
     color: tuple[int, int, int]
@@ -61,6 +64,23 @@ class Segment:
     side: Laterality | None = None
     site: Code | None = None
     site_side: Laterality | None = None
+    finding: Finding | None = None
+    ordinal: int = 0
+
+    def name(self, language: Language) -> str:
+        """Return the name of the structure or the finding with its side."""
+        if language.is_english:
+            return self.label
+        side = "" if self.side is None else language.phrases.places.format(places=language.terms.sides[self.side])
+        return f"{language.meaning(self.code)}{side}{f' {self.ordinal}' if self.ordinal else ''}"
+
+    def description(self, language: Language) -> str:
+        """Return the name, of a finding with score and presence, and the model."""
+        name = self.name(language)
+        if self.finding is not None:
+            presence = language.phrases.places.format(places=language.terms.presences[self.finding.presence])
+            name = f"{finding_label(self.finding, language)}{presence}"
+        return f"{name}{language.phrases.list_separator}{named(self.model)}"
 
 
 def segments_of(film: ReportedFilm) -> Iterator[Segment]:
@@ -99,33 +119,33 @@ def _structures(film: ReportedFilm, prediction: Prediction) -> Iterator[Segment]
         if structure.key not in SEGMENTS or not structure.regions:
             continue
         code, side, color = SEGMENTS[Anatomy(structure.key)]
-        key, label = structure.key, structure_label(structure.key)
+        key, label, ordinal = structure.key, structure_label(structure.key), 0
         if side is not None and not names_sides:
             key, side = key_without_side(key), None
-            label = f"{code.meaning}, side {1 if 'side_1' in key else 2}"
+            ordinal = 1 if "side_1" in key else 2
+            label = f"{code.meaning}, side {ordinal}"
         yield Segment(
             label=label,
             key=key,
-            description=f"{label}, outlined by {model.name} {model.version}",
             category=codes.ANATOMICAL_STRUCTURE,
             code=code,
             color=color,
             model=model,
             outlines=_outlines(structure.regions),
             side=side,
+            ordinal=ordinal,
         )
 
 
 def _regions(film: ReportedFilm, prediction: Prediction) -> Iterator[Segment]:
     for _, finding, color in numbered_findings(film.reading):
         model = prediction.model_of(finding)
-        score = finding_label(finding)
-        for label, key, outline in tracked_regions(finding, film):
+        regions = tracked_regions(finding, film)
+        for ordinal, (label, key, outline) in enumerate(regions, start=1):
             lightness, a, b = cielab(color)
             yield Segment(
                 label=label,
                 key=key,
-                description=f"{score} ({finding.presence}), outlined by {model.name} {model.version}",
                 category=codes.MORPHOLOGICALLY_ABNORMAL,
                 code=finding.code,
                 color=(lightness, a, b),
@@ -133,6 +153,8 @@ def _regions(film: ReportedFilm, prediction: Prediction) -> Iterator[Segment]:
                 outlines=(outline,),
                 site=finding.site,
                 site_side=codes.side_of(finding.site, finding.laterality),
+                finding=finding,
+                ordinal=ordinal if len(regions) > 1 else 0,
             )
 
 

@@ -19,7 +19,7 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     findings = [
         text(codes.FINDING, line, Relationship.CONTAINS, _source(film))
         for film, lines in zip(films, impression.films, strict=True)
-        for line in lines.labelled_lines
+        for line in lines.lines_under_label
     ]
     models = [text(codes.SUMMARY_SECTION, name) for name in dict.fromkeys(_models(films))]
     notice = text(codes.SUMMARY_SECTION, impression.notice)

@@ -20,7 +20,7 @@ from cxr_node.report.header.references import hierarchy, instance_reference
 from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import study_kind
 from cxr_node.report.pages.blocks import Picture
-from cxr_node.report.pages.study_page import heading, page_of
+from cxr_node.report.pages.study_page import page_of
 from cxr_node.report.pictures.picture import films as pictures_of
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
@@ -78,7 +78,7 @@ def _pictures(films: Sequence[ReportedFilm], request: ComposeRequest) -> list[Pi
     }
     language = request.observer.language
     analysed = [film for film in films if film.reading.prediction is not None]
-    labels = {id(film): heading(words) for film, words in zip(films, impression_of(films, language).films, strict=True)}
+    labels = {id(film): words.heading for film, words in zip(films, impression_of(films, language).films, strict=True)}
     pictures: list[Picture] = []
     for film in analysed:
         decoded = request.load_radiograph(received[film.reading.film.sop_instance_uid])

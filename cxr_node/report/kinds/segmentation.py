@@ -109,8 +109,8 @@ def _segment(number: int, segment: Segment, film: Identity, observer: Observer) 
     """Return the description of a segment."""
     described = Dataset()
     described.SegmentNumber = number
-    described.SegmentLabel = segment.label[:_LABEL_CHARACTERS]
-    described.SegmentDescription = segment.description
+    described.SegmentLabel = segment.name(observer.language)[:_LABEL_CHARACTERS]
+    described.SegmentDescription = segment.description(observer.language)
     described.SegmentAlgorithmType = "AUTOMATIC"
     described.SegmentAlgorithmName = f"{segment.model.name} {segment.model.version}"[:_LABEL_CHARACTERS]
     described.SegmentationAlgorithmIdentificationSequence = [_algorithm(segment.model)]

@@ -67,7 +67,7 @@ def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer, r
     """Return the tree of all measurements and observations, without findings, which refers to segments."""
     segments = _segments(results)
     makers = [FilmGroups(film=film, observer=observer, segments=segments) for film in films]
-    groups = [[*measurement_groups(one.film, one.group), one.film_itself()] for one in makers]
+    groups = [[*measurement_groups(one.film, one.group, observer.language), one.film_itself()] for one in makers]
     return _tree(films, observer, [group for of_film in groups for group in of_film], ())
 
 

@@ -14,7 +14,7 @@ from cxr_node.report import codes
 class Terms:
     """Code Meanings in a language, at most 64 characters each.
 
-    `findings` are by label and `measurements` by key, as in `codes`; `structures` and `statements` by their code.
+    `findings` are by label and `measurements` by key, as in `codes`; tables without a key type of their own by code.
     """
 
     findings: Mapping[str, str]
@@ -24,6 +24,8 @@ class Terms:
     sides: Mapping[Laterality, str]
     views: Mapping[View, str]
     measurements: Mapping[str, str]
+    observations: Mapping[Code, str]
+    concepts: Mapping[Code, str]
     reasons: Mapping[Reason, str]
     notes: Mapping[Note, str]
 
@@ -37,6 +39,8 @@ class Terms:
             **{codes.LATERALITIES[side]: term for side, term in self.sides.items()},
             **{codes.VIEWS[view]: term for view, term in self.views.items()},
             **{codes.MEASUREMENTS[key]: term for key, term in self.measurements.items()},
+            **self.observations,
+            **self.concepts,
             **{codes.not_processed(reason): term for reason, term in self.reasons.items()},
             **{codes.processing_note(note): term for note, term in self.notes.items()},
         }
@@ -73,7 +77,6 @@ class Phrases:
     not_analysed: str
     detail: str
     note: str
-    measurement: str
     film: str
     picture_original: str
     picture_findings: str
@@ -104,6 +107,11 @@ class Language:
     phrases: Phrases
     meanings: Mapping[tuple[str, str], str]
     """Coding Scheme Designator and Code Value to the Code Meaning that replaces the code's own."""
+
+    @property
+    def is_english(self) -> bool:
+        """Whether results may have technical comments, which exist in English only."""
+        return self.code.value.startswith("en")
 
     def meaning(self, code: Code) -> str:
         """Return the term of a code; a bundle's own code keeps the meaning that its card gives."""

@@ -20,6 +20,8 @@ ENGLISH_TERMS = Terms(
     sides={side: side.value for side in Laterality},
     views={view: code.meaning for view, code in codes.VIEWS.items()},
     measurements={key: code.meaning for key, code in codes.MEASUREMENTS.items()},
+    observations={code: code.meaning for code in codes.OBSERVATIONS},
+    concepts={code: code.meaning for code in codes.CONCEPTS},
     reasons={reason: reason.meaning for reason in Reason},
     notes={note: note.meaning for note in Note},
 )

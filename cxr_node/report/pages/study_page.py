@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pydicom.dataset import Dataset
 
 from cxr_node.report import codes
-from cxr_node.report.impression import FilmImpression, Impression, failure, impression_of, named
+from cxr_node.report.impression import Impression, failure, impression_of, named
 from cxr_node.report.labels import measurement_label
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pages.blocks import CAUTION, QUIET, Block, Content, Picture, Rule, Ruler, lay_out
@@ -47,11 +47,6 @@ def page_of(films: Sequence[ReportedFilm], observer: Observer, pictures: Sequenc
     )
 
 
-def heading(film: FilmImpression) -> str:
-    """Return the label of a film as a heading; "" for the only film of a study."""
-    return film.label.rstrip(" :：")
-
-
 def _head(header: Dataset, impression: Impression, language: Language, ruler: Ruler) -> list[Block]:
     phrases, name = language.phrases, str(header.get("PatientName") or "")
     cells = (
@@ -73,7 +68,7 @@ def _head(header: Dataset, impression: Impression, language: Language, ruler: Ru
 def _body(films: Sequence[ReportedFilm], impression: Impression, ruler: Ruler) -> Iterator[Block]:
     for film, words in zip(films, impression.films, strict=True):
         if words.label:
-            yield ruler.paragraph(heading(words), _TEXT, bold=True)
+            yield ruler.paragraph(words.heading, _TEXT, bold=True)
         for (number, finding, color), line in zip(overlay.numbered_findings(film.reading), words.findings, strict=True):
             yield ruler.finding(line, _TEXT, number, finding, color)
         for line in filter(None, (words.not_analysed, words.negatives, words.ratio, words.quality)):

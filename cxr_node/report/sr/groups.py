@@ -80,6 +80,7 @@ class FilmGroups:
         geometry = reading.geometry
         is_derived = geometry is not None and geometry.view_source in _DERIVED_VIEWS
         comments = [f"View from {geometry.view_source.value}"] if geometry is not None and is_derived else []
+        comments = comments if self.observer.language.is_english else []
         if reading.not_analysed is not None:
             items.append(code(codes.NOT_PROCESSED, codes.not_processed(reading.not_analysed)))
             comments.append(reading.detail)

@@ -2,7 +2,8 @@
 
 A NUM has no child but its caliper (Image Region, 111030): measurements of one part on one side share a group that
 names both. That of a structure with a segment has the segment's tracking. Observations of a topic share a group, each
-CODE with its side and place.
+CODE with its side and place. How a value was measured, and details of an observation, are comments in English: a
+document in another language is without them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
 from cxr_node.report import codes
+from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
 from cxr_node.report.segments import structure_key, structure_label
 from cxr_node.report.source import ReportedFilm
@@ -25,17 +27,18 @@ _POINTS = 60
 _TEXT = 200
 
 
-def measurement_groups(film: ReportedFilm, group: Wrap) -> Iterator[ContentItem]:
+def measurement_groups(film: ReportedFilm, group: Wrap, language: Language) -> Iterator[ContentItem]:
     """Yield the groups of a film's measurements and observations."""
     places: dict[_Place, list[Measurement]] = {}
     for measurement in film.reading.measurements:
         site = codes.HEART if measurement.site is None and measurement.key in codes.MEASUREMENTS else measurement.site
         places.setdefault((site, measurement.laterality), []).append(measurement)
     for (site, side), measurements in places.items():
-        rows = [*_site(site, side), *(measured(film, one) for one in measurements), *_provenance(measurements)]
+        comments = _provenance(measurements) if language.is_english else []
+        rows = [*_site(site, side), *(measured(film, one) for one in measurements), *comments]
         yield group(*_tracked(site, side), rows)
     for topic in Topic:
-        rows = [_observation(film, one) for one in film.reading.observations if one.topic is topic]
+        rows = [_observation(film, one, language) for one in film.reading.observations if one.topic is topic]
         if rows:
             yield group(f"Observations, {topic}", f"observations/{topic}", rows)
 
@@ -74,7 +77,7 @@ def measured(film: ReportedFilm, measurement: Measurement, *, otherwise: Sequenc
     return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, *caliper)
 
 
-def _observation(film: ReportedFilm, observation: Observation) -> ContentItem:
+def _observation(film: ReportedFilm, observation: Observation, language: Language) -> ContentItem:
     """Return a CODE with its side, lobe, reason, and place on the film."""
     children = []
     side = codes.side_of(observation.value, observation.laterality)
@@ -82,7 +85,7 @@ def _observation(film: ReportedFilm, observation: Observation) -> ContentItem:
         children.append(code(codes.LATERALITY, codes.LATERALITIES[side], _MODIFIER))
     if observation.site is not None:
         children.append(code(codes.FINDING_SITE, observation.site, _MODIFIER))
-    if observation.detail:
+    if observation.detail and language.is_english:
         children.append(text(codes.COMMENT, observation.detail[:_TEXT], Relationship.HAS_PROPERTIES))
     place = _place(film, observation)
     if len(place) > 1:

@@ -10,6 +10,7 @@ from PIL import ImageFont
 from pydicom.dataset import Dataset
 
 from cxr_node.config import ConfigurationError, parse
+from cxr_node.domain import concepts
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
@@ -70,6 +71,11 @@ def test_a_language_has_a_term_for_every_concept_of_the_node(name: str) -> None:
     assert set(words.sides) == set(Laterality)
     assert set(words.views) == set(View) - {View.UNKNOWN}
     assert set(words.measurements) == set(codes.MEASUREMENTS)
+    assert set(words.observations) == set(codes.OBSERVATIONS)
+    assert set(words.concepts) == set(codes.CONCEPTS)
+    assert {*codes.OBSERVATIONS, *codes.STRUCTURES, *codes.STATEMENTS} >= {
+        code for code in codes.MEASURE_CODES if code != concepts.QUALITY_ASSESSMENT
+    }
     assert set(words.reasons) == set(Reason)
     assert set(words.notes) == set(Note)
 
@@ -103,7 +109,8 @@ def test_every_term_fits_a_code_meaning(name: str) -> None:
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_no_language_has_one_term_for_two_concepts(name: str) -> None:
     words = LANGUAGES[name].terms
-    for table in (words.findings, words.presences, words.sides, words.reasons, words.notes, words.statements):
+    tables = (words.findings, words.presences, words.sides, words.reasons, words.notes, words.statements)
+    for table in (*tables, words.observations, words.concepts):
         assert len(set(table.values())) == len(table)
 
 

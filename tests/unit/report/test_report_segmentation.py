@@ -78,8 +78,8 @@ def test_each_region_of_a_finding_that_is_not_absent_has_a_segment() -> None:
         "Pneumothorax, region 1",
         "Pneumothorax, region 2",
     ]
-    assert opacity.SegmentDescription == "Opacity 87 (present), outlined by chest-opacity 1.0"
-    assert one.SegmentDescription == "Pneumothorax 50 (undetermined), outlined by chest-opacity 1.0"
+    assert opacity.SegmentDescription == "Opacity 87 (present), chest-opacity 1.0"
+    assert one.SegmentDescription == "Pneumothorax 50 (undetermined), chest-opacity 1.0"
     assert opacity.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
     assert opacity.SegmentedPropertyTypeCodeSequence[0].CodeValue == "112001"
     (site,) = opacity.AnatomicRegionSequence
