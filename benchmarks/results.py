@@ -24,6 +24,7 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import (
     basic_text,
+    encapsulated_pdf,
     key_objects,
     presentation_state,
     secondary_capture,
@@ -42,7 +43,12 @@ FULL_SET: tuple[ResultKind, ...] = (
     segmentation.SEGMENTATION,
 )
 DEFAULT_SET: tuple[ResultKind, ...] = (tid1500.REPORT, basic_text.TEXT, secondary_capture.PICTURE)
-OTHERS: tuple[ResultKind, ...] = (basic_text.TEXT, tid1500.REPORT_MEASUREMENTS, key_objects.KEY_IMAGES)
+OTHERS: tuple[ResultKind, ...] = (
+    basic_text.TEXT,
+    tid1500.REPORT_MEASUREMENTS,
+    key_objects.KEY_IMAGES,
+    encapsulated_pdf.ENCAPSULATED_PDF,
+)
 _ROWS, _COLUMNS = 3000, 2500
 _SEED = 21
 
