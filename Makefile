@@ -85,5 +85,5 @@ $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing what the tests need ..."
 	$(PIP) --editable '.[test]'
 	@# What imported models are held against, out of the way; what it asks for besides is not needed for that.
-	$(PIP) --no-deps --target $(VENV)/reference --upgrade torchxrayvision torchvision
+	$(PIP) --no-deps --target $(VENV)/reference --upgrade torchxrayvision torchvision timm
 	@touch $@

@@ -102,10 +102,11 @@ def _converted(content: bytes, proposal: "Proposal", answers: "Answers") -> _Ope
     labels = answers.labels(known)
     outputs = answers.outputs(proposal.outputs, tuple(label.place for label in labels))
     answers.frame()
-    network = convert.native(onnx_file.parse(content), outputs, is_channels_last=proposal.is_channels_last)
     rows, columns = answers.size()
     channels = answers.channels()
     shape = (rows, columns, channels) if proposal.is_channels_last else (channels, rows, columns)
+    graph = onnx_file.parse(content)
+    network = convert.native(graph, outputs, is_channels_last=proposal.is_channels_last, film_shape=shape)
     if run_time.is_installed():
         difference = run_time.difference(content, network, outputs.scores, shape)
         if not difference <= run_time.TOLERANCE:

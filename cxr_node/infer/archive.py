@@ -15,7 +15,7 @@ from typing import Any
 
 from cxr_node.infer import graph
 
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 640 * 1024 * 1024
 MAX_JSON_BYTES = 32 * 1024 * 1024
 MAX_MEMBERS = 20_000
 ROOT = "network"

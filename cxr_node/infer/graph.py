@@ -28,10 +28,11 @@ pixel_shuffle.default pixel_unshuffle.default pow.Tensor_Scalar relu.default rel
 rsqrt.default rsub.Scalar
 scaled_dot_product_attention.default select.int sigmoid.default silu.default silu_.default slice.Tensor softmax.int
 sort.default sqrt.default square.default squeeze.dim stack.default std.correction sub.Scalar sub.Tensor sum.dim_IntList
-abs.default erf.default gt.Tensor index_select.default lt.Scalar lt.Tensor mish.default ne.Scalar reciprocal.default
-softplus.default where.Scalar where.ScalarOther where.ScalarSelf tanh.default transpose.int
-unsqueeze.default upsample_bilinear2d.default upsample_bilinear2d.vec
-upsample_nearest2d.default upsample_nearest2d.vec var.correction view.default where.self gt.Scalar zeros_like.default
+abs.default arange.default cos.default eq.Scalar eq.Tensor erf.default flip.default floor.default gt.Tensor
+index_select.default logical_not.default lt.Scalar lt.Tensor mish.default ne.Scalar reciprocal.default sin.default
+softplus.default where.Scalar where.ScalarOther where.ScalarSelf tanh.default transpose.int unsqueeze.default
+upsample_bilinear2d.default upsample_bilinear2d.vec upsample_nearest2d.default upsample_nearest2d.vec
+var.correction view.default where.self gt.Scalar zeros_like.default
 """
 _OPERATORS = {f"torch.ops.aten.{name}" for name in _ATEN.split()} | {"_operator.getitem", "torch.ops.aten.sym_size.int"}
 """Arithmetic on tensors. Operators on files (aten::from_file), devices or random numbers are not among them."""
@@ -64,8 +65,9 @@ _EMPTY = frozenset(
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _DOTTED = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z0-9_]{1,99}){0,19})?")
 _SIZE = r"(?:Integer\([0-9]{1,12}\)|Symbol\('s[0-9]{1,4}', positive=True, integer=True\)|s[0-9]{1,4})"
+_TERM = rf"(?:{_SIZE}|(?:Mul|Add)\({_SIZE}(?:, {_SIZE}){{1,7}}\))"
 _STRINGS = {
-    "expr_str": re.compile(rf"{_SIZE}|(?:Mul|Add)\({_SIZE}(?:, {_SIZE}){{1,7}}\)"),
+    "expr_str": re.compile(rf"{_TERM}|(?:Min|Max)\({_TERM}(?:, {_TERM}){{1,7}}\)"),
     "torch_version": re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+]{0,40}"),
     "verifiers": re.compile(r"TRAINING|ATEN"),
     "fqn": _DOTTED,

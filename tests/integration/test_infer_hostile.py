@@ -68,8 +68,11 @@ def _name(model: Any) -> None:
     model["graph_module"]["graph"]["nodes"][0]["name"] = "x; y"
 
 
-def _size(model: Any) -> None:
-    model["graph_module"]["graph"]["tensor_values"]["film"]["sizes"][0]["as_expr"]["expr_str"] = "exit()"
+def _size(expression: str) -> Callable[[Any], None]:
+    def change(model: Any) -> None:
+        model["graph_module"]["graph"]["tensor_values"]["film"]["sizes"][0]["as_expr"]["expr_str"] = expression
+
+    return change
 
 
 def _metadata(model: Any) -> None:
@@ -103,7 +106,10 @@ def _input_spec(model: Any) -> None:
         _forward,
         _guards,
         _name,
-        _size,
+        _size("exit()"),
+        _size("Min(exit(), Integer(2))"),
+        _size("Min(Integer(2), Mul(Integer(2), exit()))"),
+        _size("Min(Integer(2), Min(Integer(2), Integer(3)))"),
         _metadata,
         _graph_argument,
         _script_object,

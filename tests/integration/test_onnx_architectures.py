@@ -17,6 +17,7 @@ from cxr_node.infer import archive
 from cxr_node.infer.onnx import convert, file, run_time
 from cxr_node.infer.prepare import Frame
 from cxr_node.infer.steps import RECIPE, Steps
+from tests.support.architectures import PUBLIC, SHORT, Architecture
 from tests.support.films import ROOT
 
 pytest.importorskip("onnx")
@@ -24,21 +25,6 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 PACKAGES = ROOT / ".venv" / "reference"
-SMALL = ("squeezenet1_1", "shufflenet_v2_x0_5")
-ARCHITECTURES = (
-    *SMALL,
-    "resnet18",
-    "resnext50_32x4d",
-    "densenet121",
-    "googlenet",
-    "inception_v3",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "mnasnet0_5",
-    "efficientnet_b0",
-    "efficientnet_v2_s",
-    "regnet_y_400mf",
-)
 TOLERANCE = 1e-4
 
 _log = logging.getLogger(__name__)
@@ -49,10 +35,10 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def reference(name: str, folder: Path) -> tuple[bytes, torch.Tensor, torch.Tensor]:
+def reference(name: str, architecture: Architecture, folder: Path) -> tuple[bytes, torch.Tensor, torch.Tensor]:
     """Return an architecture's file, films, and its own outputs."""
-    if not (PACKAGES / "torchvision").is_dir():
-        pytest.skip("torchvision is not installed beside the tests (make test does so)")
+    if not all((PACKAGES / package).is_dir() for package in {"torchvision", architecture.package}):
+        pytest.skip(f"{architecture.package} is not installed beside the tests (make test does so)")
     command = [sys.executable, "-m", "tests.support.onnx_reference", str(PACKAGES), str(folder), name]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     with np.load(folder / f"{name}.npz") as arrays:
@@ -60,13 +46,13 @@ def reference(name: str, folder: Path) -> tuple[bytes, torch.Tensor, torch.Tenso
     return (folder / f"{name}.onnx").read_bytes(), films, outputs
 
 
-def difference(name: str, folder: Path) -> float:
+def difference(name: str, architecture: Architecture, folder: Path) -> float:
     """Return the largest difference of a score of the converted network from the architecture's own."""
-    content, films, expected = reference(name, folder)
+    content, films, expected = reference(name, architecture, folder)
     graph = file.parse(content)
     outputs = convert.Outputs(scores="output", meaning="logits", places=tuple(range(expected.shape[1])))
-    network = convert.native(graph, outputs, is_channels_last=False)
     shape = tuple(films.shape[1:])
+    network = convert.native(graph, outputs, is_channels_last=False, film_shape=shape)
     assert run_time.difference(content, network, "output", shape) <= TOLERANCE
     frame = Frame(rows=shape[1], columns=shape[2], recipe=RECIPE, steps=Steps(channels=3))
     checked = archive.rewrite_checked(convert.convert(network, frame))
@@ -82,13 +68,20 @@ def difference(name: str, folder: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SHORT)
 def test_small_architecture_scores_as_in_its_own_run_time(name: str, tmp_path: Path) -> None:
-    assert difference(name, tmp_path) <= TOLERANCE
+    assert difference(name, SHORT[name], tmp_path) <= TOLERANCE
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", ARCHITECTURES[len(SMALL) :])
+@pytest.mark.parametrize("name", PUBLIC)
 def test_architecture_scores_as_in_its_own_run_time(name: str, tmp_path: Path) -> None:
-    assert difference(name, tmp_path) <= TOLERANCE
+    assert difference(name, PUBLIC[name], tmp_path) <= TOLERANCE
+
+
+def test_table_has_the_families_that_sites_bring() -> None:
+    families = ("densenet", "resnet", "efficientnet", "mobilenet", "convnext", "vit_", "swin", "regnet", "inception")
+
+    assert len(PUBLIC) >= 20
+    assert [family for family in families if not any(family in name for name in PUBLIC)] == []

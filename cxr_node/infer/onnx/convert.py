@@ -83,8 +83,13 @@ class ImportedNetwork(nn.Module):
         return torch.index_select(values, 1, self.get_buffer("places"))
 
 
-def native(graph: Graph, outputs: Outputs, *, is_channels_last: bool) -> ImportedNetwork:
+def native(graph: Graph, outputs: Outputs, *, is_channels_last: bool, film_shape: tuple[int, ...]) -> ImportedNetwork:
     """Return the network of a file as a module, in evaluation mode.
+
+    Parameters
+    ----------
+    film_shape
+        Shape of one film as the file takes it.
 
     Raises
     ------
@@ -92,7 +97,9 @@ def native(graph: Graph, outputs: Outputs, *, is_channels_last: bool) -> Importe
         If an operator cannot be converted.
     """
     wanted = tuple(dict.fromkeys(name for name in (outputs.scores, outputs.maps) if name))
-    network = ImportedNetwork(OnnxNetwork(graph, wanted=wanted), outputs, is_channels_last=is_channels_last)
+    network = ImportedNetwork(
+        OnnxNetwork(graph, wanted=wanted, film_shape=film_shape), outputs, is_channels_last=is_channels_last
+    )
     return network.eval()
 
 
@@ -132,12 +139,12 @@ def require_free_batch(network: ImportedNetwork, program: Program, shape: Sequen
     Raises
     ------
     UnsafeFile
-        If a score depends on the other films of its batch.
+        If a score depends on the other films of its batch, or the graph cannot be run.
     """
     films = torch.rand(_TRIAL_FILMS, *shape, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        together = program(films)["finding_logits"].sigmoid()
         alone = torch.cat([network(film[None])["finding_logits"].sigmoid() for film in films])
+        together = program(films)["finding_logits"].sigmoid()
     difference = float((together - alone).abs().max())
     if not difference <= _TOLERANCE:
         raise UnsafeFile(

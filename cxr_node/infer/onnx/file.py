@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.infer.onnx.tensors import MAX_NAME_BYTES, Array, TensorReader, UnsafeFile, limited
 from cxr_node.infer.onnx.wire import Field, MalformedFile, WireReader
 
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 640 * 1024 * 1024
 MAX_NODES = 20_000
 MAX_TENSORS = 20_000
 OPSETS = range(7, 26)

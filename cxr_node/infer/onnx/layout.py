@@ -1,6 +1,7 @@
 """Operators on windows and layout: convolution, pooling, resizing, and the movement of elements."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,18 @@ from torch.nn import functional
 from cxr_node.infer.onnx import numbers
 from cxr_node.infer.onnx.file import Node
 from cxr_node.infer.onnx.numbers import Numbers, Unsupported
-from cxr_node.infer.onnx.operators import Inputs, Operator, integers, known, optional_tensor, real, tensor, text, whole
+from cxr_node.infer.onnx.operators import (
+    Inputs,
+    Operator,
+    Value,
+    integers,
+    known,
+    optional_tensor,
+    real,
+    tensor,
+    text,
+    whole,
+)
 
 _PLANE = 2
 """Spatial dimensions."""
@@ -155,7 +167,7 @@ def _is_multiple(film: Tensor, size: Sequence[int]) -> bool:
 def _reshape(node: Node, inputs: Inputs) -> Tensor:
     film, shape = tensor(inputs[0]), known(inputs, 1)
     if shape is None:
-        raise Unsupported("Reshape without a shape")
+        return film.reshape(integers(node, "shape", []))  # learned before, see program.py
     if not whole(node, "allowzero"):
         shape = [film.shape[axis] if isinstance(size, int) and size == 0 else size for axis, size in enumerate(shape)]
     return film.reshape(with_open_batch(film, shape))
@@ -178,6 +190,11 @@ def with_open_batch(film: Tensor, shape: list[Any]) -> list[Any]:
     return shape
 
 
+def product(sizes: Iterable[Any]) -> Any:
+    """Return the product of sizes, of which one may depend on the number of films."""
+    return math.prod(sizes)
+
+
 def is_fixed(size: Any) -> bool:
     """Whether a size is a plain number, and not one that depends on the number of films."""
     return isinstance(size, int)
@@ -185,9 +202,13 @@ def is_fixed(size: Any) -> bool:
 
 def _flatten(node: Node, inputs: Inputs) -> Tensor:
     film, axis = tensor(inputs[0]), whole(node, "axis", 1)
-    if axis % film.ndim != 1:
+    axis = axis % film.ndim if axis != film.ndim else axis
+    if axis == 1:
+        return film.flatten(1)
+    sizes = film.shape[axis:]
+    if axis == 0 or not all(is_fixed(size) for size in sizes):
         raise Unsupported(f"Flatten at axis {axis}")
-    return film.flatten(1)
+    return film.reshape(-1, math.prod(sizes))
 
 
 def _transpose(node: Node, inputs: Inputs) -> Tensor:
@@ -226,10 +247,21 @@ def _slice(node: Node, inputs: Inputs) -> Tensor:
         parts.append(value.array if value is not None else None)
     for axis, start, end, step in numbers.slices(node, parts, film.ndim):
         if step < 1:
-            raise Unsupported("Slice backwards")
+            film = _slice_backwards(film, axis, slice(start, end, step))
+            continue
         index = [slice(None)] * axis + [slice(start, end if end < 1 << 31 else None, step)]
         film = film[tuple(index)]
     return film
+
+
+def _slice_backwards(film: Tensor, axis: int, cut: slice) -> Tensor:
+    """Return every element from start down to end, by a slice forwards that is turned round."""
+    size = film.shape[axis]
+    if cut.step != -1 or not is_fixed(size):
+        raise Unsupported(f"Slice with a step of {cut.step}")
+    places = range(*cut.indices(size))
+    index = [slice(None)] * axis + [slice(places[-1], places[0] + 1) if places else slice(0, 0)]
+    return film[tuple(index)].flip(axis)
 
 
 def _split(node: Node, inputs: Inputs) -> tuple[Tensor, ...]:
@@ -245,28 +277,6 @@ def _split(node: Node, inputs: Inputs) -> tuple[Tensor, ...]:
         parts.append(film[(*[slice(None)] * axis, slice(start, start + size))])
         start += size
     return tuple(parts)
-
-
-def _gather(node: Node, inputs: Inputs) -> Tensor:
-    film, indices = tensor(inputs[0]), inputs[1]
-    axis = whole(node, "axis") % film.ndim
-    if not isinstance(indices, Numbers):
-        if not isinstance(film.shape[axis], int) or indices is None or indices.is_floating_point():
-            raise Unsupported("Gather at places computed from the film")
-        places = (indices + film.shape[axis] * (indices < 0)).flatten()
-        shape = (*film.shape[:axis], *indices.shape, *film.shape[axis + 1 :])
-        return torch.index_select(film, axis, places).reshape(with_open_batch(film, list(shape)))
-    if indices.array.ndim == 0:
-        return film.select(axis, int(indices.scalar))
-    if indices.array.ndim != 1:
-        raise Unsupported("Gather at a small table of places")
-    first, count = int(indices.items[0]), len(indices.items)
-    if first >= 0 and [int(index) for index in indices.items] == list(range(first, first + count)):
-        return film[(*[slice(None)] * axis, slice(first, first + count))]
-    places = tensor(indices)
-    if any(int(index) < 0 for index in indices.items):
-        places = places + film.shape[axis] * (places < 0)
-    return torch.index_select(film, axis, places)
 
 
 def _concat(node: Node, inputs: Inputs) -> Tensor:
@@ -287,8 +297,14 @@ def _expand(_node: Node, inputs: Inputs) -> Tensor:
     if shape is None or len(shape) < film.ndim:
         raise Unsupported("Expand to fewer dimensions")
     own = [1] * (len(shape) - film.ndim) + list(film.shape)
-    sizes = [mine if isinstance(size, int) and size == 1 else size for mine, size in zip(own, shape, strict=True)]
-    return film.expand(sizes)
+    return film.expand([_expanded(mine, size) for mine, size in zip(own, shape, strict=True)])
+
+
+def _expanded(mine: Any, size: Any) -> Any:
+    """Return the size of one axis after Expand; -1 for one that depends on the number of films and stays."""
+    if not is_fixed(mine) and not is_fixed(size) and bool(mine == size):
+        return -1
+    return mine if is_fixed(size) and size == 1 else size
 
 
 def _tile(_node: Node, inputs: Inputs) -> Tensor:
@@ -305,13 +321,18 @@ def _depth_to_space(node: Node, inputs: Inputs) -> Tensor:
 
 
 def _shape(node: Node, inputs: Inputs) -> Numbers:
-    shape = list(tensor(inputs[0]).shape)
+    shape = list(_sizes(inputs[0]))
     end = node.attributes.get("end")
     return numbers.of(shape[whole(node, "start") : end if isinstance(end, int) else None])
 
 
 def _size(_node: Node, inputs: Inputs) -> Numbers:
-    return Numbers(np.array(tensor(inputs[0]).numel(), dtype=object))
+    return Numbers(np.array(math.prod(_sizes(inputs[0])), dtype=object))
+
+
+def _sizes(value: Value) -> Sequence[Any]:
+    """Return the shape of a tensor, or of sizes."""
+    return value.array.shape if isinstance(value, Numbers) else tensor(value).shape
 
 
 LAYOUT: Mapping[str, Operator] = {
@@ -329,7 +350,6 @@ LAYOUT: Mapping[str, Operator] = {
     "Squeeze": _squeeze,
     "Slice": _slice,
     "Split": _split,
-    "Gather": _gather,
     "Concat": _concat,
     "Expand": _expand,
     "Tile": _tile,

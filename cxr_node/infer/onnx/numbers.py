@@ -25,6 +25,13 @@ class Unsupported(ValueError):
     """An operator is used in a way that is not converted; the message names operator and reason."""
 
 
+class NotNumbers(Unsupported):
+    """A result has more than `MAX_NUMBERS` elements, or a number of elements that depends on the batch.
+
+    It is computed as a tensor, if it can be.
+    """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
     """Sizes, indices or scalars: an array of Python numbers, and the tensor that they come from, if any."""
@@ -66,9 +73,10 @@ def evaluate(node: Node, values: Sequence[Numbers | None]) -> Numbers | tuple[Nu
 
 def _checked(node: Node, result: Any) -> Numbers:
     array = np.asarray(result, dtype=object)
-    too_large = any(isinstance(value, int) and abs(value) > _LARGEST for value in array.reshape(-1))
-    if array.size > MAX_NUMBERS or too_large:
-        raise Unsupported(f"{node.operator} gives more or larger sizes than a network has")
+    if array.size > MAX_NUMBERS:
+        raise NotNumbers(f"{node.operator} gives more sizes than a network has")
+    if any(isinstance(value, int) and abs(value) > _LARGEST for value in array.reshape(-1)):
+        raise Unsupported(f"{node.operator} gives larger sizes than a network has")
     return Numbers(array)
 
 
@@ -175,16 +183,16 @@ def _reshape(_node: Node, values: list[Any]) -> Any:
 def _range(_node: Node, values: list[Any]) -> Any:
     start, stop, step = (value.reshape(-1)[0] for value in values)
     if not all(isinstance(part, int) for part in (start, stop, step)) or not step:
-        raise Unsupported("Range over anything but known whole numbers")
+        raise NotNumbers("Range over anything but known whole numbers")
     if abs(stop - start) > MAX_NUMBERS * abs(step):
-        raise Unsupported("Range over too many numbers")
+        raise NotNumbers("Range over too many numbers")
     return np.array(list(range(start, stop, step)), dtype=object)
 
 
 def _constant_of_shape(node: Node, values: list[Any]) -> Any:
     shape = [int(size) for size in values[0].reshape(-1)]
     if math.prod(shape) > MAX_NUMBERS:
-        raise Unsupported("ConstantOfShape with too many numbers")
+        raise NotNumbers("ConstantOfShape with too many numbers")
     value = node.attributes.get("value")
     return np.full(shape, value.reshape(-1)[0].item() if isinstance(value, np.ndarray) else 0.0, dtype=object)
 
@@ -200,8 +208,17 @@ def _split(node: Node, values: list[Any]) -> Any:
 def _expand(_node: Node, values: list[Any]) -> Any:
     shape = [int(size) for size in values[1].reshape(-1)]
     if math.prod(shape) > MAX_NUMBERS:
-        raise Unsupported("Expand to too many numbers")
+        raise NotNumbers("Expand to too many numbers")
     return np.broadcast_to(values[0], np.broadcast_shapes(values[0].shape, tuple(shape)))
+
+
+def _clip(node: Node, values: list[Any]) -> Any:
+    array = values[0]
+    for place, name, function in ((1, "min", np.maximum), (2, "max", np.minimum)):
+        stated = _at(values, place)
+        bound = stated.reshape(-1)[0] if stated is not None else node.attributes.get(name)
+        array = array if bound is None else function(array, bound)
+    return array
 
 
 def _at(values: Sequence[Any], place: int) -> Any:
@@ -221,6 +238,7 @@ _FUNCTIONS: Mapping[str, Callable[[Node, list[Any]], Any]] = {
     "Pow": lambda _, values: _map(lambda base: math.pow(base, values[1].reshape(-1)[0]), values[0]),
     "Max": lambda _, values: np.maximum.reduce(values),
     "Min": lambda _, values: np.minimum.reduce(values),
+    "Clip": _clip,
     "Equal": lambda _, values: values[0] == values[1],
     "Greater": lambda _, values: values[0] > values[1],
     "Less": lambda _, values: values[0] < values[1],

@@ -165,9 +165,14 @@ def _gemm(node: Node, inputs: Inputs) -> Tensor:
 
 
 def _batch_norm(node: Node, inputs: Inputs) -> Tensor:
-    if whole(node, "training_mode") or len(node.outputs) > 1:
-        raise Unsupported("BatchNormalization in training mode: export the network in evaluation mode")
     film, scale, bias, mean, variance = (tensor(value) for value in inputs[:5])
+    if whole(node, "training_mode"):
+        if film.shape[0] != 1 or not isinstance(film.shape[0], int):
+            raise Unsupported("BatchNormalization in training mode: export the network in evaluation mode")
+        # Of weights, which some networks standardise by this operator: mean and variance are those of the input.
+        return functional.instance_norm(film, weight=scale, bias=bias, eps=real(node, "epsilon", 1e-5))
+    if len(node.outputs) > 1:
+        raise Unsupported("BatchNormalization with statistics as outputs")
     return functional.batch_norm(film, mean, variance, scale, bias, eps=real(node, "epsilon", 1e-5))
 
 
@@ -241,6 +246,8 @@ ARITHMETIC: Mapping[str, Operator] = {
     "Pow": _pow,
     "Greater": _binary(lambda first, second: first > second),
     "Less": _binary(lambda first, second: first < second),
+    "Equal": _binary(lambda first, second: first == second),
+    "Not": _unary(torch.logical_not),
     "Max": _variadic(_maximum),
     "Min": _variadic(_minimum),
     "Where": _where,
@@ -249,6 +256,9 @@ ARITHMETIC: Mapping[str, Operator] = {
     "Exp": _unary(torch.exp),
     "Log": _unary(torch.log),
     "Sqrt": _unary(torch.sqrt),
+    "Sin": _unary(torch.sin),
+    "Cos": _unary(torch.cos),
+    "Floor": _unary(torch.floor),
     "Reciprocal": _unary(lambda film: 1 / film),
     "Erf": _unary(torch.erf),
     "Relu": _unary(functional.relu),

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from cxr_node.infer.onnx.wire import Field, MalformedFile, WireReader
 
-MAX_ELEMENTS = 1 << 26
-"""Elements of all tensors of a file: a quarter of a gigabyte of 32-bit floats."""
+MAX_ELEMENTS = 160 << 20
+"""Elements of all tensors of a file: 640 MiB of 32-bit floats."""
 MAX_DIMENSIONS = 8
 MAX_NAME_BYTES = 1024
 MAX_VALUES = 100_000

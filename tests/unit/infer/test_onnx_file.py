@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from cxr_node.infer.onnx import file, program, tensors, wire
 from cxr_node.infer.onnx.program import OnnxNetwork
@@ -106,7 +107,7 @@ def test_mutated_files_are_refused_or_read_but_never_fail_otherwise() -> None:
             changed[generator.randrange(len(changed))] = generator.randrange(256)
         try:
             graph = file.parse(bytes(changed[: generator.randint(1, len(changed))]))
-            OnnxNetwork(graph, wanted=tuple(value.name for value in graph.outputs))
+            OnnxNetwork(graph, wanted=tuple(value.name for value in graph.outputs), film_shape=(3, 32, 32))
         except UnsafeFile:
             pass
 
@@ -114,7 +115,7 @@ def test_mutated_files_are_refused_or_read_but_never_fail_otherwise() -> None:
 
 
 def network(*nodes: object, **arrays: object) -> OnnxNetwork:
-    return OnnxNetwork(file.parse(onnx_models.content(nodes, arrays)), wanted=("y",))
+    return OnnxNetwork(file.parse(onnx_models.content(nodes, arrays)), wanted=("y",), film_shape=(3, 32, 32))
 
 
 def test_operator_of_another_domain_is_refused() -> None:
@@ -161,6 +162,52 @@ def test_constant_that_would_use_up_memory_is_refused(nodes: list[object]) -> No
         network(*nodes, **arrays)
 
 
+def test_constants_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "MAX_CONSTANT_ELEMENTS", 5000)
+    steps = [node("Exp", ["first"], ["a"]), node("Exp", ["a"], ["b"]), node("Add", ["a", "b"], ["c"])]
+
+    with pytest.raises(UnsafeFile, match="constants have more than 5000 elements"):
+        network(*steps, node("Add", ["x", "c"], ["y"]), first=np.zeros((3, 32, 32), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes", "reason"),
+    [
+        ("Einsum", ["x", "table"], {"equation": "...ij,jk->...ik"}, "the equation"),
+        ("Einsum", ["x", "table"], {"equation": "bchw,ww->bch"}, "the equation"),
+        ("Einsum", ["x", "table"], {"equation": "bchw,wk->bchz"}, "the equation"),
+        ("Einsum", ["x", "table"], {"equation": "chw,wk->chk"}, "does not fit"),
+        ("Einsum", ["x", "x", "table"], {"equation": "bchw,bchw,wk->bk"}, "the equation"),
+        ("GatherND", ["x", "far"], {}, "do not fit"),
+        ("GatherND", ["table", "places"], {"batch_dims": 1}, "axis of batches"),
+        ("GatherND", ["table", "far"], {}, "do not fit"),
+        ("ScatterND", ["table", "far", "updates"], {}, "do not fit"),
+        ("ScatterND", ["table", "places", "updates"], {"reduction": "add"}, "reduction"),
+        ("Range", ["zero", "many", "one"], {}, "too many"),
+        ("ConstantOfShape", ["below"], {}, "negative"),
+        ("Flatten", ["x"], {"axis": 0}, "axis 0"),
+        ("BatchNormalization", ["x", "scale", "scale", "scale", "scale"], {"training_mode": 1}, "evaluation mode"),
+    ],
+)
+def test_operator_that_is_used_otherwise_is_refused(
+    operator: str, inputs: list[str], attributes: dict[str, object], reason: str
+) -> None:
+    arrays = {
+        "table": np.zeros((32, 32), np.float32),
+        "places": np.array([[0, 1], [2, 3]], np.int64),
+        "far": np.array([[0, 1], [2, 300]], np.int64),
+        "updates": np.zeros(2, np.float32),
+        "zero": np.int64(0),
+        "one": np.int64(1),
+        "many": np.int64(1 << 40),
+        "below": np.array([2, -2], np.int64),
+        "scale": np.ones(3, np.float32),
+    }
+
+    with pytest.raises(UnsafeFile, match=reason):
+        network(node(operator, inputs, ["y"], **attributes), **arrays)(torch.zeros(2, 3, 32, 32))
+
+
 def test_limits_are_those_that_the_documents_state() -> None:
-    assert (file.MAX_BYTES, file.MAX_NODES) == (256 << 20, 20_000)
-    assert (tensors.MAX_ELEMENTS, program.MAX_ELEMENTS) == (1 << 26, 1 << 28)
+    assert (file.MAX_BYTES, file.MAX_NODES) == (640 << 20, 20_000)
+    assert (tensors.MAX_ELEMENTS, program.MAX_ELEMENTS) == (160 << 20, 1 << 28)

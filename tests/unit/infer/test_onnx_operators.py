@@ -184,12 +184,144 @@ CASES: dict[str, bytes] = {
         {"w": _floats(5, 3072), "b": _floats(5)},
     ),
     "MatMul": onnx_models.content(_chain(("MatMul", ["w"], {})), {"w": _floats(32, 7)}),
+    "Sin, Cos, Floor": onnx_models.content(
+        _chain(("Mul", ["k"], {}), ("Sin", [], {}), ("Mul", ["k"], {}), ("Floor", [], {}), ("Cos", [], {})),
+        {"k": _number(9)},
+    ),
+    "Equal, Not, Cast": onnx_models.content(
+        _chain(("Mul", ["k"], {}), ("Floor", [], {}), ("Equal", ["l"], {}), ("Not", [], {}), ("Cast", [], {"to": 1})),
+        {"k": _number(4), "l": _number(2)},
+    ),
+    "Flatten of windows": onnx_models.content(
+        _chain(("Flatten", [], {"axis": 3}), ("Reshape", ["r"], {})), {"r": _ints(-1, 3072)}
+    ),
+    "Slice backwards": onnx_models.content(
+        _chain(("Slice", ["f", "t", "n", "o"], {})), {"f": _ints(-2), "t": _ints(-40), "n": _ints(3), "o": _ints(-1)}
+    ),
+    "GatherND": onnx_models.content(
+        [
+            onnx_models.node("GatherND", ["table", "places"], ["a"]),
+            onnx_models.node("MatMul", ["x", "a"], ["y"]),
+        ],
+        {"table": _floats(4, 5, 7), "places": np.array([[i % 4, -1 - i % 5] for i in range(32)], np.int64)},
+    ),
+    "ScatterND": onnx_models.content(
+        [
+            onnx_models.node("ScatterND", ["table", "places", "updates"], ["a"]),
+            onnx_models.node("MatMul", ["x", "a"], ["y"]),
+        ],
+        {"table": _floats(32, 7), "places": np.array([[[3, 1], [31, -1]]], np.int64), "updates": _floats(1, 2)},
+    ),
+    "Mask of the film's size: Range, ConstantOfShape, ScatterND": onnx_models.content(
+        [
+            onnx_models.node("Shape", ["x"], ["shape"]),
+            onnx_models.node("Slice", ["shape", "two", "four"], ["sides"]),
+            onnx_models.node("ConstantOfShape", ["sides"], ["zeros"]),
+            onnx_models.node("Gather", ["shape", "three"], ["width"]),
+            onnx_models.node("Range", ["zero", "width", "step"], ["columns"]),
+            onnx_models.node("Unsqueeze", ["columns", "axis"], ["places"]),
+            onnx_models.node("ScatterND", ["zeros", "places", "updates"], ["mask"]),
+            onnx_models.node("Add", ["x", "mask"], ["y"]),
+        ],
+        {
+            "two": _ints(2),
+            "four": _ints(4),
+            "three": np.array(3, np.int64),
+            "zero": np.array(0, np.int64),
+            "step": np.array(5, np.int64),
+            "axis": _ints(1),
+            "updates": _floats(7, 32),
+        },
+    ),
+    "Mask of more elements than sizes have": onnx_models.content(
+        [
+            onnx_models.node("Shape", ["x"], ["shape"]),
+            onnx_models.node("Gather", ["shape", "channels"], ["three"]),
+            onnx_models.node("Concat", ["three", "sides"], ["size"], axis=0),
+            onnx_models.node("ConstantOfShape", ["size"], ["zeros"]),
+            onnx_models.node("Equal", ["zeros", "c"], ["ones"]),
+            onnx_models.node("Cast", ["ones"], ["mask"], to=1),
+            onnx_models.node("ReduceMean", ["mask"], ["a"], axes=[1, 2]),
+            onnx_models.node("Add", ["x", "a"], ["y"]),
+        ],
+        {"channels": _ints(1), "sides": _ints(64, 64), "c": _number(0)},
+    ),
+    "Clip of sizes": onnx_models.content(
+        [
+            onnx_models.node("Shape", ["x"], ["shape"]),
+            onnx_models.node("Gather", ["shape", "three"], ["width"]),
+            onnx_models.node("Clip", ["width", "", "most"], ["end"]),
+            onnx_models.node("Slice", ["x", "start", "end", "axis"], ["y"]),
+        ],
+        {"three": _ints(3), "most": np.array(9, np.int64), "start": _ints(0), "axis": _ints(3)},
+    ),
+    "Shape of sizes": onnx_models.content(
+        [
+            onnx_models.node("Shape", ["x"], ["shape"]),
+            onnx_models.node("Shape", ["shape"], ["rank"]),
+            onnx_models.node("Cast", ["rank"], ["a"], to=1),
+            onnx_models.node("Mul", ["x", "a"], ["y"]),
+        ]
+    ),
+    "Reshape of windows, with an open size last": onnx_models.content(
+        [
+            onnx_models.node("Shape", ["x"], ["shape"]),
+            onnx_models.node("Gather", ["shape", "first"], ["batch"]),
+            onnx_models.node("Mul", ["batch", "windows"], ["all"]),
+            onnx_models.node("Concat", ["all", "rest"], ["target"], axis=0),
+            onnx_models.node("Reshape", ["x", "target"], ["a"]),
+            onnx_models.node("ReduceMax", ["a"], ["b"], axes=[2], keepdims=0),
+            onnx_models.node("Concat", ["batch", "rest_again"], ["back"], axis=0),
+            onnx_models.node("Reshape", ["b", "back"], ["y"]),
+        ],
+        {"first": _ints(0), "windows": _ints(16), "rest": _ints(3, -1), "rest_again": _ints(-1)},
+    ),
+    "Gather among all numbers of a batch": onnx_models.content(
+        [
+            onnx_models.node("Shape", ["x"], ["batch"], start=0, end=1),
+            onnx_models.node("Squeeze", ["batch"], ["films"]),
+            onnx_models.node("Range", ["zero", "films", "one"], ["numbers"]),
+            onnx_models.node("Mul", ["numbers", "size"], ["starts"]),
+            onnx_models.node("Unsqueeze", ["starts", "axis"], ["rows"]),
+            onnx_models.node("Add", ["rows", "offsets"], ["places"]),
+            onnx_models.node("Reshape", ["x", "flat"], ["a"]),
+            onnx_models.node("Gather", ["a", "places"], ["y"], axis=0),
+        ],
+        {
+            "zero": np.array(0, np.int64),
+            "one": np.array(1, np.int64),
+            "size": _ints(3072),
+            "axis": _ints(1),
+            "offsets": np.arange(0, 3072, 7).reshape(1, -1),
+            "flat": _ints(-1),
+        },
+    ),
+    "BatchNormalization of weights": onnx_models.content(
+        [
+            onnx_models.node("BatchNormalization", ["w", "s", "b", "m", "v"], ["a", "c", "d"], training_mode=1),
+            onnx_models.node("MatMul", ["x", "a"], ["y"]),
+        ],
+        {**_NORMS, "w": _floats(1, 3, 32, 7), "m": _floats(3), "v": np.abs(_floats(3)) + 1},
+    ),
+    **{
+        f"Einsum {equation}": onnx_models.content(
+            [onnx_models.node("Einsum", inputs, ["y"], equation=equation)], {"w": _floats(*shape)} if shape else {}
+        )
+        for equation, inputs, shape in (
+            ("bchw,wk->bkch", ["x", "w"], (32, 7)),
+            ("b c h w, b c k w -> b c h k", ["x", "x"], ()),
+            ("bchw,cwk->bchk", ["x", "w"], (3, 32, 5)),
+            ("wh,bcwv->bcv", ["w", "x"], (32, 4)),
+            ("bchw->bwc", ["x"], ()),
+            ("bchw,hk", ["x", "w"], (32, 4)),
+        )
+    },
 }
 _FILMS = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2)) + 0.01
 
 
 def _network(case: str) -> OnnxNetwork:
-    return OnnxNetwork(file.parse(CASES[case]), wanted=("y",)).eval()
+    return OnnxNetwork(file.parse(CASES[case]), wanted=("y",), film_shape=(3, 32, 32)).eval()
 
 
 def _expected(case: str) -> Any:
@@ -239,5 +371,5 @@ def test_converted_operators_pass_the_allowlist_for_any_batch() -> None:
 def test_every_operator_of_the_list_has_a_case_or_computes_sizes() -> None:
     used = {node.operator for content in CASES.values() for node in file.parse(content).nodes}
 
-    rest = "Ceil Constant ConstantOfShape Equal Floor Mish Mod Not Range ReduceProd Size Upsample"
+    rest = "Ceil Constant Mish Mod ReduceProd Size Upsample"
     assert NAMES - used == set(rest.split())
