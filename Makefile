@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 
 TOOLS := .venv-tools
 LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-version 3.11 \
@@ -17,6 +17,9 @@ LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-ve
 
 # A process that may not write bytecode compiles the whole package at each start, and tests start hundreds.
 export PYTHONDONTWRITEBYTECODE :=
+
+# Several processes of tests share the cores: more threads of PyTorch would wait for each other.
+export OMP_NUM_THREADS := 1
 
 COVERAGE_FLOOR := 86
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal

@@ -1,5 +1,6 @@
 """Databases that tests run on: SQLite and a real PostgreSQL, each empty and at the present schema."""
 
+import logging
 import os
 import shutil
 import signal
@@ -35,6 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose that path and number."""
     receiver.ReceivePath.chosen = config.getoption("--receive-path")
     receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """Undo what a command of the test sets: the level below which the node's log is left out."""
+    log = logging.getLogger("cxr_node")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(params=receiver.PATHS)

@@ -75,11 +75,11 @@ def _kill(node: RunningNode, number: int) -> None:
     assert alive == []
 
 
-def test_a_role_that_dies_is_restarted_and_its_film_read(database_url: str, tmp_path: Path) -> None:
+def test_a_role_that_dies_is_restarted_and_its_film_read(tmp_path: Path) -> None:
     film = Films(seed=1).make(0)
     with SimulatedPacs() as pacs:
         to = to_pacs(pacs.port, pacs.ae_title)
-        path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,), is_tiny=True)
+        path = settings_file(tmp_path / "node", destinations=(to,), is_tiny=True)
         with running(path) as node:
             for role in psutil.Process(node.process.pid).children():
                 role.kill()

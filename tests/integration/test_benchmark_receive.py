@@ -99,7 +99,7 @@ def parsed(*options: str) -> argparse.Namespace:
 
 def test_the_cost_of_idle_associations_has_their_number(tmp_path: Path) -> None:
     with receiver() as node:
-        _, lines = modes.idle(parsed("--idle", "3", "--idle-seconds", "0.1"), tmp_path, [node])
+        _, lines = modes.idle(parsed("--idle", "3", "--idle-seconds", "1"), tmp_path, [node])
         ((name, associations, share, rss_mb),) = lines
 
     assert (name, associations) == ("node", "3")
