@@ -32,6 +32,7 @@ PACKAGES = {
     "echoscu": "dcmtk",
     "storescp": "dcmtk",
     "dsrdump": "dcmtk",
+    "dsr2html": "dcmtk",
     "dcmdump": "dcmtk",
     "dcm2pnm": "dcmtk",
     "dcmcjpeg": "dcmtk",
