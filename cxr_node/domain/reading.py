@@ -261,11 +261,6 @@ class Prediction:
         """Return the model of a finding, point or embedding."""
         return output.model or self.model
 
-    def area_of(self, finding: Finding) -> Region:
-        """Return the area that the model of a finding analysed."""
-        areas = {step.model: step.analysed_area for step in self.steps if step.analysed_area is not None}
-        return self.analysed_area if finding.model is None else areas.get(finding.model, self.analysed_area)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:

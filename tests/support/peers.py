@@ -187,12 +187,23 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL
             return [entry["ID"] for entry in json.load(answer) if entry["Type"] == "Instance"]
 
-    def file(self, sop_instance_uid: str) -> bytes:
-        """Return the DICOM file of the one instance with this SOP Instance UID, as Orthanc keeps it."""
-        (identifier,) = self.find(sop_instance_uid)
+    def query(self, level: str, query: Mapping[str, str]) -> list[str]:
+        """Return Orthanc's own identifiers of what has these values of attributes."""
+        content = json.dumps({"Level": level, "Query": query}).encode()
+        request = urllib.request.Request(self._url("/tools/find"), data=content)  # noqa: S310  # a loopback URL
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL
+            return [str(identifier) for identifier in json.load(answer)]
+
+    def content(self, identifier: str) -> bytes:
+        """Return the DICOM file of an instance by Orthanc's own identifier."""
         with urllib.request.urlopen(self._url(f"/instances/{identifier}/file"), timeout=30) as answer:  # noqa: S310
             content: bytes = answer.read()
         return content
+
+    def file(self, sop_instance_uid: str) -> bytes:
+        """Return the DICOM file of the one instance with this SOP Instance UID, as Orthanc keeps it."""
+        (identifier,) = self.find(sop_instance_uid)
+        return self.content(identifier)
 
     def _url(self, path: str) -> str:
         return f"http://{LOOPBACK}:{self.http_port}{path}"

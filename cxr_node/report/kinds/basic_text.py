@@ -1,4 +1,8 @@
-"""Basic Text SR with the findings as sentences (TID 2000), which nearly every viewer shows: one per study."""
+"""Basic Text SR with the findings as sentences (TID 2000), which nearly every viewer shows: one per study.
+
+Viewers write the items of a section one after the other, so the lines of a film are one item. The impression stands
+before the observer and the procedure, where a reader sees it first.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,22 +21,21 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers: the headline first, the caution last."""
     impression = impression_of(films, observer.language)
     findings = [
-        text(codes.FINDING, line, Relationship.CONTAINS, _source(film))
+        text(codes.FINDING, "\n".join(lines.lines_under_label), Relationship.CONTAINS, _source(film))
         for film, lines in zip(films, impression.films, strict=True)
-        for line in lines.lines_under_label
     ]
-    models = [text(codes.SUMMARY_SECTION, name) for name in dict.fromkeys(_models(films))]
-    notice = text(codes.SUMMARY_SECTION, impression.notice)
+    closing = "\n".join([*dict.fromkeys(_models(films)), impression.notice])
     return container(
         codes.X_RAY_REPORT,
         language_of(observer),
-        *observer_context(observer),
-        *procedures_reported(films),
         container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, impression.headline)),
         container(codes.FINDINGS_SECTION, *findings),
-        container(codes.SUMMARY_SECTION, *models, notice),
+        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, closing)),
+        *observer_context(observer),
+        *procedures_reported(films),
         relationship=None,
         template="2000",
+        continuous=False,
     )
 
 

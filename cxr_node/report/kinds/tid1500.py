@@ -21,12 +21,13 @@ from cxr_node.report.source import Observer, ReferredResult, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, code, container, text
 from cxr_node.report.sr.context import language_of, observer_context, procedures_reported
 from cxr_node.report.sr.document import sr_type
+from cxr_node.report.sr.drawn_groups import drawn_groups
 from cxr_node.report.sr.groups import FilmGroups, SegmentReference
 from cxr_node.report.sr.library import image_library
 from cxr_node.report.sr.measurement_groups import measurement_groups
 from cxr_node.report.sr.references import references
 from cxr_node.report.sr.rules import absent_concepts, caution_faults
-from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
+from cxr_node.report.sr.tree import children_of, items, name_of
 
 _ROOT_PROMISES = (
     codes.LANGUAGE,
@@ -57,9 +58,9 @@ def content(films: Sequence[ReportedFilm], observer: Observer, results: _Results
     return _tree(films, observer, groups, results)
 
 
-def content_with_areas(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
-    """Return the tree with the analysed area where a group has no coordinates, for OHIF."""
-    groups = [group for film in films for group in FilmGroups(film=film, observer=observer, areas=True).all()]
+def content_for_ohif(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
+    """Return the tree with those groups only that have coordinates, in the form that OHIF draws."""
+    groups = [group for film in films for group in drawn_groups(FilmGroups(film=film, observer=observer))]
     return _tree(films, observer, groups, results)
 
 
@@ -139,15 +140,11 @@ def _group_faults(groups: Sequence[Dataset], films: Sequence[ReportedFilm]) -> I
 def ohif_faults(document: Dataset, _films: Sequence[ReportedFilm]) -> Iterator[str]:
     """Yield a sentence for each group that OHIF's loader cannot open."""
     for _, group in items(document):
-        rows = children_of(group)
-        if name_of(group) != codes.MEASUREMENT_GROUP.value or codes.IMAGE_REGION.value in {
-            name_of(one) for one in rows
-        }:
+        if name_of(group) != codes.MEASUREMENT_GROUP.value:
             continue
-        for row in rows:
-            if row.ValueType == "NUM" and [child.ValueType for child in children_of(row)] != ["SCOORD"]:
-                yield f"{meaning_of(row)} has not exactly one SCOORD, so OHIF cannot open the report"
-        if not any(row.ValueType in ("NUM", "SCOORD") for row in rows):
+        numbers = [row for row in children_of(group) if row.ValueType == "NUM"]
+        below = [child.ValueType for number in numbers for child in children_of(number)]
+        if "SCOORD" not in (*below, *(row.ValueType for row in children_of(group))):
             yield "a group has no coordinates, so OHIF cannot open the report"
 
 
@@ -200,6 +197,6 @@ REPORT_OHIF = referring_kind(
         _form("TID1500/OHIF", Comprehensive3DSRStorage, series_offset=6),
         content_rules=(caution_faults, report_faults, ohif_faults),
     ),
-    content_with_areas,
+    content_for_ohif,
     order=_ROOT,
 )

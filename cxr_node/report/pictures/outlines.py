@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cxr_node.domain.geometry import polygon_area, polygon_centroid
-from cxr_node.domain.reading import Finding, Point
+from cxr_node.domain.reading import Point
 from cxr_node.report.source import ReportedFilm
 
 _DECIMALS = 1
@@ -44,17 +44,3 @@ def centroid(outline: Sequence[Point]) -> Point:
     """Return the centroid of a closed outline, rounded; it may lie outside of a concave one."""
     column, row = polygon_centroid(outline[:-1])
     return round(column, _DECIMALS), round(row, _DECIMALS)
-
-
-def analysed(film: ReportedFilm, finding: Finding | None = None) -> tuple[Point, ...]:
-    """Return the closed outline of the area that the model analysed, by default the first of a cascade.
-
-    The whole film where that encloses nothing.
-    """
-    columns, rows = bounds(film)
-    whole = ((0.0, 0.0), (columns, 0.0), (columns, rows), (0.0, rows), (0.0, 0.0))
-    prediction = film.reading.prediction
-    if prediction is None:
-        return whole
-    area = prediction.analysed_area if finding is None else prediction.area_of(finding)
-    return closed(area.outline, (columns, rows)) or whole

@@ -1,6 +1,7 @@
 """Picture of a film: as sent on the left, with findings or anatomy on the right, and the impression below. Pure.
 
-No patient data. Text is 12 points at 1:1 even when the picture is shown at half its size.
+No patient data. Text is 12 points at 1:1 even when the picture is shown at half its size. The corners have little text
+of their own: viewers write date, series and window there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,8 @@ def painted(
         typeface.write(ink, (_MARGIN, _MARGIN / 2 + number * leading(_TITLE)), line, _TITLE, _INK, bold=True)
     captions = language.phrases.picture_original, shown.caption(language)
     for column, one, caption in zip((_MARGIN, 2 * _MARGIN + left.width), (left, right), captions, strict=True):
-        typeface.write(ink, (column, top - leading(TEXT)), caption, TEXT, _QUIET)
+        centered = column + (one.width - typeface.width(caption, TEXT)) / 2
+        typeface.write(ink, (centered, top - leading(TEXT)), caption, TEXT, _QUIET)
         canvas.paste(one, (column, top))
     _write(ink, paragraphs, typeface, top=top + left.height + _MARGIN, right=width - _MARGIN)
     return np.asarray(canvas, dtype=np.uint8)
@@ -133,7 +135,8 @@ def _write(
             bar(ink, paragraph.finding, paragraph.color, (right - _BAR, top + TEXT // 4, right, top + TEXT * 5 // 4))
         for number, line in enumerate(paragraph.lines):
             color = _INK if paragraph.finding is not None else paragraph.color
-            typeface.write(ink, (left, top + number * leading(TEXT)), line, TEXT, color)
+            column = left if color == _INK else (_MARGIN + right - typeface.width(line, TEXT)) / 2
+            typeface.write(ink, (column, top + number * leading(TEXT)), line, TEXT, color)
         top += paragraph.height
 
 

@@ -87,10 +87,17 @@ def number(
 
 
 def container(
-    name: Code, *children: ContentItem, relationship: Relationship | None = _CONTAINS, template: str | None = None
+    name: Code,
+    *children: ContentItem,
+    relationship: Relationship | None = _CONTAINS,
+    template: str | None = None,
+    continuous: bool = True,
 ) -> ContentItem:
-    """Return a CONTAINER item; the root of a document has no relationship."""
-    continuity = {"ContinuityOfContent": "CONTINUOUS"}
+    """Return a CONTAINER item; the root of a document has no relationship.
+
+    Viewers write the items of a `continuous` one as running text, and else each under its name.
+    """
+    continuity = {"ContinuityOfContent": "CONTINUOUS" if continuous else "SEPARATE"}
     if template is None:
         return _item("CONTAINER", name, relationship, children, **continuity)
     from_dcmr = [_dataset(MappingResource="DCMR", TemplateIdentifier=template)]

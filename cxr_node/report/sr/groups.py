@@ -5,9 +5,6 @@ other: a rectangle around the whole film would be drawn as the place of a findin
 
 What has a segment in `segments`, by Tracking UID, has it as a second Source of Measurement. TID 1411 would say that the
 group is of that segment, but PixelMed (2022) takes every group of a document for TID 1411 if one is.
-
-`areas` adds the analysed area to each score and to each group without coordinates, for a viewer that cannot open a
-report without (OHIF 3.13: a NUM has exactly one child, an SCOORD).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +19,6 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_identifier, tracking_uid
 from cxr_node.report.impression import failure
-from cxr_node.report.pictures.outlines import analysed
 from cxr_node.report.segments import tracked_regions
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification, measuring
@@ -45,7 +41,7 @@ _MODIFIER = Relationship.HAS_CONCEPT_MOD
 _UNUSABLE = frozenset({Reason.QUALITY, Reason.DECODE, Reason.NO_PIXELS})
 _DERIVED_VIEWS = frozenset({ViewSource.TEXT, ViewSource.NETWORK})
 _WHOLE_IMAGE = "1501"
-_PLANAR_REGION = "1410"
+PLANAR_REGION = "1410"
 
 SegmentReference = tuple[Identity, int]
 """A segmentation of the same run, and the number of a segment."""
@@ -53,11 +49,10 @@ SegmentReference = tuple[Identity, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmGroups:
-    """Makes the groups of a film; see the module on `areas` and `segments`."""
+    """Makes the groups of a film; see the module on `segments`."""
 
     film: ReportedFilm
     observer: Observer
-    areas: bool = False
     segments: Mapping[str, SegmentReference] = field(default_factory=dict)
 
     def all(self) -> list[ContentItem]:
@@ -65,8 +60,11 @@ class FilmGroups:
         prediction = self.film.reading.prediction
         findings = () if prediction is None else prediction.findings
         groups = [group for one in findings if prediction for group in self._finding(prediction, one)]
-        points = point_groups(self.film, lambda label, key, rows: self.whole([*self._tracking(label, key), *rows]))
-        return [*groups, *points, self.film_itself()]
+        return [*groups, *self.points(), self.film_itself()]
+
+    def points(self) -> list[ContentItem]:
+        """Return the groups of named points."""
+        return list(point_groups(self.film, lambda label, key, rows: self._whole([*self.tracking(label, key), *rows])))
 
     def film_itself(self) -> ContentItem:
         """Return the group on the film: ratio, quality, notes, or why it was not analysed.
@@ -76,7 +74,7 @@ class FilmGroups:
         reading = self.film.reading
         # Another film under the same SOP Instance UID is a second group of that UID.
         key = "quality" if reading.not_analysed is not Reason.DUPLICATE else f"quality/{self.film.number}"
-        items = [*self._tracking("Film", key), *measuring(self.film, self.observer, _MODIFIER)]
+        items = [*self.tracking("Film", key), *measuring(self.film, self.observer, _MODIFIER)]
         geometry = reading.geometry
         is_derived = geometry is not None and geometry.view_source in _DERIVED_VIEWS
         comments = [f"View from {geometry.view_source.value}"] if geometry is not None and is_derived else []
@@ -92,70 +90,63 @@ class FilmGroups:
         items.extend(code(codes.QUALITY_ASSESSMENT, value) for value in judged[:1])
         items.extend(code(codes.PROCESSING_NOTE, codes.processing_note(note)) for note in reading.notes)
         ratios = [one for one in reading.measurements if one.code == concepts.CARDIOTHORACIC_RATIO]
-        area = analysed(self.film) if self.areas else ()
-        items.extend(measured(self.film, one, otherwise=area) for one in ratios)
+        items.extend(measured(self.film, one) for one in ratios)
         comment = ". ".join(part for part in comments if part)
         if comment:
             items.append(text(codes.COMMENT, comment))
-        return self.whole(items)
+        return self._whole(items)
 
     def group(self, label: str, key: str, rows: Sequence[ContentItem]) -> ContentItem:
         """Return a group of measurements of the node, with its tracking and algorithm."""
         film = self.film.reading.film
-        items = [*self._tracking(label, key), *measuring(self.film, self.observer, _MODIFIER), *rows]
+        items = [*self.tracking(label, key), *measuring(self.film, self.observer, _MODIFIER), *rows]
         segment = self.segments.get(tracking_uid(film.sop_instance_uid, key))
         if segment is not None:
             items.append(image(codes.SOURCE_OF_MEASUREMENT, segment[0], segment=segment[1]))
-        return self.whole(items)
+        return self._whole(items)
 
-    def whole(self, items: Sequence[ContentItem]) -> ContentItem:
-        """Return a group on the film as a whole."""
-        area = []
-        if self.areas and not any(item.ValueType == "NUM" for item in items):
-            area.append(polyline(codes.SOURCE, analysed(self.film), self.film.reading.film, Relationship.CONTAINS))
-        return _group(_WHOLE_IMAGE, [*items, *area, self._source()])
-
-    def _finding(self, prediction: Prediction, finding: Finding) -> list[ContentItem]:
-        regions = tracked_regions(finding, self.film)
-        presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-        head = [*_finding_and_site(finding), *identification(self.film, prediction, finding, _MODIFIER)]
-        tracked = self._tracking(finding.code.meaning, finding.key)
-        if len(regions) == 1:
-            rows = [*tracked, *head, *_score(finding), presence, self._region(regions[0][-1])]
-            return [_group(_PLANAR_REGION, rows)]
-        area = [self._area(finding)] if self.areas else []
-        groups = [self.whole([*tracked, *head, *_score(finding, *area), presence])]
-        for label, key, outline in regions:
-            groups.append(_group(_PLANAR_REGION, [*self._tracking(label, key), *head, presence, self._region(outline)]))
-        return groups
-
-    def _tracking(self, label: str, key: str) -> list[ContentItem]:
+    def tracking(self, label: str, key: str) -> list[ContentItem]:
+        """Return the tracking of what `label` names (TID 4108)."""
         uid = tracking_uid(self.film.reading.film.sop_instance_uid, key)
         return [
             text(codes.TRACKING_IDENTIFIER, tracking_identifier(self.observer, label), _CONTEXT),
             uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, uid, _CONTEXT),
         ]
 
-    def _region(self, outline: Sequence[Point]) -> ContentItem:
+    def region(self, outline: Sequence[Point]) -> ContentItem:
+        """Return the region of a group: a closed polygon in pixels of the film."""
         return polyline(codes.IMAGE_REGION, outline, self.film.reading.film, Relationship.CONTAINS)
 
-    def _area(self, finding: Finding) -> ContentItem:
-        return polyline(codes.SOURCE, analysed(self.film, finding), self.film.reading.film, Relationship.INFERRED_FROM)
+    def _whole(self, items: Sequence[ContentItem]) -> ContentItem:
+        """Return a group on the film as a whole."""
+        return measurement_group(_WHOLE_IMAGE, [*items, image(codes.SOURCE_OF_MEASUREMENT, self.film.reading.film)])
 
-    def _source(self) -> ContentItem:
-        return image(codes.SOURCE_OF_MEASUREMENT, self.film.reading.film)
+    def _finding(self, prediction: Prediction, finding: Finding) -> list[ContentItem]:
+        regions = tracked_regions(finding, self.film)
+        presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
+        head = [*_finding_and_site(finding), *identification(self.film, prediction, finding, _MODIFIER)]
+        tracked = self.tracking(finding.code.meaning, finding.key)
+        if len(regions) == 1:
+            rows = [*tracked, *head, *_score(finding), presence, self.region(regions[0][-1])]
+            return [measurement_group(PLANAR_REGION, rows)]
+        groups = [self._whole([*tracked, *head, *_score(finding), presence])]
+        for label, key, outline in regions:
+            rows = [*self.tracking(label, key), *head, presence, self.region(outline)]
+            groups.append(measurement_group(PLANAR_REGION, rows))
+        return groups
 
 
-def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:
+def measurement_group(template: str, items: Sequence[ContentItem]) -> ContentItem:
+    """Return a Measurement Group."""
     return container(codes.MEASUREMENT_GROUP, *items, template=template)
 
 
-def _score(finding: Finding, *area: ContentItem) -> list[ContentItem]:
+def _score(finding: Finding) -> list[ContentItem]:
     """Return score and threshold of a finding, each a NUM: 0 to 100, or ratios."""
     name, factor, unit = _scale(finding)
     return [
-        number(name, round(finding.score * factor, 6), unit, Relationship.CONTAINS, *area),
-        number(codes.THRESHOLD, round(finding.operating_point * factor, 6), unit, Relationship.CONTAINS, *area),
+        number(name, round(finding.score * factor, 6), unit),
+        number(codes.THRESHOLD, round(finding.operating_point * factor, 6), unit),
     ]
 
 

@@ -69,10 +69,9 @@ def _provenance(measurements: Sequence[Measurement]) -> list[ContentItem]:
     return [text(codes.COMMENT, "; ".join(lines))] if lines else []
 
 
-def measured(film: ReportedFilm, measurement: Measurement, *, otherwise: Sequence[Point] = ()) -> ContentItem:
-    """Return a measurement with its caliper, or with the line `otherwise` where it has none."""
+def measured(film: ReportedFilm, measurement: Measurement) -> ContentItem:
+    """Return a measurement with its caliper, if it has one."""
     line = fitted(_thinned(measurement.line), bounds(film))
-    line = line if line[1:] else tuple(otherwise)
     caliper = [polyline(codes.IMAGE_REGION, line, film.reading.film, Relationship.INFERRED_FROM)] if line[1:] else []
     return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, *caliper)
 

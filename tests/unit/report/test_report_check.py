@@ -105,14 +105,8 @@ def test_a_broken_promise_is_reported(plant: Callable[[Dataset], None], sentence
     assert [fault for fault in faults_of(report, study, tid1500.REPORT.result_type) if fault.startswith(sentence)]
 
 
-@pytest.mark.parametrize(
-    ("value_types", "sentence"),
-    [
-        (("SCOORD",), "Score for the presence of the finding, 0 to 100 has not exactly one SCOORD, so OHIF"),
-        (("SCOORD", "NUM"), "a group has no coordinates, so OHIF cannot open the report"),
-    ],
-)
-def test_the_form_for_ohif_has_coordinates_in_each_group(value_types: tuple[str, ...], sentence: str) -> None:
+@pytest.mark.parametrize("value_types", [("SCOORD",), ("SCOORD", "NUM")])
+def test_the_form_for_ohif_has_coordinates_in_each_group(value_types: tuple[str, ...]) -> None:
     study = collate([everything(films.dx())])
     report = parsed(composed(tid1500.REPORT_OHIF, study))
     assert faults_of(report, study, tid1500.REPORT_OHIF.result_type) == ()
@@ -120,7 +114,7 @@ def test_the_form_for_ohif_has_coordinates_in_each_group(value_types: tuple[str,
         if "ContentSequence" in item:
             item.ContentSequence = [row for row in item.ContentSequence if row.ValueType not in value_types]
     faults = faults_of(report, study, tid1500.REPORT_OHIF.result_type)
-    assert [fault for fault in faults if fault.startswith(sentence)]
+    assert "a group has no coordinates, so OHIF cannot open the report" in faults
 
 
 def test_a_faulty_report_is_given_up_without_naming_the_patient() -> None:

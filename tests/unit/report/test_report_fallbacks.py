@@ -36,14 +36,16 @@ def test_the_text_form_holds_only_what_every_viewer_shows() -> None:
 
 def test_the_text_form_has_all_presences_and_the_caution_last() -> None:
     report = parsed(composed(basic_text.TEXT, [everything(films.dx())]))
-    text = [line for _, line in lines(report)]
-    assert "Finding: Suspected opacity, left lung (score 87, threshold 50)." in text
-    assert "Finding: Undetermined: pneumothorax, pleura (score 50, threshold 50)." in text
-    assert "Finding: Looked for and not seen: cardiomegaly (score 3, threshold 50)." in text
-    assert "Finding: CTR 0.53, enlarged (normal < 0.50)." in text
-    assert f"Finding: {ENGLISH.phrases.score_meaning}" in text
-    assert text[-1] == f"Summary: {ENGLISH.phrases.caution}"
-    assert sum(ENGLISH.phrases.caution in line for line in text) == 1
+    (finding,) = [line for _, line in lines(report) if line.startswith("Finding: ")]
+    text = finding.removeprefix("Finding: ").splitlines()
+    assert "Suspected opacity, left lung (score 87, threshold 50)." in text
+    assert "Undetermined: pneumothorax, pleura (score 50, threshold 50)." in text
+    assert "Looked for and not seen: cardiomegaly (score 3, threshold 50)." in text
+    assert "CTR 0.53, enlarged (normal < 0.50)." in text
+    assert ENGLISH.phrases.score_meaning in text
+    *_, closing = [line for _, line in lines(report) if line.startswith("Summary: ")]
+    assert closing.splitlines()[-1] == ENGLISH.phrases.caution
+    assert sum(ENGLISH.phrases.caution in line for _, line in lines(report)) == 1
 
 
 def test_the_text_form_has_the_reason_of_a_film_not_analysed() -> None:
@@ -54,7 +56,7 @@ def test_the_text_form_has_the_reason_of_a_film_not_analysed() -> None:
 
 
 def test_a_model_without_targets_leaves_no_section_empty() -> None:
-    text = [line for _, line in lines(parsed(composed(basic_text.TEXT, [read(films.dx())])))]
+    text = "\n".join(line for _, line in lines(parsed(composed(basic_text.TEXT, [read(films.dx())]))))
     assert "Finding: The model looked for no finding." in text
 
 

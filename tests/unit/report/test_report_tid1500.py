@@ -16,6 +16,7 @@ from cxr_node.domain.reading import Laterality, Observation, Presence, Topic
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, name_of
 from tests.support import films
@@ -186,22 +187,32 @@ def test_a_region_that_encloses_nothing_on_the_film_is_not_drawn() -> None:
     assert len(_rows(report, "SCORE")) == 1
 
 
-def test_ohif_opens_the_form_with_areas() -> None:
+def test_ohif_draws_regions_with_their_finding_and_score_and_the_ratio() -> None:
+    regions = ["Opacity: 87.00 {score}", "Pneumothorax: 50.00 {score}", "Pneumothorax: 50.00 {score}"]
+    ratio = ["Cardiothoracic ratio: 0.53 {ratio}"]
     for study in ([everything(films.dx())], [everything(films.dx()), not_read(films.cr(), Reason.VIEW)]):
         report = _for_ohif(*study)
-        lines = shown(report)
-        assert len(lines) == len(_groups(report))
-        # Regions, the scores and thresholds without one, the ratio, and the group on a film without a ratio.
-        assert sum(line.graphics for line in lines) == 3 + 4 + 1 + len(study) - 1
+        drawn = shown(report)
+        assert len(drawn) == len(_groups(report))
+        assert all(one.graphics == 1 for one in drawn)
+        labels = [list(one.labels) for one in drawn]
+        assert labels == [*([label] for label in regions), ratio, *([[]] * (len(study) - 1))]
 
 
-@pytest.mark.parametrize("children", [0, 2])
-def test_the_ohif_double_refuses_the_reports_that_ohif_refuses(children: int) -> None:
-    report = _for_ohif(read(films.dx(), PRESENT))
-    score = _rows(report, "SCORE")[0]
-    score.ContentSequence = [score.ContentSequence[0]] * children
+@pytest.mark.parametrize("kind", [tid1500.REPORT, tid1500.REPORT_MEASUREMENTS], ids=lambda kind: str(kind.name))
+def test_ohif_does_not_open_the_other_reports(kind: ResultKind) -> None:
+    absent = finding("Cardiomegaly", 0.03, Presence.ABSENT)
     with pytest.raises(DoesNotOpen):
-        shown(report)
+        shown(parsed(composed(kind, [read(films.dx(), PRESENT, absent)])))
+
+
+def test_the_outline_of_a_whole_film_has_no_words() -> None:
+    """The form for OHIF needs coordinates of a film on which nothing was measured."""
+    report = _for_ohif(not_read(films.dx(rows=64, columns=48), Reason.VIEW))
+    (place,) = [item for _, item in items(report) if item.ValueType == "SCOORD"]
+    assert list(place.GraphicData) == [0, 0, 48, 0, 48, 64, 0, 64, 0, 0]
+    (drawn,) = shown(report)
+    assert drawn.labels == ()
 
 
 def test_no_coordinates_are_those_of_the_whole_film() -> None:
