@@ -128,7 +128,7 @@ def test_labels_have_the_names_and_scores_of_the_findings(name: str, language: s
         assert (ratio in text) == (name == "presentation-state")
 
 
-@pytest.mark.parametrize("name", _REPORTS)
+@pytest.mark.parametrize("name", [name for name in _REPORTS if name != "report-ohif"])  # only what OHIF draws
 def test_codes_and_numbers_of_a_report_are_those_of_its_words(name: str) -> None:
     ((report, _),) = _results(KIND_BY_NAME[name], "ja")
     groups = [item for _, item in items(report) if name_of(item) == codes.MEASUREMENT_GROUP.value]
