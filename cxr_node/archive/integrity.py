@@ -1,4 +1,4 @@
-"""Integrity of stored files: each use of kept bytes holds them against the digest in their row."""
+"""Integrity of stored files: each use of archived bytes compares them with the digest in their row."""
 
 import struct
 from typing import Protocol
@@ -13,7 +13,7 @@ _META_OFFSET = 144
 """Offset after preamble, prefix and the group length element of the File Meta Information (PS3.10 section 7.1)."""
 
 
-class Kept(Protocol):
+class ArchivedObject(Protocol):
     """A row of a film or result: where its bytes are, and the digest of their data set."""
 
     @property
@@ -28,7 +28,7 @@ class Kept(Protocol):
 
 
 class Damaged(GiveUp):
-    """Kept bytes are missing, or not those that were received or composed. `content` are those found, if any."""
+    """Archived bytes are missing, or not those that were received or composed. `content` are those found, if any."""
 
     def __init__(self, key: str, content: bytes | None) -> None:
         fault = "missing" if content is None else "altered"
@@ -36,7 +36,7 @@ class Damaged(GiveUp):
         self.content = content
 
 
-def read_intact(archive: Archive, kept: Kept) -> bytes:
+def read_intact(archive: Archive, row: ArchivedObject) -> bytes:
     """Return the archived bytes of a row.
 
     Raises
@@ -47,15 +47,15 @@ def read_intact(archive: Archive, kept: Kept) -> bytes:
         If the archive is unreachable.
     """
     try:
-        content = archive.get(kept.archive_key)
+        content = archive.get(row.archive_key)
     except KeyError:
-        if not archive.has_place_of(kept.archive_key):
-            raise ArchiveAway(f"the archive is away: the folder of {kept.archive_key} is not there") from None
-        raise Damaged(kept.archive_key, None) from None
+        if not archive.has_place_of(row.archive_key):
+            raise ArchiveAway(f"the archive is away: the folder of {row.archive_key} is not there") from None
+        raise Damaged(row.archive_key, None) from None
     except OSError as error:
         raise ArchiveAway(f"the archive cannot be read: {error.strerror or 'input/output error'}") from error
-    if not is_intact(content, kept.digest):
-        raise Damaged(kept.archive_key, content)
+    if not is_intact(content, row.digest):
+        raise Damaged(row.archive_key, content)
     return content
 
 

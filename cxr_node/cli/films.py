@@ -12,7 +12,7 @@ from cxr_node import config
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.cli.database import read_write
 from cxr_node.cli.explain import print_explanations
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors, uid_of
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.geometry import Orientation
@@ -82,10 +82,7 @@ def dismiss(
     For a film that ends processes, or one of another patient in a study. Its bytes stay.
     """
     with reporting_errors(), read_write(path) as process:
-        try:
-            uid = parse_uid(sop_instance_uid)
-        except ValueError:
-            raise CommandError(f"{sop_instance_uid!r} is not a UID") from None
+        uid = uid_of(sop_instance_uid)
         actor = operator_log.operator_name()
         with process.database.write() as transaction:
             dismissed = dismissals.dismiss_film(
@@ -107,11 +104,11 @@ def _content(which: str, path: Path) -> bytes:
         raise CommandError(f"{which!r} is neither a file nor a SOP Instance UID") from None
     with Process.open(config.load(path)) as process:
         with process.database.read() as connection:
-            kept = archived.original_film(connection, sop_instance_uid)
-        if kept is None:
+            film = archived.original_film(connection, sop_instance_uid)
+        if film is None:
             raise CommandError(f"the node has no film {which}; `cxr-node jobs list` shows its films")
         try:
-            return read_intact(process.archive, kept)
+            return read_intact(process.archive, film)
         except Damaged as damaged:
             raise CommandError(str(damaged)) from None
 

@@ -1,6 +1,7 @@
 """`cxr-node jobs`: list, count and show jobs, and queue ended jobs again."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
@@ -104,14 +105,9 @@ def retry_jobs(
             requeued = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
         for job_id in requeued:
             operator_log.record(process, "job queued again", subject=f"jobs/{job_id}")
-        if as_json:
-            typer.echo(json.dumps({"requeued": requeued}))
-        elif requeued:
-            typer.echo(f"queued again: {', '.join(str(job_id) for job_id in requeued)}")
-        left = sorted(set(job_ids) - set(requeued))
-        if left:
-            names = ", ".join(str(job_id) for job_id in left)
-            raise CommandError(f"not queued again, because they have not ended or do not exist: {names}")
+        _print_changed("requeued", requeued, "queued again", as_json=as_json)
+        if unchanged := sorted(set(job_ids) - set(requeued)):
+            raise CommandError(f"not queued again, because they have not ended or do not exist: {_names(unchanged)}")
 
 
 @app.command("dismiss")
@@ -133,14 +129,21 @@ def dismiss_jobs(
             )
         for job_id in dismissed:
             operator_log.record(process, "job dismissed", subject=f"jobs/{job_id}")
-        if as_json:
-            typer.echo(json.dumps({"dismissed": dismissed}))
-        elif dismissed:
-            typer.echo(f"dismissed: {', '.join(str(job_id) for job_id in dismissed)}")
-        left = sorted(set(job_ids) - set(dismissed))
-        if left:
-            names = ", ".join(str(job_id) for job_id in left)
-            raise CommandError(f"not dismissed, because they were before or do not exist: {names}")
+        _print_changed("dismissed", dismissed, "dismissed", as_json=as_json)
+        if unchanged := sorted(set(job_ids) - set(dismissed)):
+            raise CommandError(f"not dismissed: dismissed already, or no such job: {_names(unchanged)}")
+
+
+def _print_changed(key: str, job_ids: Sequence[int], done: str, *, as_json: bool) -> None:
+    """Print which jobs were changed."""
+    if as_json:
+        typer.echo(json.dumps({key: list(job_ids)}))
+    elif job_ids:
+        typer.echo(f"{done}: {_names(job_ids)}")
+
+
+def _names(job_ids: Sequence[int]) -> str:
+    return ", ".join(map(str, job_ids))
 
 
 def _plain(row: JobRow | EventRow) -> dict[str, object]:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from cxr_node.cli.database import read_write
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
-from cxr_node.domain.identifiers import parse_uid
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors, uid_of
 from cxr_node.ops import operator_log
 from cxr_node.records import corrections
 
@@ -22,10 +21,7 @@ def reissue(
     New reports name the earlier ones as predecessors. Films and results that were stored do not change.
     """
     with reporting_errors(), read_write(path) as process:
-        try:
-            uid = parse_uid(study)
-        except ValueError:
-            raise CommandError(f"{study!r} is not a UID") from None
+        uid = uid_of(study)
         actor = operator_log.operator_name()
         with process.database.write() as transaction:
             corrected = corrections.waiting(transaction.connection, uid)

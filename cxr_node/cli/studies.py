@@ -8,9 +8,8 @@ from rich.table import Table
 
 from cxr_node.cli.database import reading_database
 from cxr_node.cli.explain import print_explanations
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors, uid_of
 from cxr_node.db.database import Connection
-from cxr_node.domain.identifiers import parse_uid
 from cxr_node.queries.study_status import find_study_uid, study_status
 
 _TABLES = (
@@ -43,10 +42,7 @@ def study(
 
 
 def _study_uid(connection: Connection, text: str) -> str:
-    try:
-        uid = parse_uid(text)
-    except ValueError:
-        raise CommandError(f"{text!r} is not a UID") from None
+    uid = uid_of(text)
     study_instance_uid = find_study_uid(connection, uid)
     if study_instance_uid is None:
         raise CommandError(f"{uid} is unknown: it was not sent, or was rejected; `cxr-node status` counts rejections")

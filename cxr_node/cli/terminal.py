@@ -12,6 +12,7 @@ from rich.console import Console
 from cxr_node.config import ConfigurationError
 from cxr_node.db.migrate import TooNew
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import Uid, parse_uid
 
 EXIT_FAILED = 1
 """The command failed, or found something that needs action."""
@@ -31,6 +32,14 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 class CommandError(Exception):
     """The command cannot be done; the sentence says why and what to do."""
+
+
+def uid_of(text: str) -> Uid:
+    """Return the UID that a person gave; raise CommandError if it is none."""
+    try:
+        return parse_uid(text)
+    except ValueError:
+        raise CommandError(f"{text!r} is not a UID") from None
 
 
 @contextmanager

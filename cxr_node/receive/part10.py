@@ -1,4 +1,4 @@
-"""Head of a DICOM file: preamble and File Meta Information (PS3.10 section 7.1).
+"""DICOM file of a received data set: preamble and File Meta Information (PS3.10 section 7.1).
 
 Encoded here because received UIDs are written as sent: pydicom's checks reject, or warn about, the leading zeros of
 some modalities' UIDs.
@@ -6,9 +6,9 @@ some modalities' UIDs.
 
 import struct
 
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from cxr_node.domain.instance import Sender
+from cxr_node.domain.instance import Identity, Instance, Sender
 
 _PREAMBLE = bytes(128) + b"DICM"
 _GROUP_LENGTH_FOLLOWS = b"DICM" + struct.pack("<HH2sH", 0x0002, 0x0000, b"UL", 4)
@@ -34,6 +34,22 @@ def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid:
         )
     )
     return _PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
+
+
+def instance_of(identity: Identity, data_set: memoryview, *, transfer_syntax_uid: Uid, sender: Sender) -> Instance:
+    """Return the instance of a data set, whose file has it byte for byte as sent."""
+    head = file_head(
+        sop_class_uid=identity.sop_class_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        sender=sender,
+    )
+    return Instance(
+        identity=identity,
+        transfer_syntax_uid=transfer_syntax_uid,
+        digest=digest_of(data_set),
+        content=b"".join((head, data_set)),
+    )
 
 
 def data_set_of(content: bytes) -> memoryview:

@@ -12,7 +12,7 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.domain.errors import RejectObject
-from cxr_node.domain.identifiers import digest_of, parse_uid
+from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
 from cxr_node.receive.admission import AdmissionPolicy, Rejection, Users, requested_user
 from cxr_node.receive.application_entity import ReceiverOptions, application_entity
@@ -20,7 +20,7 @@ from cxr_node.receive.commitment import CommitmentProvider, CommitmentScp
 from cxr_node.receive.connections import ConnectionReporter
 from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.identify import check_request, identify
-from cxr_node.receive.part10 import file_head
+from cxr_node.receive.part10 import instance_of
 from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, out_of_resources, too_large
 from cxr_node.receive.store_scp import StoreScp
@@ -224,15 +224,4 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
             affected_sop_class_uid=str(request.AffectedSOPClassUID),
             affected_sop_instance_uid=str(request.AffectedSOPInstanceUID),
         )
-        head = file_head(
-            sop_class_uid=identity.sop_class_uid,
-            sop_instance_uid=identity.sop_instance_uid,
-            transfer_syntax_uid=transfer_syntax_uid,
-            sender=sender,
-        )
-        return Instance(
-            identity=identity,
-            transfer_syntax_uid=transfer_syntax_uid,
-            digest=digest_of(data_set),
-            content=b"".join((head, data_set)),
-        )
+        return instance_of(identity, data_set, transfer_syntax_uid=transfer_syntax_uid, sender=sender)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from cxr_node.archive.integrity import Kept, read_intact
+from cxr_node.archive.integrity import ArchivedObject, read_intact
 from cxr_node.archive.store import Archive
 from cxr_node.domain.hanging import hang
 from cxr_node.pixels import display
@@ -33,7 +33,7 @@ class PictureContext:
     sandbox: Sandbox | None = None
 
 
-def render(context: PictureContext, film: Kept) -> dict[str, bytes]:
+def render(context: PictureContext, film: ArchivedObject) -> dict[str, bytes]:
     """Return the PNG of each kind of picture of a film as it hangs, without metadata.
 
     Raises

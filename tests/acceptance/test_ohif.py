@@ -29,7 +29,7 @@ from cxr_node.pixels.suitability import Rules
 from cxr_node.reading.context import ReadRules
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators.demo_films import write_demo_films
-from tests.support import kept_pictures, ohif
+from tests.support import ohif, screenshots
 from tests.support.node import InProcessNode
 from tests.support.peers import LOOPBACK, Orthanc, orthanc, program
 from tests.support.readers import read_by_dsr2html
@@ -187,7 +187,7 @@ class Viewer:
 
     def keep(self, name: str) -> None:
         """Keep what is seen for the documents, if that is asked for."""
-        kept_pictures.keep(name, lambda path: self.page.screenshot(path=path))
+        screenshots.keep(name, lambda path: self.page.screenshot(path=path))
 
     def must_have_no_error(self) -> None:
         """Fail if a message of an error is shown, or an error was not handled."""
@@ -300,7 +300,7 @@ def test_orthanc_lists_the_results_in_the_study_of_their_film(archive: Archive, 
     page.goto(f"http://{LOOPBACK}:{archive.orthanc.http_port}/app/explorer.html#study?uuid={study}")
     for kind in KINDS:
         expect(page.get_by_text(KIND_BY_NAME[kind].result_type.series_description)).not_to_have_count(0)
-    kept_pictures.keep("orthanc-opacity", lambda path: page.screenshot(path=path))
+    screenshots.keep("orthanc-opacity", lambda path: page.screenshot(path=path))
     page.close()
 
 
@@ -314,7 +314,7 @@ def test_dsr2html_shows_the_impression_first(kind: str, archive: Archive, browse
     impression = page.get_by_text("IMPRESSION (AI, research use)").first.bounding_box()
     assert impression is not None
     assert impression["y"] < _SCREEN["height"] / 2
-    kept_pictures.keep(f"dsr2html-{kind}", lambda target: page.screenshot(path=target))
+    screenshots.keep(f"dsr2html-{kind}", lambda target: page.screenshot(path=target))
     page.close()
 
 
@@ -329,7 +329,7 @@ def test_highdicom_reads_the_segments_over_the_film(archive: Archive, tmp_path: 
     }
     assert middles["Right Lung"] < middles["Heart"] < middles["Left Lung"]
     assert "Opacity" in middles
-    kept_pictures.keep("highdicom-segmentation", lambda path: _colored(film, segmentation, masks).save(path))
+    screenshots.keep("highdicom-segmentation", lambda path: _colored(film, segmentation, masks).save(path))
 
 
 def _colored(film: Dataset, segmentation: highdicom.seg.Segmentation, masks: npt.NDArray[np.uint8]) -> Image.Image:

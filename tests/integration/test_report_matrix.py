@@ -263,9 +263,9 @@ def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
         results: list[ReferredResult] = []
         for kind in sorted(RESULT_KINDS, key=lambda kind: kind.order):
             request = replace(_request(study, reported, earlier[kind.name]), results=tuple(results))
-            made = kind.compose_all(request)
-            results += kind.referred(made)
-            for instance in filter(request.is_new, made):
+            composed = kind.compose_all(request)
+            results += kind.referred(composed)
+            for instance in filter(request.is_new, composed):
                 assert len(earlier[kind.name]) < len(study.rounds) * len(reported), "composed again without a change"
                 earlier[kind.name] = [*earlier[kind.name], previous(instance)]
                 yield kind, instance

@@ -44,11 +44,11 @@ def _two_findings() -> ReportedFilm:
 def _default_results(film: ReportedFilm) -> dict[str, Instance]:
     """Return the results of a destination's default settings, the report last."""
     results: list[ReferredResult] = []
-    made: dict[str, Instance] = {}
+    instances: dict[str, Instance] = {}
     for kind in (basic_text.TEXT, secondary_capture.PICTURE, tid1500.REPORT):
-        (made[kind.name],) = kind.compose(replace(request([film]), results=tuple(results)))
-        results += kind.referred([made[kind.name]])
-    return made
+        (instances[kind.name],) = kind.compose(replace(request([film]), results=tuple(results)))
+        results += kind.referred([instances[kind.name]])
+    return instances
 
 
 def _written(instance: Instance, folder: Path) -> Path:

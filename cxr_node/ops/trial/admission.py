@@ -7,7 +7,7 @@ from pydicom.uid import UID
 from cxr_node.domain.element_values import values_of
 from cxr_node.domain.encoded_data_set import IMPLICIT_VR_LITTLE_ENDIAN
 from cxr_node.domain.errors import GiveUp, RejectObject
-from cxr_node.domain.identifiers import AeTitle, Uid, digest_of, parse_uid
+from cxr_node.domain.identifiers import AeTitle, Uid, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.ops.trial.rows import Answer, NotAdmitted, Obstacle, Origin
@@ -15,7 +15,7 @@ from cxr_node.pixels import elements
 from cxr_node.pixels.parsing import split_file
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
 from cxr_node.receive.identify import identify
-from cxr_node.receive.part10 import file_head
+from cxr_node.receive.part10 import instance_of
 
 SENDER = Sender(calling_ae_title=AeTitle("TRIAL"), called_ae_title=AeTitle("TRIAL"), address="")
 _MANUFACTURER, _MODEL = 0x00080070, 0x00081090
@@ -60,18 +60,7 @@ class Candidate:
         )
         if identity.sop_class_uid not in STORAGE_SOP_CLASSES:
             raise _rejected(Obstacle.SOP_CLASS, sop_class)
-        head = file_head(
-            sop_class_uid=identity.sop_class_uid,
-            sop_instance_uid=identity.sop_instance_uid,
-            transfer_syntax_uid=transfer_syntax_uid,
-            sender=SENDER,
-        )
-        return Instance(
-            identity=identity,
-            transfer_syntax_uid=transfer_syntax_uid,
-            digest=digest_of(data_set),
-            content=b"".join((head, data_set)),
-        )
+        return instance_of(identity, data_set, transfer_syntax_uid=transfer_syntax_uid, sender=SENDER)
 
     def _parts(self) -> tuple[memoryview, Uid]:
         """Return data set and transfer syntax."""

@@ -75,8 +75,8 @@ def parse(font_file: bytes) -> TrueTypeFont:
 
 def subset(font: TrueTypeFont, glyphs: Iterable[int]) -> bytes:
     """Return a font file with the outlines of `glyphs` and their components; glyph numbers stay as they are."""
-    kept = _with_components(font, {0, *glyphs})
-    outlines = [font.outline(glyph) if glyph in kept else b"" for glyph in range(len(font.widths))]
+    wanted = _with_components(font, {0, *glyphs})
+    outlines = [font.outline(glyph) if glyph in wanted else b"" for glyph in range(len(font.widths))]
     padded = [outline + b"\0" * (-len(outline) % 4) for outline in outlines]
     offsets = [0]
     for outline in padded:
@@ -116,14 +116,14 @@ def _checksum(padded: bytes) -> int:
 
 
 def _with_components(font: TrueTypeFont, glyphs: set[int]) -> set[int]:
-    kept: set[int] = set()
+    reached: set[int] = set()
     waiting = sorted(glyphs)
     while waiting:
         glyph = waiting.pop()
-        if glyph not in kept:
-            kept.add(glyph)
+        if glyph not in reached:
+            reached.add(glyph)
             waiting.extend(_components(font.outline(glyph)))
-    return kept
+    return reached
 
 
 def _components(outline: bytes) -> Iterator[int]:

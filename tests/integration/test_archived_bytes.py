@@ -1,4 +1,4 @@
-"""Kept bytes are held against their digest at each use: nothing that a disk changed is read, stated or sent."""
+"""Archived bytes are compared with their digest at each use: nothing that a disk changed is read, stated or sent."""
 
 from io import BytesIO
 from pathlib import Path
