@@ -19,6 +19,8 @@ from cxr_node.simulators.pacs import SimulatedPacs
 GROUP = "half-open handshakes and idle associations"
 _LIMIT = 3.0
 """Upper limit of p99 of the time per film, with idle peers over without."""
+_FILMS_FOR_P99 = 50
+"""Fewer films a round give no 99th percentile: one pause of the machine would decide it."""
 _HELLO = b"\x16\x03\x01\x02"
 """The first bytes of a ClientHello."""
 _IDLE_TIMEOUT_S = 120.0
@@ -58,7 +60,7 @@ def run(context: FaultContext) -> GroupResult:
         node.stop()
         ledger = group.check_ledger(place, pacs)
     ratio = statistics.median(ratios)
-    if ratio > _LIMIT:
+    if context.amounts.films_per_round >= _FILMS_FOR_P99 and ratio > _LIMIT:
         group.problems.append(f"p99 grew {ratio:.2f}-fold")
     alone_ms, with_idle_ms = (1000 * statistics.median(column) for column in zip(*medians, strict=True))
     notes = (
