@@ -13,7 +13,10 @@ import re
 import zipfile
 from typing import Any
 
-from cxr_node.infer import graph
+import torch
+
+from cxr_node.infer import graph, interpreter
+from cxr_node.infer.interpreter import Network
 
 MAX_BYTES = 640 * 1024 * 1024
 MAX_JSON_BYTES = 32 * 1024 * 1024
@@ -21,11 +24,12 @@ MAX_MEMBERS = 20_000
 ROOT = "network"
 
 _SAMPLE_INPUTS = "data/sample_inputs/model.pt"
-_JSON = {
-    "models/model.json": graph.check_program,
-    "data/weights/model_weights_config.json": graph.check_weights,
-    "data/constants/model_constants_config.json": graph.check_constants,
-}
+_PROGRAM = "models/model.json"
+_WEIGHTS = "data/weights/model_weights_config.json"
+_CONSTANTS = "data/constants/model_constants_config.json"
+_TENSORS = {_WEIGHTS: "data/weights/", _CONSTANTS: "data/constants/"}
+"""Folder of the tensors that a table names."""
+_JSON = {_PROGRAM: graph.check_program, _WEIGHTS: graph.check_weights, _CONSTANTS: graph.check_constants}
 _TEXT = {
     "archive_format": re.compile(rb"pt2"),
     "archive_version": re.compile(rb"0"),
@@ -41,7 +45,36 @@ class UnsafeArchive(ValueError):
 
 
 def rewrite_checked(content: bytes) -> bytes:
-    """Return an archive of the same network that contains checked parts only.
+    """Return an archive of the same network that contains checked parts only, for `torch.export.load`.
+
+    Raises
+    ------
+    UnsafeArchive
+        If anything in `content` is not on the list.
+    """
+    return _zip_of({**checked_parts(content), _SAMPLE_INPUTS: b""})
+
+
+def open_network(content: bytes) -> Network:
+    """Return the network of an archive, ready to run on the CPU, from checked parts only.
+
+    Raises
+    ------
+    UnsafeArchive
+        If anything in `content` is not on the list.
+    BadGraph
+        If the graph or a tensor cannot be used.
+    """
+    parts = checked_parts(content)
+    tensors: dict[str, torch.Tensor] = {}
+    for config, folder in _TENSORS.items():
+        files = {name.removeprefix(folder): part for name, part in parts.items() if name.startswith(folder)}
+        tensors |= interpreter.tensors_of(json.loads(parts[config]), files)
+    return interpreter.build(json.loads(parts[_PROGRAM]), tensors)
+
+
+def checked_parts(content: bytes) -> dict[str, bytes]:
+    """Return the checked members of an archive by name, JSON serialized again.
 
     Raises
     ------
@@ -54,8 +87,7 @@ def rewrite_checked(content: bytes) -> bytes:
     missing = sorted({*_JSON, "archive_format", "archive_version", "byteorder"} - parts.keys())
     if missing:
         raise UnsafeArchive(f"not an archive of torch.export: {', '.join(missing)} missing")
-    allowed = {name: _checked_member(name, part) for name, part in parts.items()}
-    return _zip_of({**allowed, _SAMPLE_INPUTS: b""})
+    return {name: _checked_member(name, part) for name, part in parts.items()}
 
 
 def _members(content: bytes) -> dict[str, bytes]:

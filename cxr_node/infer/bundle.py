@@ -12,6 +12,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import ModelIdentity, Region
 from cxr_node.infer import archive, card, points
 from cxr_node.infer.card import Card
+from cxr_node.infer.interpreter import BadGraph, Network
 from cxr_node.infer.model_adapter import identity_of
 from cxr_node.infer.output_shapes import ExpectedShape, described, expected_shapes, fits
 
@@ -34,7 +35,9 @@ class Bundle:
     """A network with its card, checked against each other."""
 
     card: Card
-    exported: torch.export.ExportedProgram
+    network: Network
+    path: Path
+    """File of the network, whose digest the card names."""
 
     @property
     def identity(self) -> ModelIdentity:
@@ -43,11 +46,18 @@ class Bundle:
 
     def program(self, device: torch.device) -> Program:
         """Return the network, ready to run on `device`."""
-        if device.type == "cpu":
-            return self.exported.module()
-        from torch.export.passes import move_to_device_pass
+        return self.network if device.type == "cpu" else self.network.to(device)
 
-        return move_to_device_pass(self.exported, str(device)).module()
+    def exported(self) -> "torch.export.ExportedProgram":
+        """Return the network as torch.export opens it, for engines that convert it; takes seconds.
+
+        Raises
+        ------
+        BundleError
+            If the file has changed since it was opened.
+        """
+        content = _read_network(self.path, self.card)
+        return torch.export.load(io.BytesIO(archive.rewrite_checked(content)))
 
 
 def load(folder: Path) -> Bundle:
@@ -66,23 +76,11 @@ def load(folder: Path) -> Bundle:
             f"bundle {folder}: the card names no network file, its network runs on an inference server; "
             'set read.kind = "remote" and [remote]'
         )
-    content = read_file(folder / parsed.network.file)
-    digest = digest_of(content)
-    if digest != parsed.network.digest:
-        raise BundleError(
-            f"bundle {folder}: {parsed.network.file} has SHA-256 {digest}, the card was written for "
-            f"{parsed.network.digest}; install the bundle again, or restore the file that belongs to the card"
-        )
-    try:
-        safe = archive.rewrite_checked(content)
-    except archive.UnsafeArchive as error:
-        raise BundleError(
-            f"bundle {folder}: {parsed.network.file} was not opened: {error}; "
-            "export it again as docs/models/README.md says"
-        ) from error
-    bundle = Bundle(card=parsed, exported=_open(safe, folder))
+    path = folder / parsed.network.file
+    content = _read_network(path, parsed)
+    bundle = Bundle(card=parsed, network=_open(content, path), path=path)
     _run_trial(bundle, folder)
-    _log.info("bundle %s %s opened, network %s", parsed.name, parsed.version, digest)
+    _log.info("bundle %s %s opened, network %s", parsed.name, parsed.version, parsed.network.digest)
     return bundle
 
 
@@ -123,14 +121,25 @@ def read_file(path: Path) -> bytes:
         ) from error
 
 
-def _open(safe: bytes, folder: Path) -> torch.export.ExportedProgram:
-    """Open an archive that has been checked."""
-    try:
-        return torch.export.load(io.BytesIO(safe))
-    except Exception as error:  # torch raises many types; each means that the file cannot be used
+def _read_network(path: Path, parsed: Card) -> bytes:
+    """Return the file of a network, held against the digest on the card."""
+    content = read_file(path)
+    digest = digest_of(content)
+    if digest != parsed.network.digest:
         raise BundleError(
-            f"bundle {folder}: this version of torch ({torch.__version__}) cannot open the network ({error}); "
-            "export it again with this version"
+            f"bundle {path.parent}: {path.name} has SHA-256 {digest}, the card was written for "
+            f"{parsed.network.digest}; install the bundle again, or restore the file that belongs to the card"
+        )
+    return content
+
+
+def _open(content: bytes, path: Path) -> Network:
+    """Open the archive of a network."""
+    try:
+        return archive.open_network(content)
+    except (archive.UnsafeArchive, BadGraph) as error:
+        raise BundleError(
+            f"bundle {path.parent}: {path.name} was not opened: {error}; export it again as docs/models/README.md says"
         ) from error
 
 

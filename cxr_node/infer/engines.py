@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -64,17 +63,12 @@ def eager(bundle: Bundle, _threads: int) -> Program:
 
 def channels_last(bundle: Bundle, _threads: int) -> Program:
     """Return the same in channels-last memory format, which is faster for convolution kernels."""
-    module: Any = bundle.exported.module()
-    weights = {
-        name: weight.contiguous(memory_format=torch.channels_last) if weight.dim() == _PLANES else weight
-        for name, weight in module.state_dict().items()
-    }
-    # Assigned, not copied into: the reference shares these tensors.
-    module.load_state_dict(weights, assign=True)
+    network = bundle.network.mapped(
+        lambda weight: weight.contiguous(memory_format=torch.channels_last) if weight.dim() == _PLANES else weight
+    )
 
     def run(films: torch.Tensor) -> Outputs:
-        outputs: Outputs = module(films.contiguous(memory_format=torch.channels_last))
-        return outputs
+        return network(films.contiguous(memory_format=torch.channels_last))
 
     return run
 
@@ -102,7 +96,7 @@ def openvino(bundle: Bundle, threads: int) -> Program:
         warnings.filterwarnings("ignore", "`isinstance", FutureWarning)
         frontend = FrontEndManager().load_by_framework("pytorch")
         # Bound to a name: the model refers to the decoder without owning it.
-        decoder = TorchFXPythonDecoder.from_exported_program(bundle.exported)
+        decoder = TorchFXPythonDecoder.from_exported_program(bundle.exported())
         model = frontend.convert(frontend.load(decoder))
     model.reshape(list(shape))
     options = {

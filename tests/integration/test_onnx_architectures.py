@@ -3,7 +3,6 @@
 The whole list runs with `make test-long`; `docs/models/import-onnx.md` has its results.
 """
 
-import io
 import logging
 import subprocess
 import sys
@@ -55,8 +54,7 @@ def difference(name: str, architecture: Architecture, folder: Path) -> float:
     network = convert.native(graph, outputs, is_channels_last=False, film_shape=shape)
     assert run_time.difference(content, network, "output", shape) <= TOLERANCE
     frame = Frame(rows=shape[1], columns=shape[2], recipe=RECIPE, steps=Steps(channels=3))
-    checked = archive.rewrite_checked(convert.convert(network, frame))
-    program = torch.export.load(io.BytesIO(checked)).module()
+    program = archive.open_network(convert.convert(network, frame))
     with torch.inference_mode():
         scores = program(films)["finding_logits"].sigmoid()
         alone = torch.cat([program(film[None])["finding_logits"].sigmoid() for film in films])

@@ -1,6 +1,5 @@
 """Converts the network of an ONNX file once into the native program of a bundle."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -121,7 +120,7 @@ def convert(network: ImportedNetwork, frame: Frame) -> bytes:
             f'(dynamic_axes={{"input": {{0: "batch"}}}} in torch.onnx.export) ({_first_line(error)})'
         ) from error
     try:
-        program = torch.export.load(io.BytesIO(archive.rewrite_checked(content))).module()
+        program = archive.open_network(content)
     except archive.UnsafeArchive as error:
         raise UnsafeFile(f"the converted network is not on the allowlist of programs: {error}") from error
     require_free_batch(network, program, (frame.steps.channels, frame.rows, frame.columns))
