@@ -1,6 +1,6 @@
 # Each target sets up what it needs first.
 # make demo       films go in, Structured Reports and pictures come back
-# make quick      unit, property and house tests in half a minute, for the developer's loop
+# make quick      the package's unit, property and house tests in half a minute, for the developer's loop
 # make test       all tests but the long ones
 # make check      every gate: format, lint, types, layers, tests
 # make coverage   lines of the package that unit, property, contract and integration tests run, with a floor
@@ -24,6 +24,7 @@ export OMP_NUM_THREADS := 1
 COVERAGE_FLOOR := 86
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 QUICK := tests/unit tests/properties tests/house -k "not postgresql" \
+  --ignore tests/unit/benchmarks --ignore tests/unit/training \
   --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py --ignore tests/house/test_imports.py
 
 .PHONY: demo quick test test-long coverage check gates clean lock audit

@@ -18,11 +18,13 @@ def test_the_tables_of_the_statement_are_those_of_the_code() -> None:
     assert with_tables(PAGE) == PAGE, "write them anew: python -m cxr_node.ops.conformance docs/conformance.md"
 
 
+@pytest.mark.slow
 def test_the_statement_has_every_table_once() -> None:
     assert sorted(re.findall(r"<!-- table: ([a-z-]+) -->", PAGE)) == sorted(tables())
     assert PAGE.count("<!-- end -->") == len(tables())
 
 
+@pytest.mark.slow
 def test_a_table_changed_by_hand_is_detected() -> None:
     uid = STORAGE_SOP_CLASSES[0]
     assert with_tables(PAGE.replace(f"`{uid}` | no | yes", f"`{uid}` | yes | yes")) == PAGE

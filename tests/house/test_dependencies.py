@@ -52,6 +52,7 @@ def test_each_run_time_dependency_is_imported_by_the_package() -> None:
     assert declared() - distributions(imported()) == set(_INDIRECT)
 
 
+@pytest.mark.slow
 def test_each_import_is_a_declared_dependency() -> None:
     extras = ("openvino", "onnx", "s3", "safetensors", "oidc", "otel")
     missing = {module for module in imported() if not distributions({module}) & declared(*extras)}

@@ -54,6 +54,7 @@ def test_every_command_in_the_documents_exists() -> None:
     assert commands > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_explains_itself(command: list[str]) -> None:
     answer = CliRunner().invoke(app, [*command, "--help"])

@@ -89,6 +89,7 @@ def names_of_classes(tree: ast.AST) -> Iterator[ast.AST]:
         yield from names_of_classes(node)
 
 
+@pytest.mark.slow
 def test_only_log_lines_name_a_class_of_the_program() -> None:
     """Rows, reports, responses, pages and commands say what is so; `type_and_place` is for the log."""
     places = {
@@ -100,6 +101,7 @@ def test_only_log_lines_name_a_class_of_the_program() -> None:
     assert len(list(names_of_classes(ast.parse("raise GiveUp(reason, f'{type(error).__name__}')")))) == 1
 
 
+@pytest.mark.slow
 def test_type_and_place_are_used_in_log_lines_only() -> None:
     uses = {
         (str(path.relative_to(ROOT)), ast.unparse(statement))

@@ -57,6 +57,7 @@ def _is_false(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value is False
 
 
+@pytest.mark.slow
 def test_nothing_in_the_node_runs_what_it_is_given() -> None:
     package = ROOT / "cxr_node"
     dangerous = {

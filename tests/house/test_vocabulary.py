@@ -75,6 +75,7 @@ def parts(name: str) -> set[str]:
     return {part.lower() for part in _PART.findall(name)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_name_is_of_the_old_vocabulary(package: str) -> None:
     violations = [
@@ -104,6 +105,7 @@ def test_no_module_is_longer_than_its_limit() -> None:
     assert median(length for path, length in lengths.items() if not path.endswith("__init__.py")) <= LARGEST_MEDIAN
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_its_limit() -> None:
     lengths = {
         f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
@@ -115,6 +117,7 @@ def test_no_function_is_longer_than_its_limit() -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
 
 
+@pytest.mark.slow
 def test_test_names_are_short_sentences() -> None:
     too_long = [
         name

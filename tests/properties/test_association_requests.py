@@ -109,6 +109,7 @@ def test_a_normalized_rejection_or_abort_is_decoded(content: bytes) -> None:
     assert abort.to_primitive() is not None
 
 
+@pytest.mark.slow
 @counts(200, 20_000)
 def test_any_ae_title_becomes_a_valid_one_and_a_valid_one_stays(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
@@ -52,6 +53,7 @@ class _Rollback(Exception):
     """Rolls a transaction back."""
 
 
+@pytest.mark.slow
 def test_no_job_waits_longer_than_the_largest_boost(database: Database) -> None:
     @settings(max_examples=20, deadline=None, database=None)
     @given(steps=STEPS)

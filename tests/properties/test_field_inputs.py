@@ -100,6 +100,7 @@ def _film_of(tag: int, value: bytes) -> Dataset:
     return film
 
 
+@pytest.mark.slow
 @COUNTS
 def test_a_stated_age_below_eighteen_is_never_an_adult(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
@@ -117,6 +118,7 @@ def test_a_stated_age_below_eighteen_is_never_an_adult(examples: int) -> None:
     check()
 
 
+@pytest.mark.slow
 @COUNTS
 def test_any_text_has_an_age_that_is_known_unknown_or_unreadable(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
@@ -128,6 +130,7 @@ def test_any_text_has_an_age_that_is_known_unknown_or_unreadable(examples: int) 
     check()
 
 
+@pytest.mark.slow
 @COUNTS
 def test_a_word_for_the_chest_is_seen_among_others(examples: int) -> None:
     words = st.sampled_from(

@@ -107,6 +107,7 @@ def respelled(draw: st.DrawFn, name: str) -> SentName:
     return SentName(name=spelled, character_set="ISO_IR 192", encoded=spelled.encode())
 
 
+@pytest.mark.slow
 @counts(100, 10_000)
 def test_a_name_in_any_character_set_and_spelling_is_one_name(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)

@@ -1,6 +1,7 @@
 """What holds for every grayscale chain, whatever its numbers."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ def descriptions(draw: st.DrawFn) -> Description:
     )
 
 
+@pytest.mark.slow
 @given(CHAINS, st.lists(st.integers(-32768, 65535), min_size=2, max_size=50))
 def test_brightness_rises_or_falls_with_the_stored_value_and_never_turns(chain: Chain, stored: list[int]) -> None:
     assert isinstance(chain.modality, Rescale)
@@ -42,6 +44,7 @@ def test_brightness_rises_or_falls_with_the_stored_value_and_never_turns(chain: 
     assert (np.diff(shown) >= 0).all() if rising else (np.diff(shown) <= 0).all()
 
 
+@pytest.mark.slow
 @given(CHAINS, st.lists(st.integers(-32768, 65535), min_size=1, max_size=50))
 def test_inversion_exchanges_black_and_white_and_nothing_else(chain: Chain, stored: list[int]) -> None:
     other = Chain(modality=chain.modality, voi=chain.voi, is_inverted=not chain.is_inverted)
@@ -49,6 +52,7 @@ def test_inversion_exchanges_black_and_white_and_nothing_else(chain: Chain, stor
     assert np.abs(total - WHITE).max() <= 1
 
 
+@pytest.mark.slow
 @given(descriptions(), CHAINS, st.data())
 def test_the_table_is_the_chain_and_dirty_bits_do_not_matter(
     description: Description, chain: Chain, data: st.DataObject
@@ -61,6 +65,7 @@ def test_the_table_is_the_chain_and_dirty_bits_do_not_matter(
     assert table[pattern] == p_values(stored_values(np.array([pattern]), description), chain)[0]
 
 
+@pytest.mark.slow
 @given(descriptions(), st.data())
 def test_every_stored_value_survives_its_cell(description: Description, data: st.DataObject) -> None:
     low, high = description.stored_range
@@ -70,6 +75,7 @@ def test_every_stored_value_survives_its_cell(description: Description, data: st
     assert stored_values(np.array([pattern]), description)[0] == value
 
 
+@pytest.mark.slow
 @given(st.floats(-1e4, 1e4), st.floats(2, 1e4), st.floats(-1e5, 1e5))
 def test_a_linear_window_and_its_exact_twin_are_one(center: float, width: float, value: float) -> None:
     """PS3.3 sections C.11.2.1.2.1 and C.11.2.1.3.2: the same line, one wider by 1 and half a value to the left."""

@@ -201,6 +201,7 @@ def run(bases: list[bytes], sandbox: Sandbox, *, examples: int) -> None:
     assert swelling < LARGEST_SWELLING_BYTES
 
 
+@pytest.mark.slow
 def test_unmutated_films_pass(bases: list[bytes]) -> None:
     """The films to be mutated have no fault of their own, at which every mutated one would be given up."""
     with Sandbox(replace(LIMITS, decode_timeout_s=60.0)) as sandbox:

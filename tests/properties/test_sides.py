@@ -122,6 +122,7 @@ STATED = st.one_of(
 )
 
 
+@pytest.mark.slow
 @counts(300, 10_000)
 def test_any_patient_orientation_is_two_stated_directions_or_unknown(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)

@@ -38,6 +38,7 @@ def erlang_c(servers: int, load: float) -> float:
     return last / (sum(load**k / factorial(k) for k in range(servers)) + last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.5, 0.8])
 def test_waits_at_one_server_with_exponential_times_follow_m_m_1(load: float) -> None:
     generator = np.random.default_rng(1)
@@ -47,6 +48,7 @@ def test_waits_at_one_server_with_exponential_times_follow_m_m_1(load: float) ->
     assert abs(mean - load / RATE * load / (1 - load)) < error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.5, 0.8])
 def test_waits_at_one_server_with_constant_times_are_half_as_long(load: float) -> None:
     generator = np.random.default_rng(2)
@@ -56,6 +58,7 @@ def test_waits_at_one_server_with_constant_times_are_half_as_long(load: float) -
     assert abs(mean - load / RATE * load / (2 * (1 - load))) < error
 
 
+@pytest.mark.slow
 def test_waits_at_three_servers_follow_erlang_c() -> None:
     generator = np.random.default_rng(3)
     waits_s = waits(exponential(generator, 2.4 / RATE), servers=3, generator=generator)
@@ -66,6 +69,7 @@ def test_waits_at_three_servers_follow_erlang_c() -> None:
     assert abs(share - erlang_c(3, 2.4)) < share_error < 0.15
 
 
+@pytest.mark.slow
 def test_the_backlog_is_the_arrival_rate_times_the_latency() -> None:
     generator = np.random.default_rng(4)
     services = {"read": exponential(generator, 0.5), "deliver": exponential(generator, 0.3)}
@@ -89,6 +93,7 @@ def test_a_film_of_a_lost_server_restarts_after_its_lease() -> None:
     assert sorted(outcome.left_s) in ([10.0, 315.0], [11.0, 315.0])
 
 
+@pytest.mark.slow
 def test_no_film_is_lost_with_lost_servers_and_an_unreachable_pacs() -> None:
     generator = np.random.default_rng(5)
     services = {name: exponential(generator, 0.4) for name in ("read", "deliver")}
@@ -110,6 +115,7 @@ def test_no_film_is_lost_with_lost_servers_and_an_unreachable_pacs() -> None:
     assert not np.any((outcome.left_s > 1_010.0) & (outcome.left_s < 2_030.0)), "no film leaves meanwhile"
 
 
+@pytest.mark.slow
 def test_a_day_has_its_films_and_its_peak_rate() -> None:
     day = Day(films=20_000, peak=3.0)
     arrived_s = np.array(list(day.arrivals(np.random.default_rng(6), begin_s=0.0, end_s=DAY_S)))

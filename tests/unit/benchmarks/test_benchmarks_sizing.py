@@ -57,6 +57,7 @@ def test_a_piece_of_a_plant_has_the_utilisation_of_the_whole() -> None:
     assert all(parts[stage].slower == 1.0 for stage in ("receive", "compose", "deliver"))
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws_hosts_limits_and_scenarios(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +88,7 @@ def test_the_command_prints_and_draws_hosts_limits_and_scenarios(
     assert (tmp_path / "scale-300.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_picture_of_receiving_is_drawn_for_each_kind_of_film(tmp_path: Path) -> None:
     turns = [{"films": films, "seconds": 1.0} for films in (9, 10, 12)]
     cell = {"kind": "10 kB DX", "senders": 4, "per_association": 1, "nagle": False}

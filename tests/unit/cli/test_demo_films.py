@@ -16,6 +16,7 @@ MOST_BYTES = 300_000
 films = pytest.mark.parametrize("film", demo_films(), ids=lambda film: film.name)
 
 
+@pytest.mark.slow
 @films
 def test_a_demo_film_is_small_and_decodes(film: DemoFilm) -> None:
     content = film.path.read_bytes()
@@ -52,6 +53,7 @@ def test_the_terms_of_use_are_beside_the_films() -> None:
     assert {path.stem for path in FOLDER.glob("*.dcm")} == {film.name for film in demo_films()}
 
 
+@pytest.mark.slow
 def test_the_demo_sends_the_films_and_a_lateral_view(tmp_path: Path) -> None:
     written = write_demo_films(tmp_path)
 

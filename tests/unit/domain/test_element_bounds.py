@@ -110,6 +110,7 @@ def test_the_header_leaves_out_a_sequence_beyond_the_bounds(within: bytes) -> No
     assert header.StudyInstanceUID == film.StudyInstanceUID
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before",
     [empty_private(BEFORE_UIDS, MAXIMUM_ELEMENTS), nested(3 * MAXIMUM_DEPTH, is_delimited=True)],

@@ -41,6 +41,7 @@ def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[
     assert np.array_equal(fill(outlines, (24, 30)), expected)
 
 
+@pytest.mark.slow
 @given(OUTLINES)
 def test_a_band_is_the_filled_rows_from_an_aligned_one_on(outlines: list[list[Point]]) -> None:
     top, band = fill_band(outlines, (24, 30), align=8)

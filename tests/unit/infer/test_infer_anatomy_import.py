@@ -27,6 +27,7 @@ def small() -> PspNet:
     return PspNet(len(anatomy_import.TARGETS), SMALL).eval()
 
 
+@pytest.mark.slow
 def test_tensors_load_without_wrapper_and_branch_for_training() -> None:
     theirs = small()
     state = {f"module.{name}": tensor for name, tensor in theirs.state_dict().items()}
@@ -42,6 +43,7 @@ def test_another_network_is_refused_naming_a_tensor() -> None:
         anatomy_import.load({"conv1.weight": torch.zeros(1)}, network=small())
 
 
+@pytest.mark.slow
 def test_only_structures_of_the_node_are_outputs() -> None:
     network = small()
     film = torch.rand(1, 1, 96, 96) * 2048 - 1024

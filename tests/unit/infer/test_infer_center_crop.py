@@ -19,6 +19,7 @@ def reduced_by_scikit_image(square: UInt16, size: int) -> Float32:
     return film
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [224, 512])
 @pytest.mark.parametrize("side", [100, 223, 224, 225, 511, 513, 1024, 2022])
 def test_films_become_what_scikit_image_makes_of_them_to_the_last_bits(side: int, size: int) -> None:

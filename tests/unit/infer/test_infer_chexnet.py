@@ -40,6 +40,7 @@ def test_every_label_has_a_code() -> None:
     assert len(chexnet.LABELS) == 14
 
 
+@pytest.mark.slow
 def test_a_network_of_one_channel_is_refused_naming_the_tensor() -> None:
     state = {f"module.{name}": tensor for name, tensor in DenseNet(14).state_dict().items()}
 
@@ -47,6 +48,7 @@ def test_a_network_of_one_channel_is_refused_naming_the_tensor() -> None:
         chexnet.load(state)
 
 
+@pytest.mark.slow
 def test_the_mean_of_a_map_is_the_logit() -> None:
     torch.manual_seed(1)
     network = chexnet.CheXNet(DenseNet(14, channels=3).eval(), [1, 13]).eval()

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
@@ -76,6 +77,7 @@ def test_the_level_does_not_depend_on_the_scale_of_the_map() -> None:
     assert regions(activation, _film(rows=99, columns=77)) == regions(activation * 8 - 32, _film(rows=99, columns=77))
 
 
+@pytest.mark.slow
 @given(numpy_strategies.arrays(np.float32, (9, 7), elements=st.floats(-8, 8, width=16)))
 def test_outlines_are_closed_figures_on_the_film(activation: npt.NDArray[np.float32]) -> None:
     outlined = regions(activation, _film(rows=90, columns=70))

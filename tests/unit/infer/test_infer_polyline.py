@@ -22,6 +22,7 @@ def distance(corner: Line, start: Line, end: Line) -> float:
     return math.dist(corner, start + share * (end - start))
 
 
+@pytest.mark.slow
 @given(line=CORNERS, tolerance=st.floats(0.01, 20))
 def test_every_corner_left_out_lies_near_the_piece_that_replaces_it(line: Line, tolerance: float) -> None:
     (simplified,) = simplify_lines([line], tolerance)
@@ -34,6 +35,7 @@ def test_every_corner_left_out_lies_near_the_piece_that_replaces_it(line: Line, 
         assert nearest <= tolerance + 1e-9
 
 
+@pytest.mark.slow
 @given(line=CORNERS)
 def test_a_loop_keeps_at_least_three_corners(line: Line) -> None:
     assert all(len(simplified) >= 3 for simplified in simplify_loops([line, line], 1000.0))

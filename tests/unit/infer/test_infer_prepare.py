@@ -1,6 +1,7 @@
 """From a film to a network's input."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def test_a_small_film_repeats_its_pixels() -> None:
     assert prepared.tolist() == [[0.0, 0.0, 1.0, 1.0]] * 4
 
 
+@pytest.mark.slow
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(0, 65535))
 def test_a_film_of_one_gray_stays_that_gray_at_any_size(rows: int, columns: int, side: int, gray: int) -> None:
     prepared = prepare(_film(np.full((rows, columns), gray, np.uint16)), Frame(rows=side, columns=side + 1))

@@ -58,6 +58,7 @@ def test_the_operating_point_is_at_half() -> None:
     assert score == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_chosen_outputs_keep_their_order_and_a_maps_mean_is_its_logit() -> None:
     torch.manual_seed(0)
     network = DenseNet(5, Sizes(first=8, growth=4, blocks=(1, 1))).eval()

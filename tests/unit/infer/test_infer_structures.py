@@ -47,6 +47,7 @@ def one(logits: Float32, key: Anatomy = Anatomy.HEART, area: Region = FILM) -> S
     return structure
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     center=st.tuples(st.floats(0.2, 0.8), st.floats(0.2, 0.8)),

@@ -29,6 +29,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.ReLU(), nn.Linear(2, 3).half()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
 @pytest.mark.parametrize("whole", [True, False], ids=["a whole network", "a state dictionary"])
 def test_tensors_come_through_as_they_are(written: Callable[[object], bytes], whole: bool, tmp_path: Path) -> None:
@@ -144,6 +145,7 @@ def test_a_file_that_needs_more_than_the_memory_limit_is_refused(write: Callable
     assert "cannot be read as a file of torch.save" in refusal(write(), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
     assert "compressed" in refusal(hostile.bomb(), tmp_path)
 
@@ -154,6 +156,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     assert refusal(content, tmp_path, Limits(file_bytes=1000)) == f"{len(content)} bytes; at most 1000 are allowed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.99])
 def test_a_file_that_is_cut_off_is_refused(share: float, written: Callable[[object], bytes], tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_file_is_refused_with_the_reason(name: str) -> None:
     content, reason = HOSTILE[name]
@@ -135,6 +136,7 @@ def test_name_that_nothing_defines_is_refused() -> None:
         network(node("Add", ["x", "nowhere"], ["y"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "nodes",
     [
@@ -162,6 +164,7 @@ def test_constant_that_would_use_up_memory_is_refused(nodes: list[object]) -> No
         network(*nodes, **arrays)
 
 
+@pytest.mark.slow
 def test_constants_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "MAX_CONSTANT_ELEMENTS", 5000)
     steps = [node("Exp", ["first"], ["a"]), node("Exp", ["a"], ["b"]), node("Add", ["a", "b"], ["c"])]

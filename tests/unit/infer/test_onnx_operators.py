@@ -333,6 +333,7 @@ def _difference(outputs: Tensor, expected: Any) -> float:
     return float(np.abs(outputs.detach().reshape(3, -1).numpy() - expected).max() / max(np.abs(expected).max(), 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_operator_gives_what_onnx_runtime_gives(case: str) -> None:
     network = _network(case)

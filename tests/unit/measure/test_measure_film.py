@@ -49,6 +49,7 @@ def without(outlined: Sequence[Structure], *parts: Anatomy) -> tuple[Structure, 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 12, 13])
 @pytest.mark.parametrize("view", [View.PA, View.AP])
 def test_the_cardiothoracic_ratio_is_that_of_the_phantom(seed: int, view: View) -> None:
@@ -64,6 +65,7 @@ def test_the_cardiothoracic_ratio_is_that_of_the_phantom(seed: int, view: View) 
     assert (left, right) == pytest.approx((truth.heart_line[0][0], truth.heart_line[1][0]), abs=3)
 
 
+@pytest.mark.slow
 def test_lengths_are_in_mm_and_name_the_source_of_the_spacing() -> None:
     phantom = phantom_film(11)
     (left, _), (right, _) = measurement(measured(phantom), "MITD").line
@@ -75,6 +77,7 @@ def test_lengths_are_in_mm_and_name_the_source_of_the_spacing() -> None:
     assert "at the detector" in width.provenance
 
 
+@pytest.mark.slow
 def test_without_spacing_there_are_ratios_and_angles_but_no_mm() -> None:
     result = measure_film(radiograph(phantom_film(11), spacing=False), structures(phantom_film(11)))
 
@@ -91,6 +94,7 @@ def spaced(mm: float) -> tuple[Radiograph, tuple[Structure, ...]]:
     return replace(picture, geometry=replace(picture.geometry, spacing=spacing)), structures(phantom_film(11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mm", [0.3, 0.8, 5.0])
 def test_an_impossible_spacing_on_an_adults_film_leaves_out_lengths_only(mm: float) -> None:
     expected, result = measured(phantom_film(11)), measure_film(*spaced(mm), is_adult=True)
@@ -107,6 +111,7 @@ def test_an_impossible_spacing_on_an_adults_film_leaves_out_lengths_only(mm: flo
         assert detail.endswith(" mm wide")
 
 
+@pytest.mark.slow
 def test_a_spacing_too_large_for_any_age_leaves_out_lengths() -> None:
     result = measure_film(*spaced(5.0))
 
@@ -114,6 +119,7 @@ def test_a_spacing_too_large_for_any_age_leaves_out_lengths() -> None:
     assert "would be" in observation(result, "MITD/not_measurable").detail
 
 
+@pytest.mark.slow
 def test_the_trachea_line_ends_at_the_trachea() -> None:
     phantom = phantom_film(12)
     rows, columns = np.nonzero(phantom.masks["trachea"])
@@ -124,6 +130,7 @@ def test_the_trachea_line_ends_at_the_trachea() -> None:
     assert column == pytest.approx(level.mean() + 0.5, abs=3 / phantom.truth.imager_pixel_spacing_mm)
 
 
+@pytest.mark.slow
 def test_a_filled_middle_lobe_obscures_the_right_heart_border() -> None:
     clear, filled = measured(phantom_film(21)), measured(phantom_film(21, View.PA, _MIDDLE_LOBE))
 
@@ -137,6 +144,7 @@ def test_a_filled_middle_lobe_obscures_the_right_heart_border() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_filled_zone_is_denser_than_the_same_zone_clear() -> None:
     clear, filled = measured(phantom_film(21)), measured(phantom_film(21, View.PA, _MIDDLE_LOBE))
 
@@ -145,6 +153,7 @@ def test_a_filled_zone_is_denser_than_the_same_zone_clear() -> None:
     assert measurement(filled, "asymmetry/lower").value < measurement(clear, "asymmetry/lower").value
 
 
+@pytest.mark.slow
 def test_the_shares_of_a_zone_add_up_to_100_percent() -> None:
     result = measured(phantom_film(13))
 
@@ -154,6 +163,7 @@ def test_the_shares_of_a_zone_add_up_to_100_percent() -> None:
             assert sum(shares[:5]) == pytest.approx(100, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_pacemaker_is_a_device_and_a_lead_letter_is_none() -> None:
     torch.set_num_threads(1)
     phantom = film(seed=4_200_018, pathology=[_PACEMAKER])
@@ -166,6 +176,7 @@ def test_a_pacemaker_is_a_device_and_a_lead_letter_is_none() -> None:
     assert any(metal.value == concepts.MARKER for metal in objects)
 
 
+@pytest.mark.slow
 def test_observations_state_whether_outlined_or_derived() -> None:
     result = measured(phantom_film(11))
 
@@ -177,6 +188,7 @@ def test_observations_state_whether_outlined_or_derived() -> None:
     assert len([value for value in result.observations if value.key.startswith("seen/")]) == 27
 
 
+@pytest.mark.slow
 def test_a_seen_structure_has_a_simplified_line_around_it() -> None:
     phantom = phantom_film(11)
 
@@ -189,6 +201,7 @@ def test_a_seen_structure_has_a_simplified_line_around_it() -> None:
     assert len(heart.line) == 40 < len(outline)
 
 
+@pytest.mark.slow
 def test_a_structure_without_outline_is_not_seen_nor_its_derived_lines() -> None:
     phantom = phantom_film(11)
 
@@ -199,6 +212,7 @@ def test_a_structure_without_outline_is_not_seen_nor_its_derived_lines() -> None
     assert observation(result, "tracheal_deviation/not_measurable").detail == "no trachea outlined"
 
 
+@pytest.mark.slow
 def test_an_ap_film_notes_that_the_heart_is_magnified() -> None:
     result = measured(phantom_film(12, View.AP))
 
@@ -207,6 +221,7 @@ def test_an_ap_film_notes_that_the_heart_is_magnified() -> None:
     assert observation(measured(phantom_film(12)), "quality/qprojection").value == concepts.USABLE
 
 
+@pytest.mark.slow
 def test_a_header_that_contradicts_the_picture_limits_the_film() -> None:
     phantom = phantom_film(12)
     like_ap = Appearance(view=View.AP, score=0.97, distance=1.0, limit=9.0)
@@ -218,6 +233,7 @@ def test_a_header_that_contradicts_the_picture_limits_the_film() -> None:
     assert observation(result, "quality/111050").value == concepts.LIMITED
 
 
+@pytest.mark.slow
 def test_a_blurred_film_is_less_sharp_and_limited() -> None:
     phantom = phantom_film(11)
     sharp = radiograph(phantom)
@@ -233,6 +249,7 @@ def test_a_blurred_film_is_less_sharp_and_limited() -> None:
     assert observation(after, "quality/qmotion").value == concepts.LIMITED
 
 
+@pytest.mark.slow
 def test_a_lung_that_leaves_the_film_limits_it() -> None:
     phantom = phantom_film(11)
     lungs = phantom.masks["right_lung"] | phantom.masks["left_lung"]
@@ -251,6 +268,7 @@ def test_a_lung_that_leaves_the_film_limits_it() -> None:
     assert (verdict.value, verdict.detail) == (concepts.LIMITED, "lung cut off at the top")
 
 
+@pytest.mark.slow
 def test_a_mirrored_film_gives_the_same_numbers_at_mirrored_places() -> None:
     phantom = phantom_film(12)
     width = phantom.p_values.shape[1]
@@ -269,6 +287,7 @@ def test_a_mirrored_film_gives_the_same_numbers_at_mirrored_places() -> None:
     assert mirrored.line[0][0] == pytest.approx(width - straight.line[0][0], abs=1.0)
 
 
+@pytest.mark.slow
 def test_fragments_of_a_heart_do_not_change_its_measurement() -> None:
     phantom = phantom_film(11)
     fragment = Region(outline=((2.0, 2.0), (8.0, 2.0), (8.0, 8.0)))
@@ -337,6 +356,7 @@ def unusable(kind: str) -> tuple[Radiograph, tuple[Structure, ...]]:
             return replace(picture, p_values=picture.p_values[::-1].copy()), outlines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
@@ -378,6 +398,7 @@ def _center(region: Region) -> tuple[float, float]:
     return sum(columns) / len(columns), sum(rows) / len(rows)
 
 
+@pytest.mark.slow
 def test_a_base_that_the_film_cuts_off_is_not_measured() -> None:
     phantom = phantom_film(11)
     lungs = phantom.masks["right_lung"] | phantom.masks["left_lung"]
@@ -406,6 +427,7 @@ def test_inspiration_is_judged_only_on_a_conclusive_count_of_ribs() -> None:
     assert unsure is None
 
 
+@pytest.mark.slow
 def test_a_border_beside_its_outline_keeps_its_clarity() -> None:
     phantom = phantom_film(12)
     moved = tuple(

@@ -85,6 +85,7 @@ def test_a_planted_change_is_detected_on_its_device_alone(change: dict[str, floa
     assert len(results) == 18
 
 
+@pytest.mark.slow
 def test_a_score_shift_of_a_tenth_is_detected_within_a_window() -> None:
     delay = films_until_detected(7, films=40, change=Change(device="DX1", day=20, score=0.1), rules=RULES)
 

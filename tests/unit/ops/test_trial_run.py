@@ -69,6 +69,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_rows_keep_the_order_of_files_and_no_film_stays(archive: FolderArchive, folder: Path) -> None:
     for seed in range(1, 8):
         (folder / f"{seed}.dcm").write_bytes(encoded(films.dx(seed=seed)))

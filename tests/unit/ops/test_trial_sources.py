@@ -83,6 +83,7 @@ def test_folder_that_cannot_be_listed_has_a_reason(tmp_path: Path, monkeypatch: 
     assert obstacles(tmp_path) == {"film": None, "closed": Obstacle.UNREADABLE}
 
 
+@pytest.mark.slow
 def test_archives_cannot_do_harm(tmp_path: Path) -> None:
     inner = zipped(tmp_path / "inner.zip", {"1.dcm": FILM}).read_bytes()
     (tmp_path / "inner.zip").unlink()

@@ -33,6 +33,7 @@ def in_view(request: pytest.FixtureRequest) -> PhantomFilm:
     return film(seed=61, view=request.param, rows=64, columns=64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("photometric_interpretation", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("voi", list(Voi))
 def test_dciodvfy_finds_no_error(
@@ -51,6 +52,7 @@ def test_dciodvfy_finds_no_error(
     assert "Error" not in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("photometric_interpretation", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("voi", list(Voi))
 @pytest.mark.parametrize("bits_stored", [12, 14])
@@ -79,6 +81,7 @@ def test_equal_arguments_give_equal_bytes_and_identifiers(chest: PhantomFilm) ->
     assert str(parse_uid(first.SOPInstanceUID)) == str(first.file_meta.MediaStorageSOPInstanceUID)
 
 
+@pytest.mark.slow
 def test_two_views_of_one_seed_are_two_series_of_one_study() -> None:
     frontal, lateral = (
         dataset(film(seed=62, view=view, rows=64, columns=64), now=NOW) for view in (View.PA, View.LATERAL)
@@ -108,6 +111,7 @@ def test_a_folder_holds_film_truth_and_masks(chest: PhantomFilm, tmp_path: Path)
     assert dcmread(path).Rows == 200
 
 
+@pytest.mark.slow
 def test_the_examples_are_two_frontal_films_and_a_lateral_one(tmp_path: Path) -> None:
     films = [dcmread(path) for path in write_examples(tmp_path, size=128)]
 

@@ -27,6 +27,7 @@ def small(seed: int, view: View = View.PA, *pathology: Pathology, erect: bool | 
     return film(seed=seed, view=view, rows=SIZE, columns=SIZE, pathology=pathology, erect=erect)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     first, again, other = small(3), small(3), small(4)
 
@@ -44,6 +45,7 @@ def test_a_film_does_not_depend_on_those_it_is_made_with() -> None:
     assert [one.p_values.tobytes() for one in together] == [one.p_values.tobytes() for one in alone]
 
 
+@pytest.mark.slow
 def test_p_values_are_sixteen_bit_not_writable_and_use_the_range() -> None:
     healthy = small(8)
 
@@ -54,6 +56,7 @@ def test_p_values_are_sixteen_bit_not_writable_and_use_the_range() -> None:
     assert healthy.p_values.max() > 45000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [View.PA, View.AP])
 def test_lungs_are_darker_than_heart_and_do_not_overlap_it(view: View) -> None:
     healthy = small(9, view)
@@ -65,6 +68,7 @@ def test_lungs_are_darker_than_heart_and_do_not_overlap_it(view: View) -> None:
     assert not (healthy.masks["right_lung"] & healthy.masks["left_lung"]).any()
 
 
+@pytest.mark.slow
 def test_the_right_lung_lies_on_the_left_of_a_frontal_film() -> None:
     healthy = small(10)
 
@@ -72,6 +76,7 @@ def test_the_right_lung_lies_on_the_left_of_a_frontal_film() -> None:
     assert healthy.masks["left_lung"].sum() < 1.3 * healthy.masks["right_lung"].sum()
 
 
+@pytest.mark.slow
 def test_every_structure_is_seen_on_a_frontal_film() -> None:
     healthy = film(seed=11, rows=256, columns=256)
 
@@ -93,6 +98,7 @@ def test_every_structure_is_seen_on_a_frontal_film() -> None:
     } <= healthy.masks.keys()
 
 
+@pytest.mark.slow
 def test_the_true_ratio_is_the_heart_over_the_thorax_on_the_film() -> None:
     healthy = small(12)
     heart, thorax = healthy.truth.heart_line, healthy.truth.thorax_line
@@ -120,6 +126,7 @@ def test_ap_magnifies_the_heart() -> None:
     assert np.mean(larger) > 0.01
 
 
+@pytest.mark.slow
 def test_a_lateral_film_has_no_ratio_and_both_lungs() -> None:
     healthy = small(13, View.LATERAL)
 
@@ -128,6 +135,7 @@ def test_a_lateral_film_has_no_ratio_and_both_lungs() -> None:
     assert (healthy.masks["right_lung"] & healthy.masks["left_lung"]).any()
 
 
+@pytest.mark.slow
 def test_an_enlarged_heart_is_more_than_half_as_wide_as_the_thorax() -> None:
     enlarged = [small(seed, View.PA, Pathology(kind=Kind.CARDIOMEGALY)) for seed in range(30, 34)]
 
@@ -156,6 +164,7 @@ def test_the_aorta_widens_with_age() -> None:
     assert old > young + 1
 
 
+@pytest.mark.slow
 def test_what_stores_and_sends_films_imports_no_torch() -> None:
     modules = "cxr_node.phantom.dicom, cxr_node.phantom.film, cxr_node.phantom.folder, cxr_node.simulators.modality"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
@@ -163,6 +172,7 @@ def test_what_stores_and_sends_films_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
     page = (ROOT / "docs" / "phantom.md").read_text(encoding="utf-8")
 
@@ -171,6 +181,7 @@ def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
         assert f"`{name}`" in page
 
 
+@pytest.mark.slow
 def test_attenuation_is_what_the_rays_met_before_noise_and_processing() -> None:
     healthy, ill = small(9), small(9, View.PA, Pathology(kind=Kind.CONSOLIDATION, severity=0.9))
     lungs = healthy.masks["right_lung"] | healthy.masks["left_lung"]

@@ -78,6 +78,7 @@ def test_only_middle_lobe_consolidation_erases_the_right_heart_border() -> None:
     assert lower > middle + 0.1 * clear
 
 
+@pytest.mark.slow
 def test_an_effusion_takes_its_part_from_the_lung() -> None:
     wet = phantom(43, Pathology(kind=Kind.EFFUSION, side=Laterality.LEFT, severity=0.7), erect=True)
     dry = phantom(43, erect=True)
@@ -96,6 +97,7 @@ def test_severity_makes_it_larger() -> None:
         assert severe.masks[severe.truth.lesions[0].mask].sum() > mild.masks[mild.truth.lesions[0].mask].sum()
 
 
+@pytest.mark.slow
 def test_what_is_left_open_is_drawn_by_the_seed() -> None:
     first, again = (phantom(45, Pathology(kind=Kind.NODULE)).truth.lesions[0] for _ in range(2))
 
@@ -105,6 +107,7 @@ def test_what_is_left_open_is_drawn_by_the_seed() -> None:
     assert first.pathology.severity is not None
 
 
+@pytest.mark.slow
 def test_several_pathologies_are_kept_apart() -> None:
     ill = phantom(
         46, Pathology(kind=Kind.PACEMAKER, side=Laterality.LEFT), Pathology(kind=Kind.EFFUSION, side=Laterality.RIGHT)
@@ -114,6 +117,7 @@ def test_several_pathologies_are_kept_apart() -> None:
     assert not np.array_equal(ill.masks["pacemaker_0"], ill.masks["effusion_1"])
 
 
+@pytest.mark.slow
 def test_a_lateral_film_shows_pathology_too() -> None:
     ill = film(seed=47, view=View.LATERAL, rows=SIZE, columns=SIZE, pathology=[Pathology(kind=Kind.MASS, severity=0.8)])
 

@@ -49,6 +49,7 @@ def equal(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.repeat(gray[..., None], 3, axis=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planar_configuration", [0, 1])
 @pytest.mark.parametrize(
     "syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.RLELossless, uid.JPEGLSLossless]
@@ -58,6 +59,7 @@ def test_equal_channels_are_gray(planar_configuration: int, syntax: uid.UID) -> 
     assert np.array_equal(shown(encoded(film, syntax)), EXPECTED)
 
 
+@pytest.mark.slow
 def test_channels_that_lossy_jpeg_has_moved_apart_a_little_are_gray() -> None:
     p_values = shown(encoded(color_film(equal(GRAY)), uid.JPEGBaseline8Bit))
     assert np.abs(p_values.astype(int) - EXPECTED).mean() < 5 * 257
@@ -81,6 +83,7 @@ def test_one_colored_pixel_makes_a_lossless_film_colored() -> None:
     assert refusal(written(color_film(channels))) is Reason.COLOR
 
 
+@pytest.mark.slow
 def test_a_colored_lossy_film_is_refused() -> None:
     channels = equal(GRAY)
     channels[..., 2] //= 2

@@ -109,6 +109,7 @@ def test_a_request_in_another_form_is_left_to_pynetdicom(other: bytes) -> None:
     assert store_request(other) is None
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_arbitrary_bytes_raise_no_error(content: bytes) -> None:

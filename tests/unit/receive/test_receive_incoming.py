@@ -157,6 +157,7 @@ def pdu(items: list[tuple[int, bytes]]) -> bytes:
     return b"\x04\x00" + len(content).to_bytes(4, "big") + content
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=40)), max_size=5), st.data())
 @settings(max_examples=200, deadline=None)
 def test_pdv_items_are_those_that_pynetdicom_decodes(items: list[tuple[int, bytes]], data: st.DataObject) -> None:

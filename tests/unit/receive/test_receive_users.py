@@ -50,6 +50,7 @@ def test_an_invalid_password_hash_is_an_error(text: str) -> None:
         PasswordHash.parse(text)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_matching_hash_and_no_password() -> None:
     answer = CliRunner().invoke(app, ["config", "password"], input="correct horse\ncorrect horse\n")
 

@@ -88,6 +88,7 @@ def test_the_study_has_a_number_side_caveat_and_reason_to_agree_about() -> None:
         assert words in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", _OF_STUDY)
 def test_a_result_of_the_study_has_every_line_and_number(name: str, language: str) -> None:
@@ -98,6 +99,7 @@ def test_a_result_of_the_study_has_every_line_and_number(name: str, language: st
     assert text.count(joined(impression.notice)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", _OF_FILM)
 def test_a_result_of_a_film_has_every_line_of_its_film(name: str, language: str) -> None:
@@ -128,6 +130,7 @@ def test_labels_have_the_names_and_scores_of_the_findings(name: str, language: s
         assert (ratio in text) == (name == "presentation-state")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in _REPORTS if name != "report-ohif"])  # only what OHIF draws
 def test_codes_and_numbers_of_a_report_are_those_of_its_words(name: str) -> None:
     ((report, _),) = _results(KIND_BY_NAME[name], "ja")
@@ -162,6 +165,7 @@ def _coded(group: Dataset) -> tuple[object, ...]:
     return (*(values[name.value] for name in names), "".join(sides))
 
 
+@pytest.mark.slow
 def test_chest_cad_has_the_scores_of_the_findings_that_it_can_mark() -> None:
     ((document, _),) = _results(KIND_BY_NAME["chest-cad"], "de")
     scores = {
@@ -177,6 +181,7 @@ def test_chest_cad_has_the_scores_of_the_findings_that_it_can_mark() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_result_has_the_same_patient_order_and_coded_summary(language: str) -> None:
     datasets = [

@@ -69,6 +69,7 @@ def test_each_region_is_a_finding_with_center_outline_and_algorithm() -> None:
     assert "RESEARCH USE ONLY" in "".join(str(row.get("TextValue")) for row in children_of(marks[0]))
 
 
+@pytest.mark.slow
 def test_a_region_has_the_same_tracking_uid_as_in_the_report() -> None:
     film = everything(films.dx())
 

@@ -24,6 +24,7 @@ def by_pydicom(dataset: Dataset) -> bytes:
 _NAMED = {"SpecificCharacterSet": b"ISO_IR 192", "PatientName": "Müller^Łucja=山田^太郎".encode()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RESULT_KINDS, ids=lambda kind: str(kind.name))
 def test_a_result_of_each_kind_is_encoded_as_by_pydicom(kind: ResultKind) -> None:
     film = everything(with_bytes(films.dx(), _NAMED))

@@ -1,5 +1,6 @@
 """Fallback forms of the report for archives without Comprehensive 3D SR."""
 
+import pytest
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from cxr_node.domain.reading import Presence
@@ -12,6 +13,7 @@ from tests.support import films
 from tests.unit.report.studies import NODE, composed, everything, finding, not_read, parsed, read
 
 
+@pytest.mark.slow
 def test_a_fallback_has_the_same_content_in_another_sop_class_and_series() -> None:
     film = everything(films.dx())
     first = composed(tid1500.REPORT, [film])

@@ -123,6 +123,7 @@ def test_a_sentence_has_the_same_places_in_every_language(name: str) -> None:
         assert places(LANGUAGES[name], sentence) == places(ENGLISH, sentence), sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _OTHERS)
 def test_codes_numbers_and_coordinates_are_the_same_in_every_language(name: str) -> None:
     english, other = _report("en", tid1500.REPORT_OHIF), _report(name, tid1500.REPORT_OHIF)
@@ -212,6 +213,7 @@ def test_the_font_of_pictures_has_no_letters_but_those_of_english(letter: str) -
     assert bytes(font.getmask("e")) != absent
 
 
+@pytest.mark.slow
 def test_composing_in_one_language_does_not_change_the_others() -> None:
     def digest(language: str) -> str:
         return composed(tid1500.REPORT, _study(), observer=_node(language)).digest

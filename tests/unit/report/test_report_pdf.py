@@ -49,6 +49,7 @@ def _named(language: str) -> Observer:
     return replace(NODE, language=LANGUAGES[language])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_the_page_has_the_impression_in_every_language(name: str) -> None:
     study = [everything(films.dx()), not_read(films.cr(), Reason.VIEW, "LATERAL")]
@@ -70,12 +71,14 @@ def test_the_page_names_patient_study_measurements_and_versions() -> None:
     assert "cxr-node9.9" in text
 
 
+@pytest.mark.slow
 def test_a_page_has_the_film_as_sent_and_with_findings() -> None:
     assert len(_page([everything(films.dx())]).pages[0].images) == 2
     assert len(_page([everything(films.dx()), everything(films.cr())]).pages[0].images) == 2
     assert len(_page([not_read(films.dx(), Reason.VIEW)]).pages[0].images) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_long_findings_stay_on_one_page(name: str) -> None:
     regions = (square(2, 2, 9),)
@@ -91,6 +94,7 @@ def test_long_findings_stay_on_one_page(name: str) -> None:
     assert _joined(LANGUAGES[name].phrases.page_more) not in text
 
 
+@pytest.mark.slow
 def test_lines_without_room_are_replaced_by_a_sentence() -> None:
     present = [finding(key, 0.9, Presence.PRESENT) for key in codes.FINDINGS]
     study = [read(films.dx(), *present) for _ in range(9)]
@@ -101,6 +105,7 @@ def test_lines_without_room_are_replaced_by_a_sentence() -> None:
     assert _joined(NODE.language.phrases.caution) in _text(page)
 
 
+@pytest.mark.slow
 def test_equal_films_give_equal_bytes_without_a_time() -> None:
     first, second = (_object([everything(films.dx())]).EncapsulatedDocument for _ in range(2))
 
@@ -135,6 +140,7 @@ def test_a_name_without_letters_in_the_fonts_keeps_its_other_groups() -> None:
     assert "?" not in text
 
 
+@pytest.mark.slow
 def test_a_later_page_names_the_earlier_one() -> None:
     first = composed(ENCAPSULATED_PDF, [everything(films.dx())])
     second = parsed(
@@ -147,6 +153,7 @@ def test_a_later_page_names_the_earlier_one() -> None:
     assert len(second.SourceInstanceSequence) == 2
 
 
+@pytest.mark.slow
 def test_dcm2pdf_gives_the_page_back(tmp_path: Path) -> None:
     instance = composed(ENCAPSULATED_PDF, [everything(films.dx())], observer=_named("ja"))
     path, page = tmp_path / "page.dcm", tmp_path / "page.pdf"
@@ -158,6 +165,7 @@ def test_dcm2pdf_gives_the_page_back(tmp_path: Path) -> None:
     assert page.read_bytes() == document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("face", FILES)
 def test_a_subset_has_the_outlines_of_its_glyphs_and_their_parts(face: str) -> None:
     font = font_of(face)

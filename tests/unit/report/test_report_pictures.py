@@ -62,6 +62,7 @@ def _state(film: ReportedFilm) -> Dataset:
     return parsed(composed(presentation_state.PRESENTATION_STATE, [film]))
 
 
+@pytest.mark.slow
 def test_the_film_as_sent_is_left_and_the_outline_of_a_finding_right() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(200, 100, 100),))
     film = read(films.cr(rows=640, columns=512), opacity)
@@ -75,6 +76,7 @@ def test_the_film_as_sent_is_left_and_the_outline_of_a_finding_right() -> None:
     assert any((page[top : top + 960, 24 : 24 + 768] == whole).all() for top in range(60, 160))
 
 
+@pytest.mark.slow
 def test_both_films_have_the_same_longest_side_and_keep_their_shape() -> None:
     for rows, columns in ((2560, 1280), (128, 64)):
         film = read(films.cr(rows=rows, columns=columns))
@@ -87,6 +89,7 @@ def test_pixels_that_are_not_square_become_square() -> None:
     assert picture.films(_radiograph(film, aspect_ratio=2.0), film, ENGLISH)[0].size == (480, 960)
 
 
+@pytest.mark.slow
 def test_the_picture_grows_with_the_number_of_findings() -> None:
     one = read(films.cr(), finding("Nodule", 0.7, Presence.PRESENT))
     many = read(films.cr(), *(finding("Nodule", 0.7, Presence.PRESENT) for _ in range(18)))
@@ -196,6 +199,7 @@ def _drawing(language: Language) -> Drawing:
     return Drawing(film=film, x=1.5, y=1.5, typeface=typeface_of(language), text=picture.TEXT)
 
 
+@pytest.mark.slow
 def test_a_picture_states_its_type_and_source() -> None:
     film = {"LossyImageCompressionRatio": "10", "LossyImageCompressionMethod": "ISO_15444_1"}
     header = films.cr(changes={"LossyImageCompression": "01", **film})
@@ -213,6 +217,7 @@ def test_a_picture_states_its_type_and_source() -> None:
     assert capture.pixel_array.shape == (capture.Rows, capture.Columns, 3)
 
 
+@pytest.mark.slow
 def test_the_same_picture_is_the_same_instance_at_any_time() -> None:
     film = everything(films.cr())
     later = composed(secondary_capture.PICTURE, [film], now=NOW + timedelta(days=1))
@@ -361,6 +366,7 @@ def test_a_study_without_findings_has_no_key_objects() -> None:
 _KINDS = (secondary_capture.PICTURE, presentation_state.PRESENTATION_STATE, key_objects.KEY_IMAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: str(kind.name))
 @pytest.mark.parametrize(
     ("keyword", "value", "sentence"),
@@ -381,6 +387,7 @@ def test_a_broken_promise_of_any_kind_is_reported(
     assert faults_of(result, study, kind.result_type) == (sentence,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: str(kind.name))
 def test_a_result_that_references_another_film_is_a_fault(kind: ResultKind) -> None:
     result = parsed(composed(kind, [everything(films.cr())]))
@@ -388,6 +395,7 @@ def test_a_result_that_references_another_film_is_a_fault(kind: ResultKind) -> N
     assert "the references do not name the sources" in faults_of(result, study, kind.result_type)
 
 
+@pytest.mark.slow
 def test_a_returned_picture_is_distinguishable_from_a_film() -> None:
     film = everything(films.dx(changes={"Manufacturer": "Detectors", "ManufacturerModelName": "Panel 1"}))
     picture = parsed(composed(secondary_capture.PICTURE, [film]))
@@ -426,6 +434,7 @@ def test_a_film_that_hangs_already_has_no_spatial_transformation() -> None:
     assert state.DisplayedAreaSelectionSequence[0].DisplayedAreaBottomRightHandCorner == [512, 640]
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_turned_film_and_its_region_hang() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(0, 540, 100),))
     film = _lying(read(films.cr(rows=640, columns=512), opacity), ("F", "R"))

@@ -79,6 +79,7 @@ def test_every_kind_is_a_form_of_the_report_or_is_referred_to_by_it() -> None:
     assert _results(_film(), (basic_text.TEXT,)) == []
 
 
+@pytest.mark.slow
 def test_the_order_of_results_does_not_change_the_report() -> None:
     film = _film()
     results = _results(film)
@@ -87,6 +88,7 @@ def test_the_order_of_results_does_not_change_the_report() -> None:
     )
 
 
+@pytest.mark.slow
 def test_another_result_makes_another_report() -> None:
     film = _film()
     results = _results(film)
@@ -105,6 +107,7 @@ def test_a_result_of_an_earlier_run_is_referred_to_again() -> None:
     assert unchanged.identity == first.identity
 
 
+@pytest.mark.slow
 def test_a_picture_is_referred_to_before_objects_without_pixels() -> None:
     film = _film()
     kinds = (key_objects.KEY_IMAGES, presentation_state.PRESENTATION_STATE, secondary_capture.PICTURE)

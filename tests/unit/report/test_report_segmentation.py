@@ -34,6 +34,7 @@ def _outlined(header: Dataset, key: Anatomy, *regions: Region) -> ReportedFilm:
     return read(header, structures=(Structure(key=key, confidence=0.9, regions=regions),))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=15, max_size=15), min_size=1, max_size=4))
 def test_masks_that_end_within_a_byte_are_joined_bit_by_bit(frames: list[list[bool]]) -> None:
@@ -199,6 +200,7 @@ def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> Non
     assert numbers == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [None, *SpacingSource])
 def test_highdicom_reads_the_segmentation_whatever_the_spacing(source: SpacingSource | None) -> None:
     """highdicom refuses Pixel Measures without Slice Thickness, which a projection does not have."""

@@ -271,6 +271,7 @@ def test_the_private_scheme_is_declared_with_its_uid() -> None:
     assert scheme.CodingSchemeUID == codes.PRIVATE_SCHEME_UID
 
 
+@pytest.mark.slow
 def test_equal_content_is_one_instance_at_any_time_and_order() -> None:
     study = [read(films.dx(), PRESENT), read(films.cr(), ABSENT), not_read(films.sc(), Reason.VIEW)]
     later = NOW + timedelta(days=3)

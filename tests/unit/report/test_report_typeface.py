@@ -11,6 +11,7 @@ from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.typeface import FILES, Typeface, content, typeface_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("face", FILES)
 def test_a_font_has_every_character_that_it_is_used_for(face: str) -> None:
     mapped = TTFont(BytesIO(content(face))).getBestCmap()

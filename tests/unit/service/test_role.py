@@ -2,9 +2,12 @@
 
 import gc
 
+import pytest
+
 from cxr_node.service import role
 
 
+@pytest.mark.slow
 def test_garbage_collections_skip_the_objects_of_the_start() -> None:
     objects = len(gc.get_objects())
     try:

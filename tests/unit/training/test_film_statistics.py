@@ -39,6 +39,7 @@ def test_the_background_is_the_black_part_of_the_border(tmp_path: Path) -> None:
     assert statistics_of(picture(tmp_path / "half.png", gray)).background == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.slow
 def test_labels_that_follow_from_brightness_disqualify_a_set(tmp_path: Path) -> None:
     generator = np.random.default_rng(2)
     has_label = generator.random(60) < 0.5

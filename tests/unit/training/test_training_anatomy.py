@@ -59,6 +59,7 @@ def test_training_has_the_structures_of_readings() -> None:
     assert sorted(STRUCTURES) == sorted(Anatomy)
 
 
+@pytest.mark.slow
 def test_masks_move_with_the_film() -> None:
     film = torch.zeros(4, 1, 256, 256)
     film[:, :, 96:160, 96:160] = 1.0

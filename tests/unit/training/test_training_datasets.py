@@ -82,6 +82,7 @@ def test_a_folder_without_films_is_refused(tmp_path: Path) -> None:
         datasets.read_table(_table(tmp_path, REDUCED, "a.png,Edema,AP,7,61,M"), tmp_path)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 5), st.integers(0, FOLDS - 1))
 def test_no_patient_is_in_two_parts_of_a_split(seed: int, member: int) -> None:
     films = tuple(_film(str(patient), view=view) for patient in range(200) for view in (View.PA, View.AP))

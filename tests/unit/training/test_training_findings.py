@@ -244,6 +244,7 @@ def test_operating_point_follows_the_view_in_part() -> None:
     assert judge.view_shift(films, logits) == pytest.approx(judge.VIEW_SHARE)
 
 
+@pytest.mark.slow
 def test_distance_of_a_typical_film_is_about_one() -> None:
     generator = np.random.default_rng(0)
     sets = [generator.normal(size=(400, 256)), generator.normal(2, 1, size=(400, 256))]

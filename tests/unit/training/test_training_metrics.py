@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from training import metrics
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=60))
 def test_auc_equals_that_of_scikit_learn_with_ties(pairs: list[tuple[bool, int]]) -> None:
     positive = np.array([kind for kind, _ in pairs])
