@@ -38,6 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
     receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `long` the PostgreSQL variants of tests that are `long_on_postgresql`."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if item.get_closest_marker("long_on_postgresql") and parameters and "postgresql" in parameters.params.values():
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(autouse=True)
 def own_log_level() -> Iterator[None]:
     """Undo what a command of the test sets: the level below which the node's log is left out."""

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from cxr_node.faults.films import Films
 from cxr_node.faults.load import LoadGenerator
 from cxr_node.faults.load import running as sending
@@ -28,6 +30,7 @@ def run_command(*command: str, config: Path) -> dict[str, object]:
     return output
 
 
+@pytest.mark.long_on_postgresql
 def test_films_stored_before_a_backup_are_in_the_restored_node(
     tmp_path: Path, database_url: str, database_kind: str
 ) -> None:

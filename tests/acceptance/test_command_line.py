@@ -165,6 +165,7 @@ def test_film_show_writes_a_picture_and_the_gate_decision(
     assert cxr_node("film", "show", "no such file").exit_code == 1
 
 
+@pytest.mark.long_on_postgresql
 def test_no_patient_is_named_in_any_log_or_job(tmp_path: Path, database_url: str) -> None:
     config = settings_file(tmp_path / "node", database_url=database_url, more='[log]\nlevel = "debug"', is_tiny=True)
     good, bad = films.dx(rows=300, columns=280), films.cr(seed=1, changes={"PixelData": b"\0\0"})

@@ -27,6 +27,7 @@ PAUSE_S = 0.4
 MOST_FILMS = 10_000
 
 
+@pytest.mark.long_on_postgresql
 @pytest.mark.timeout(900)
 def test_no_film_is_lost_or_reported_twice_after_kills(database_url: str, tmp_path: Path) -> None:
     kill_repeatedly(database_url, tmp_path, kills=SHORT_KILLS)
