@@ -1,6 +1,7 @@
 """Web application: pages, JSON API, metrics and health, with security headers."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from cxr_node.domain.errors import RetryLater
 from cxr_node.web import api, metrics, models, monitoring, pages
 from cxr_node.web.access import COOKIE, Authenticator
+from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
 from cxr_node.web.context import WebContext
+from cxr_node.web.request_guard import LIVE_PATH, RequestGuard
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -49,9 +52,12 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
         redoc_url=None,
     )
     app.state.context, app.state.authenticator, app.state.templates = context, authenticator, _templates()
-    app.middleware("http")(_add_headers)
+    app.state.login_pool = BoundedPool("login", threads=1, places=8, places_per_address=4)
+    app.add_middleware(RequestGuard)
+    app.middleware("http")(_add_headers)  # added last, so around the guard
     app.exception_handler(HTTPException)(_handle_error)
     app.exception_handler(RetryLater)(_handle_unavailable)
+    app.exception_handler(TooBusy)(_handle_busy)
     app.include_router(api.router)
     app.include_router(monitoring.api)
     app.include_router(pages.router)
@@ -76,26 +82,29 @@ def _templates() -> Environment:
 def _add_machine_readable(app: FastAPI, context: WebContext) -> None:
     """Add metrics and health, without login: they name senders and destinations, but lead to no patient."""
     registry = metrics.registry(context)
+    # Each in a thread of its own and one at a time: as many requests as anyone sends take no thread from the pages.
+    text = SharedCall("metrics", partial(generate_latest, registry))
+    problems = SharedCall("health", partial(metrics.health, context, context.settings.node.data_folder))
     not_ready: dict[int | str, dict[str, Any]] = {
         503: {"model": models.Health, "description": "The node is not ready."}
     }
 
     @app.get("/metrics", response_class=PlainTextResponse)
-    def get_metrics() -> Response:
+    async def get_metrics() -> Response:
         """Return metrics for Prometheus."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(await text.result(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/health/live")
-    def get_live() -> models.Health:
+    @app.get(LIVE_PATH)
+    async def get_live() -> models.Health:
         """Respond while this process runs."""
         return models.Health(ok=True, problems=[])
 
     @app.get("/health/ready", response_model=models.Health, responses=not_ready)
-    def get_ready() -> Response:
+    async def get_ready() -> Response:
         """Report whether films can be received: the database responds, and there is free space."""
-        problems = metrics.health(context, context.settings.node.data_folder)
-        code = status.HTTP_503_SERVICE_UNAVAILABLE if problems else status.HTTP_200_OK
-        return JSONResponse({"ok": not problems, "problems": problems}, code)
+        found = await problems.result()
+        code = status.HTTP_503_SERVICE_UNAVAILABLE if found else status.HTTP_200_OK
+        return JSONResponse({"ok": not found, "problems": found}, code)
 
 
 async def _add_headers(request: Request, call_next: Next) -> Response:
@@ -127,6 +136,10 @@ async def _handle_unavailable(request: Request, error: Exception) -> Response:
     if _wants_json(request):
         return JSONResponse({"detail": message}, status.HTTP_503_SERVICE_UNAVAILABLE)
     return _error_page(request, message, status.HTTP_503_SERVICE_UNAVAILABLE)
+
+
+async def _handle_busy(request: Request, _error: Exception) -> Response:
+    return _error_page(request, "Too many logins at once: try again in a moment.", status.HTTP_429_TOO_MANY_REQUESTS)
 
 
 def _error_page(request: Request, message: str, code: int) -> Response:

@@ -1,14 +1,11 @@
 """OpenID Connect client: authorization code flow with PKCE, and validation of ID Tokens."""
 
 import hashlib
-import json
 import logging
+import math
 import secrets
 import ssl
-import threading
 import time
-import urllib.error
-import urllib.request
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,30 +16,21 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
-from cxr_node.domain.errors import cause_of, type_and_place
+from cxr_node.domain.errors import type_and_place
 from cxr_node.settings.operations import OidcSection
+from cxr_node.web.provider_client import Json, LoginError, ProviderUnreachable, Remaining, fetch
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
-_MAX_RESPONSE_BYTES = 1 << 20
+"""For all requests to the provider that one request of a browser needs."""
+_METADATA_S = 3600.0
+_UNREACHABLE_S = 10.0
+"""For this time an unreachable provider is not asked for its metadata again."""
 _LEEWAY_S = 60
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Accepted signatures, by a key that the provider publishes; neither "none" nor shared secrets."""
 _LOCAL = ("127.0.0.1", "::1", "localhost")
-
-Json = Mapping[str, Any]
-
-
-class LoginError(Exception):
-    """The login failed at the provider, or its response is invalid; the sentence says why.
-
-    `name` is the person in the ID Token, for the audit trail; empty if there is none.
-    """
-
-    def __init__(self, sentence: str, *, name: str = "") -> None:
-        super().__init__(sentence)
-        self.name = name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +52,26 @@ class OidcUser:
 
 
 class Provider:
-    """An OpenID Provider. Its metadata is fetched at the first login, and again after a failure."""
+    """An OpenID Provider. Its metadata is kept for an hour, and fetched again after a failure.
 
-    def __init__(self, section: OidcSection, *, clock: Callable[[], float] = time.time) -> None:
+    No lock is held during a request: a provider that does not respond holds up only those who log in there. `timer`
+    is a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        section: OidcSection,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._section = section
         self._clock = clock
+        self._timer = timer
         self._tls = ssl.create_default_context(cafile=section.tls_ca)
-        self._lock = threading.Lock()
-        self._discovery: Json | None = None
+        self._discovery: Json = {}
+        self._discovered_at = -math.inf
+        self._unreachable_at = -math.inf
 
     def start_login(self) -> tuple[str, LoginAttempt]:
         """Return the URL to redirect the browser to, and the login to keep until its response.
@@ -95,7 +95,7 @@ class Provider:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        address = str(self._metadata()["authorization_endpoint"])
+        address = str(self._metadata(self._deadline())["authorization_endpoint"])
         return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(parameters)}", attempt
 
     def finish_login(self, attempt: LoginAttempt, *, code: str) -> OidcUser:
@@ -106,11 +106,10 @@ class Provider:
         LoginError
             If the provider is unreachable, its response is invalid, or the person has no role here.
         """
-        metadata = self._metadata()
-        tokens = self._fetch(
-            str(metadata["token_endpoint"]), form=self._token_request(attempt, code), metadata=metadata
-        )
-        keys = self._fetch(str(metadata["jwks_uri"]))
+        remaining_s = self._deadline()
+        metadata = self._metadata(remaining_s)
+        tokens = self._tokens(attempt, code, metadata, remaining_s)
+        keys = fetch(str(metadata["jwks_uri"]), tls=self._tls, remaining_s=remaining_s)
         try:
             claims = verify_id_token(
                 str(tokens.get("id_token", "")),
@@ -125,50 +124,55 @@ class Provider:
             raise LoginError(f"the ID Token is invalid: {_token_fault(error)}") from error
         return user_of_claims(claims, self._section)
 
-    def _token_request(self, attempt: LoginAttempt, code: str) -> dict[str, str]:
-        return {
+    def _deadline(self) -> Remaining:
+        """Return the time that is left of `_TIMEOUT_S` for all requests of one call."""
+        ends_at = self._timer() + _TIMEOUT_S
+
+        def remaining_s() -> float:
+            left_s = ends_at - self._timer()
+            if left_s <= 0:
+                raise TimeoutError
+            return left_s
+
+        return remaining_s
+
+    def _metadata(self, remaining_s: Remaining) -> Json:
+        if self._timer() - self._discovered_at < _METADATA_S:
+            return self._discovery
+        if self._timer() - self._unreachable_at < _UNREACHABLE_S:
+            raise ProviderUnreachable(f"the provider was unreachable within the last {_UNREACHABLE_S:g} s")
+        address = f"{self._section.issuer.rstrip('/')}/.well-known/openid-configuration"
+        try:
+            metadata = fetch(address, tls=self._tls, remaining_s=remaining_s)
+        except ProviderUnreachable:
+            self._unreachable_at = self._timer()
+            raise
+        # OpenID Connect Discovery 1.0, section 4.3: prevents impersonation.
+        if metadata.get("issuer") != self._section.issuer:
+            raise LoginError("the provider's issuer is not oidc.issuer")
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if not is_safe(str(metadata.get(name, ""))):
+                raise LoginError(f"the provider has no {name} over TLS")
+        self._discovery, self._discovered_at = metadata, self._timer()
+        return metadata
+
+    def _tokens(self, attempt: LoginAttempt, code: str, metadata: Json, remaining_s: Remaining) -> Json:
+        section, authorization = self._section, ""
+        form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": self._section.redirect_url,
-            "client_id": self._section.client_id,
+            "redirect_uri": section.redirect_url,
+            "client_id": section.client_id,
             "code_verifier": attempt.verifier,
         }
-
-    def _metadata(self) -> Json:
-        with self._lock:
-            if self._discovery is None:
-                address = f"{self._section.issuer.rstrip('/')}/.well-known/openid-configuration"
-                metadata = self._fetch(address)
-                # OpenID Connect Discovery 1.0, section 4.3: prevents impersonation.
-                if metadata.get("issuer") != self._section.issuer:
-                    raise LoginError("the provider's issuer is not oidc.issuer")
-                for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                    if not is_safe(str(metadata.get(name, ""))):
-                        raise LoginError(f"the provider has no {name} over TLS")
-                self._discovery = metadata
-            return self._discovery
-
-    def _fetch(self, address: str, *, form: dict[str, str] | None = None, metadata: Json | None = None) -> Json:
-        headers = {"Accept": "application/json"}
-        if form is not None and self._section.client_secret:
-            methods = (metadata or {}).get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        if section.client_secret:
+            methods = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
             if "client_secret_basic" in methods:
-                headers["Authorization"] = f"Basic {_basic(self._section)}"
+                authorization = f"Basic {_basic(section)}"
             else:
-                form = {**form, "client_secret": self._section.client_secret}
-        content = None if form is None else urlencode(form).encode()
-        request = urllib.request.Request(address, data=content, headers=headers)  # noqa: S310  # see is_safe
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as response:  # noqa: S310  # see is_safe
-                content = json.loads(response.read(_MAX_RESPONSE_BYTES))
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise LoginError(f"the provider responds with status {error.code}") from error
-        except (OSError, ValueError) as error:
-            raise LoginError(f"the provider is unreachable: {cause_of(error)}") from error
-        if not isinstance(content, dict):
-            raise LoginError("the provider's response is not a JSON object")
-        return content
+                form["client_secret"] = section.client_secret
+        address = str(metadata["token_endpoint"])
+        return fetch(address, tls=self._tls, remaining_s=remaining_s, form=form, authorization=authorization)
 
 
 def verify_id_token(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, now: float) -> Json:

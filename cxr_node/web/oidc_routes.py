@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
 from fastapi import APIRouter, Request, Response, status
 from fastapi.responses import RedirectResponse
@@ -12,9 +13,11 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator
 from cxr_node.web.access_audit import address_of
+from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import WebContext
-from cxr_node.web.oidc import LoginAttempt, LoginError, OidcUser, Provider
+from cxr_node.web.oidc import LoginAttempt, OidcUser, Provider
 from cxr_node.web.pages import login_form, set_session_cookie
+from cxr_node.web.provider_client import LoginError
 
 COOKIE = "cxr-node-login"
 CALLBACK_PATH = "/login/oidc/callback"
@@ -27,38 +30,49 @@ def router(settings: Settings, key: bytes) -> APIRouter:
     """Return the routes that start and finish a login at the provider."""
     routes = APIRouter(include_in_schema=False)
     provider = Provider(settings.oidc)
+    # Apart from passwords: local users log in while the provider does not respond.
+    pool = BoundedPool("oidc", threads=4, places=16, places_per_address=8)
     signer = URLSafeTimedSerializer(key, salt="oidc login", signer_kwargs={"digest_method": hashlib.sha256})
 
     @routes.get("/login/oidc")
-    def start(request: Request) -> Response:
+    async def start(request: Request) -> Response:
         """Redirect the browser to the provider."""
-        try:
-            address, attempt = provider.start_login()
-        except LoginError as error:
-            return _rejected(request, error)
-        response = RedirectResponse(address, status.HTTP_303_SEE_OTHER)
-        # Lax: the callback is a navigation from another site and needs this cookie.
-        response.set_cookie(
-            COOKIE,
-            signer.dumps(asdict(attempt)),
-            max_age=_LOGIN_TIMEOUT_S,
-            path=CALLBACK_PATH,
-            httponly=True,
-            samesite="lax",
-            secure=settings.web.secure_cookie,
-        )
-        return response
+        return await pool.run(partial(_redirect, request, provider, signer), address=address_of(request))
 
     @routes.get(CALLBACK_PATH)
-    def finish(request: Request) -> Response:
+    async def finish(request: Request) -> Response:
         """Start a session for the person, if this browser started the login."""
-        try:
-            user = provider.finish_login(_attempt_of(request, signer), code=_code(request.query_params))
-        except LoginError as error:
-            return _rejected(request, error)
-        return _logged_in(request, user)
+        return await pool.run(partial(_finish, request, provider, signer), address=address_of(request))
 
     return routes
+
+
+def _redirect(request: Request, provider: Provider, signer: URLSafeTimedSerializer) -> Response:
+    try:
+        address, attempt = provider.start_login()
+    except LoginError as error:
+        return _rejected(request, error)
+    context: WebContext = request.app.state.context
+    response = RedirectResponse(address, status.HTTP_303_SEE_OTHER)
+    # Lax: the callback is a navigation from another site and needs this cookie.
+    response.set_cookie(
+        COOKIE,
+        signer.dumps(asdict(attempt)),
+        max_age=_LOGIN_TIMEOUT_S,
+        path=CALLBACK_PATH,
+        httponly=True,
+        samesite="lax",
+        secure=context.settings.web.secure_cookie,
+    )
+    return response
+
+
+def _finish(request: Request, provider: Provider, signer: URLSafeTimedSerializer) -> Response:
+    try:
+        user = provider.finish_login(_attempt_of(request, signer), code=_code(request.query_params))
+    except LoginError as error:
+        return _rejected(request, error)
+    return _logged_in(request, user)
 
 
 def _attempt_of(request: Request, signer: URLSafeTimedSerializer) -> LoginAttempt:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, status
@@ -17,6 +18,7 @@ from cxr_node.web import heat, pictures, reports
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
 from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
 from cxr_node.web.api import Before, Days, Destination, Number, without_uids
+from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import InContext, WebContext, or_404
 from cxr_node.wiring.pictures import LONGEST_SIDE
 
@@ -34,10 +36,15 @@ def login_page(request: Request) -> Response:
 
 
 @router.post("/login")
-def login(
+async def login(
     request: Request, name: Annotated[str, Form(max_length=64)], password: Annotated[str, Form(max_length=1024)]
 ) -> Response:
     """Start a session if name and password are right."""
+    pool: BoundedPool = request.app.state.login_pool
+    return await pool.run(partial(_log_in, request, name, password), address=address_of(request))
+
+
+def _log_in(request: Request, name: str, password: str) -> Response:
     authenticator: Authenticator = request.app.state.authenticator
     try:
         session = authenticator.log_in(name, password)
@@ -46,10 +53,9 @@ def login(
         session = None
         failure, code = "Too many wrong passwords: wait a minute.", status.HTTP_429_TOO_MANY_REQUESTS
     access_audit: AccessAudit = request.app.state.context.access_audit
+    access_audit.record_login(name, address_of(request), failure="" if session else failure)
     if session is None:
-        access_audit.record_login(name, address_of(request), failure=failure)
         return login_form(request, failure=failure, code=code)
-    access_audit.record_login(name, address_of(request), failure="")
     response = RedirectResponse("/", status.HTTP_303_SEE_OTHER)
     set_session_cookie(response, session, request.app.state.context.settings.web)
     return response

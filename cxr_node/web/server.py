@@ -17,6 +17,7 @@ from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.app import application
 from cxr_node.web.context import Trends, WebContext
+from cxr_node.web.http_protocol import MAXIMUM_CONNECTIONS, TimedProtocol
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.pictures import picture_executor
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _BUSY_TIMEOUT_S = 5.0
 _STATEMENT_TIMEOUT_S = 10.0
 _START_S = 30.0
+_BACKLOG = 128
+"""Connections accepted at a time: fewer than the descriptors of a process, so that none is missing."""
 
 
 @contextmanager
@@ -100,7 +103,11 @@ def serve(process: Process) -> Iterator[str]:
             app,
             host=section.host,
             port=section.port,
-            log_level="warning",
+            http=TimedProtocol,
+            ws="none",
+            limit_concurrency=MAXIMUM_CONNECTIONS,
+            backlog=_BACKLOG,
+            log_level="error",  # anyone can cause warnings, about requests that are no HTTP
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,

@@ -4,19 +4,17 @@ The time-out covers connecting, sending and the last byte of the response: a ser
 exceed it. Redirects are not followed, so a token goes to the configured server only.
 """
 
-import io
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from cxr_node.domain.errors import cause_of
 from cxr_node.infer.remote.outcome import RemoteError, RequestOutcome
+from cxr_node.net.timed_response import response_until
 from cxr_node.net.tls import failure_reason
 from cxr_node.net.tls_peer import TlsPeer
 
@@ -121,7 +119,7 @@ class RemoteServer:
             connection: HTTPConnection = HTTPSConnection(host, address.port, timeout=timeout_s, context=context)
         else:
             connection = HTTPConnection(host, address.port, timeout=timeout_s)
-        connection.response_class = _response_until(lambda: self._remaining(deadline))
+        connection.response_class = response_until(lambda: self._remaining(deadline))
         return connection
 
     def _connect(self, connection: HTTPConnection) -> None:
@@ -180,30 +178,3 @@ def _retry_after_s(text: str) -> float:
 
 def _reason(error: Exception) -> str:
     return failure_reason(error) if isinstance(error, OSError) else "its response is not HTTP"
-
-
-def _response_until(remaining: Callable[[], float]) -> type[HTTPResponse]:
-    """Return a class of responses whose every read is limited by the remaining time."""
-
-    class TimedResponse(HTTPResponse):
-        def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
-            super().__init__(sock, *arguments, **options)
-            self.fp = io.BufferedReader(_TimedReader(sock, self.fp.detach(), remaining))
-
-    return TimedResponse
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, raw: io.RawIOBase, remaining: Callable[[], float]) -> None:
-        self._sock, self._raw, self._remaining = sock, raw, remaining
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._remaining())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()

@@ -8,7 +8,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
 from cxr_node.settings.operations import OidcSection
-from cxr_node.web.oidc import LoginError, OidcUser, is_safe, roles_of, user_of_claims, verify_id_token
+from cxr_node.web.oidc import OidcUser, is_safe, roles_of, user_of_claims, verify_id_token
+from cxr_node.web.provider_client import LoginError
 
 NOW = 1_800_000_000
 ISSUER, CLIENT, NONCE = "https://id.example/realms/hospital", "cxr-node", "n-1"
