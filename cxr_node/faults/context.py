@@ -22,6 +22,8 @@ class Amounts:
 
     kills: int = 500
     program_kills: int = 20
+    peer_kills: int = 50
+    """Kills while DCMTK sends."""
     messages: int = 10_000
     idle_peers: int = 200
     rounds: int = 5
@@ -47,6 +49,7 @@ class Amounts:
 SHORT = Amounts(
     kills=4,
     program_kills=0,
+    peer_kills=2,
     messages=60,
     idle_peers=20,
     rounds=1,

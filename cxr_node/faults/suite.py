@@ -20,6 +20,7 @@ from cxr_node.faults import (
     fuzz,
     hostile_films,
     idle_peers,
+    independent_peers,
     kills,
     pacs_modes,
     postgres_server,
@@ -46,6 +47,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "idle-peers": (idle_peers.run,),
     "fuzz": (fuzz.run,),
     "hostile-films": (hostile_films.run,),
+    "independent-peers": (independent_peers.run,),
     "soak": (soak.run,),
 }
 """Groups by name, in the order in which they run."""
