@@ -69,7 +69,7 @@ def missing(_bundle: Bundle, _threads: int) -> Program:
     raise ImportError
 
 
-@pytest.mark.parametrize("name", [CHANNELS_LAST, OPENVINO])
+@pytest.mark.parametrize("name", [CHANNELS_LAST, pytest.param(OPENVINO, marks=pytest.mark.long)])
 def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -> None:
     network = built_in_bundle()
     film = engine._phantom_batch(network)
@@ -81,6 +81,13 @@ def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -
     assert trial.difference <= TOLERANCE
     with torch.inference_mode():
         assert engines.difference(engines.eager(network, 1)(film), chosen.program(film)) == trial.difference
+
+
+def test_openvino_agrees_with_the_reference_on_a_small_network(opened: Bundle) -> None:
+    chosen = engines.choose(opened, FILM, wanted=OPENVINO, threads=1)
+
+    assert chosen.engine == OPENVINO
+    assert max(trial.difference for trial in chosen.trials) <= TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_film_and_report_agree_about_patient_and_study(tmp_path: Path) -> None:
     assert entity_errors(path, report) == []
 
 
-@pytest.mark.parametrize("name", ["three read", "two views"])
+@pytest.mark.parametrize("name", [pytest.param("three read", marks=pytest.mark.long), "two views"])
 def test_pixelmed_finds_no_error_in_the_template_rows(name: str, tmp_path: Path) -> None:
     assert template_errors(_written(composed(tid1500.REPORT, _STUDIES[name]), tmp_path)) == []
 
