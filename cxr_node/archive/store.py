@@ -70,6 +70,16 @@ def film_key(digest: Digest) -> str:
     return f"films/{digest[:2]}/{digest}.dcm"
 
 
+def is_film_key(key: str) -> bool:
+    """Whether a key is that of a received film."""
+    return key.startswith("films/")
+
+
+def digest_of_film_key(key: str) -> Digest:
+    """Return the digest of the data set that the key of a film names."""
+    return Digest(key.rpartition("/")[2].removesuffix(".dcm"))
+
+
 def result_key(sop_instance_uid: Uid) -> str:
     """Return the key of a result object, whose UID follows from its content."""
     return f"results/{digest_of(sop_instance_uid.encode())[:2]}/{sop_instance_uid}.dcm"

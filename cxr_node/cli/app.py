@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "purge": (ACT, "purge:purge"),
     "backup": (ACT, "backup:backup"),
     "restore": (ACT, "backup:restore"),
+    "adopt": (ACT, "adopt:adopt"),
     "reconcile": (ACT, "reconcile:reconcile"),
     "scrub": (ACT, "scrub:scrub"),
     "bundle": (MODELS, "bundle_group:app"),

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from cxr_node import config
+from cxr_node.archive.store import is_film_key
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate, LedgerEntry
@@ -36,7 +37,7 @@ def reconcile(
     by: Annotated[GroupBy | None, typer.Option(help="Also count by day, sender, device or association.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Account for every received film. Exit status 1 if one is not reported, or a file is missing.
+    """Account for every received film. Exit status 1 if one is not reported, or a film or its row is missing.
 
     Received = delivered + in progress + not reported, with a reason. Delivered: every destination has the
     study's results, and committed to their storage where required. Films removed later by retention are counted.
@@ -44,21 +45,30 @@ def reconcile(
     with reporting_errors():
         since = None if day is None else datetime.combine(day.date(), time()).astimezone(UTC)
         until = None if since is None else since + timedelta(days=1)
-        with Process.open(config.load(path)) as process, process.database.read() as connection:
-            films = ledger.entries(
-                connection, since=since, until=until, calling_ae_title=sender, address=address, association=association
-            )
-            keys = ledger.archive_keys(connection)
-            archive = process.archive
+        with Process.open(config.load(path)) as process:
+            with process.database.read() as connection:
+                films = ledger.entries(
+                    connection,
+                    since=since,
+                    until=until,
+                    calling_ae_title=sender,
+                    address=address,
+                    association=association,
+                )
+                keys = ledger.archive_keys(connection)
+            missing = sorted(key for key in keys if key not in process.archive)
+            unnamed = set(process.archive.stored_keys()) - keys
+            with process.database.read() as connection:
+                unnamed -= ledger.archive_keys(connection)  # received meanwhile
     not_reported = [film for film in films if film.fate is Fate.NOT_REPORTED]
-    missing = sorted(key for key in keys if key not in archive)
-    unnamed = sorted(set(archive.stored_keys()) - keys)
+    unnamed_films = sorted(filter(is_film_key, unnamed))
     if as_json:
         document = {
             "counts": _counts(films),
             "not_reported": [_plain(film) for film in not_reported],
             "missing_files": missing,
-            "unnamed_files": unnamed,
+            "unnamed_films": unnamed_films,
+            "unnamed_results": sorted(unnamed.difference(unnamed_films)),
         }
         groups = (
             {} if by is None else {f"by_{by}": {name: _counts(group) for name, group in _groups(films, by).items()}}
@@ -66,8 +76,8 @@ def reconcile(
         typer.echo(json.dumps(document | groups, indent=2))
     else:
         _print(films, by)
-        _print_problems(not_reported, missing, unnamed)
-    if not_reported or missing:
+        _print_problems(not_reported, missing, unnamed_films, len(unnamed) - len(unnamed_films))
+    if not_reported or missing or unnamed_films:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -108,7 +118,9 @@ def _print(films: Sequence[LedgerEntry], by: GroupBy | None) -> None:
         out.print(table)
 
 
-def _print_problems(not_reported: Sequence[LedgerEntry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
+def _print_problems(
+    not_reported: Sequence[LedgerEntry], missing: Sequence[str], unnamed_films: Sequence[str], unnamed_results: int
+) -> None:
     if not_reported:
         table = Table("not reported", "sender", "received", "film")
         for film in not_reported:
@@ -118,10 +130,13 @@ def _print_problems(not_reported: Sequence[LedgerEntry], missing: Sequence[str],
         out.print(table)
     for key in missing:
         out.print(f"MISSING FILE {key}: its row exists, its file does not; restore it from a backup", markup=False)
-    if unnamed:
+    if unnamed_films:
         out.print(
-            f"{len(unnamed)} files without a row: not confirmed to a sender, or superseded results; --json lists them"
+            f"{len(unnamed_films)} films without a row: the database was lost or put back to an older state, or the "
+            "node was killed before it answered their sender. `cxr-node adopt` reads them in; --json lists them"
         )
+    if unnamed_results:
+        out.print(f"{unnamed_results} results without a row: they are superseded; --json lists them")
 
 
 def _words(fate: Fate) -> str:

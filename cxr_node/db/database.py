@@ -1,30 +1,41 @@
 """Database: transactions on SQLite or PostgreSQL."""
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from cxr_node.db.engine import read_only_engine, writing_engine
+from cxr_node.db.errors import DatabaseDamaged, DatabaseUnavailable, WrongDatabase
 from cxr_node.db.group_commit import GroupCommit
+from cxr_node.db.held_file import HeldFile
 from cxr_node.db.states import Stage
-from cxr_node.domain.errors import RetryLater
+from cxr_node.db.url import sqlite_file
 
-__all__ = ["CHANNEL", "Connection", "Database", "DatabaseUnavailable", "SQLAlchemyError", "Transaction"]
+__all__ = [
+    "CHANNEL",
+    "Connection",
+    "Database",
+    "DatabaseDamaged",
+    "DatabaseUnavailable",
+    "SQLAlchemyError",
+    "Transaction",
+    "WrongDatabase",
+]
 
 CHANNEL = "cxr_node"
 """PostgreSQL notification channel: the payload is a stage that a commit has queued jobs for."""
 
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 T = TypeVar("T")
 W = TypeVar("W")
-
-
-class DatabaseUnavailable(RetryLater):
-    """The database is locked, restarting or unreachable; the transaction is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,13 @@ class Database:
         read_only: bool = False,
         statement_timeout_s: float | None = None,
     ) -> None:
+        self._file: HeldFile | None = None
         if read_only:
             self.engine = read_only_engine(url, busy_timeout_s, statement_timeout_s)
         else:
-            self.engine = writing_engine(url, busy_timeout_s)
+            path = sqlite_file(url)
+            self._file = None if path is None else HeldFile(path)
+            self.engine = writing_engine(url, busy_timeout_s, self._file)
         self._on_commit = on_commit
         self._group_commit = GroupCommit(self)
 
@@ -74,7 +88,8 @@ class Database:
         Raises
         ------
         DatabaseUnavailable
-            If the database is locked beyond the busy timeout, restarts or cannot be reached.
+            If the database is locked beyond the busy timeout, restarts or cannot be reached, is damaged, or its file
+            was removed or replaced: then what was committed is not kept.
         """
         try:
             with self.engine.begin() as connection:
@@ -83,6 +98,7 @@ class Database:
                 self._notify_hosts(transaction)
         except DBAPIError as error:
             raise _translated(error) from error
+        self.check_file()
         for stage in transaction.notify:
             self._on_commit(stage)
 
@@ -126,12 +142,45 @@ class Database:
     def _is_postgresql(self) -> bool:
         return self.engine.dialect.name == "postgresql"
 
+    def check_file(self) -> None:
+        """Raise WrongDatabase if the open SQLite file was removed, replaced or emptied."""
+        if self._file is not None:
+            self._file.check()
+
+    def check_pages(self) -> None:
+        """Raise DatabaseDamaged if the pages of a SQLite file do not fit together; reads the whole file."""
+        if self._is_postgresql:
+            return
+        with self.read() as connection:
+            if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+                raise DatabaseDamaged
+
+    def save_open_file(self, path: Path) -> bool:
+        """Copy a SQLite file that was removed or replaced while it was open to `path`; return whether it is there."""
+        if self._file is None or not self._file.has_lost_its_name:
+            return False
+        try:
+            with closing(self.engine.raw_connection()) as source, closing(sqlite3.connect(path)) as target:
+                driver = source.driver_connection
+                if not isinstance(driver, sqlite3.Connection):
+                    return False
+                driver.backup(target)
+                (verdict,) = target.execute("PRAGMA quick_check(1)").fetchone()
+        except (DatabaseUnavailable, SQLAlchemyError, sqlite3.Error):
+            return False
+        if verdict != "ok":
+            return False
+        self._file.remove_log()
+        return True
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
 
 
 def _translated(error: DBAPIError) -> Exception:
-    """Return DatabaseUnavailable for a passing failure, else the error itself. The message quotes no parameters."""
+    """Return DatabaseUnavailable for a passing failure or damage, else the error itself. No message quotes values."""
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+        return DatabaseDamaged()
     is_passing = isinstance(error, OperationalError) or error.connection_invalidated
     return DatabaseUnavailable("database unavailable: no response, locked, or refused") if is_passing else error

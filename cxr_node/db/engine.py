@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from cxr_node.db.held_file import HeldFile
 from cxr_node.db.url import read_only_url
 
 READ_ONLY_SETTINGS = {
@@ -39,12 +40,14 @@ _PROGRESS_STEPS = 10_000
 """SQLite virtual machine instructions between two checks of the deadline, about 0.1 ms."""
 
 
-def writing_engine(url: str, busy_timeout_s: float) -> Engine:
-    """Return an engine whose SQLite transactions take the write lock at their start."""
+def writing_engine(url: str, busy_timeout_s: float, file: HeldFile | None = None) -> Engine:
+    """Return an engine whose SQLite transactions take the write lock at their start; `file` is SQLite's."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
         event.listen(engine, "connect", _configure_sqlite)
+        if file is not None:
+            event.listen(engine, "connect", lambda _connection, _record: file.hold())
         event.listen(engine, "begin", _begin_writing(busy_timeout_s))
         return engine
     options = " ".join((*parsed.normalized_query.get("options", ()), _WORKER_SETTINGS))

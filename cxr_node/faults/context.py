@@ -30,6 +30,8 @@ class Amounts:
     films_per_round: int = 60
     soak_hours: float = 24.0
     restarts: int = 10
+    lost_databases: int = 10
+    """Upper limit of ways in which a database is lost."""
     writes: int = 1_000
     """Upper limit of writes of one kind that fail once each."""
     aborts: int = 1_000
@@ -56,6 +58,7 @@ SHORT = Amounts(
     films_per_round=8,
     soak_hours=0.5,
     restarts=1,
+    lost_databases=2,
     writes=2,
     aborts=4,
     outage_hours=0.2,

@@ -1,9 +1,10 @@
 """Archive keys of films and results, found by row, UID or study."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 
 from cxr_node.db.tables import film, result, study
 from cxr_node.domain.identifiers import Digest
@@ -25,6 +26,29 @@ class ArchivedResult(NamedTuple):
     archive_key: str
     digest: Digest
     removed_at: datetime | None
+
+
+class NewestFilm(NamedTuple):
+    """The newest film of a database: its number, which no later film has, and when it was received."""
+
+    film_id: int
+    received_at: datetime
+
+
+def has_schema(connection: Connection) -> bool:
+    """Whether the database has the tables of a node, of whatever version."""
+    return inspect(connection).has_table(film.name)
+
+
+def newest_film(connection: Connection) -> NewestFilm | None:
+    """Return the newest film, also if its bytes were removed; None if there is none."""
+    row = connection.execute(select(film.c.id, film.c.received_at).order_by(film.c.id.desc()).limit(1)).first()
+    return None if row is None else NewestFilm(*row)
+
+
+def known_digests(connection: Connection, digests: Sequence[Digest]) -> set[Digest]:
+    """Return those digests of data sets that a film has."""
+    return set(connection.execute(select(film.c.digest).where(film.c.digest.in_(digests))).scalars())
 
 
 def film_in_archive(connection: Connection, film_id: int) -> ArchivedFilm | None:

@@ -75,5 +75,5 @@ def mean_batch_films(connection: Connection, *, since: datetime) -> float | None
 
 
 def ping(connection: Connection) -> None:
-    """Run a statement, which raises if the database does not respond."""
-    connection.execute(select(1))
+    """Look up the newest film, which raises if the database does not respond or has no tables."""
+    connection.execute(select(func.max(film.c.id)))

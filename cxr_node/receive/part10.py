@@ -5,12 +5,17 @@ some modalities' UIDs.
 """
 
 import struct
+from io import BytesIO
+
+from pydicom import Dataset
+from pydicom.filereader import read_dataset
 
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.instance import Identity, Instance, Sender
 
 _PREAMBLE = bytes(128) + b"DICM"
+_META_OFFSET = 144
 _GROUP_LENGTH_FOLLOWS = b"DICM" + struct.pack("<HH2sH", 0x0002, 0x0000, b"UL", 4)
 
 
@@ -52,6 +57,19 @@ def instance_of(identity: Identity, data_set: memoryview, *, transfer_syntax_uid
     )
 
 
+def meta_of(content: bytes) -> Dataset:
+    """Return the File Meta Information of a DICOM file that `file_head` began.
+
+    Raises
+    ------
+    ValueError
+        If the file does not begin with it.
+    """
+    meta_bytes = len(content) - len(data_set_of(content)) - _META_OFFSET
+    meta = BytesIO(content[_META_OFFSET : _META_OFFSET + meta_bytes])
+    return read_dataset(meta, is_implicit_VR=False, is_little_endian=True)
+
+
 def data_set_of(content: bytes) -> memoryview:
     """Return the data set of a DICOM file, located by File Meta Information Group Length (0002,0000).
 
@@ -60,10 +78,10 @@ def data_set_of(content: bytes) -> memoryview:
     ValueError
         If the file does not begin with it.
     """
-    if content[128:140] != _GROUP_LENGTH_FOLLOWS:
+    if content[128:140] != _GROUP_LENGTH_FOLLOWS or len(content) < _META_OFFSET:
         raise ValueError("no File Meta Information Group Length")
     (length,) = struct.unpack_from("<L", content, 140)
-    return memoryview(content)[144 + length :]
+    return memoryview(content)[_META_OFFSET + length :]
 
 
 def _text(element: int, vr: bytes, text: str) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import assert_never
 
 from cxr_node import config
+from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import logs
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
@@ -22,6 +23,7 @@ from cxr_node.wiring.role_names import Role
 
 _log = logging.getLogger(__name__)
 
+_FAILED = 1
 _UNUSABLE = 2
 """Exit status of a role whose settings or files cannot be used."""
 _STOP_S = 8.0
@@ -107,3 +109,6 @@ def main(arguments: Sequence[str]) -> int:
         for problem in error.problems:
             _log.error("%s does not start: %s", role, problem)
         return _UNUSABLE
+    except RetryLater as error:
+        _log.error("%s does not start: %s", role, error)
+        return _FAILED

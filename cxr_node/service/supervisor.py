@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cxr_node.domain.errors import RetryLater
+from cxr_node.db.database import WrongDatabase
+from cxr_node.domain.errors import RetryLater, type_and_place
 from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import startup
+from cxr_node.wiring.database_guard import DatabaseGuard, save_open_database
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import Role, lease_owner
 
@@ -43,6 +45,8 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     ------
     AlreadyRunning
         If another node runs in the same data folder, or the port that several processes share is in use.
+    DatabaseUnavailable
+        If the database cannot be used at the start, or is not the one of the kept films any more.
     """
     stopping = threading.Event()
     signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
@@ -51,17 +55,38 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
             _check_port(settings)
         with Process.open(settings) as process:
             startup.prepare(process)
-            children = [
-                _Child(role, settings_path, lock, on_ready, arguments)
-                for role in roles
-                for arguments in _arguments(settings, role)
-            ]
             try:
-                while not stopping.wait(_WATCH_S):
-                    for child in children:
-                        _watch(child, process)
-            finally:
-                _stop(children)
+                _run_roles(
+                    settings, settings_path, roles, lock=lock, process=process, on_ready=on_ready, stopping=stopping
+                )
+            except WrongDatabase as error:
+                raise save_open_database(process, error) from None
+
+
+def _run_roles(
+    settings: Settings,
+    settings_path: Path,
+    roles: Sequence[Role],
+    *,
+    lock: int,
+    process: Process,
+    on_ready: OnReady,
+    stopping: threading.Event,
+) -> None:
+    """Run the roles until a stop signal, or until `DatabaseGuard.check` raises WrongDatabase."""
+    guard = DatabaseGuard(process)
+    children = [
+        _Child(role, settings_path, lock, on_ready, arguments)
+        for role in roles
+        for arguments in _arguments(settings, role)
+    ]
+    try:
+        while not stopping.wait(_WATCH_S):
+            guard.check()
+            for child in children:
+                _watch(child, process)
+    finally:
+        _stop(children)
 
 
 def _check_port(settings: Settings) -> None:
@@ -160,6 +185,8 @@ def _watch(child: _Child, process: Process) -> None:
             queue.expire_leases(transaction, owner=owner, now=process.clock())
     except RetryLater as error:  # the leases expire later
         _log.warning("the jobs of %s are not released yet: %s", child.role, error)
+    except Exception as error:  # noqa: BLE001  # a damaged row must not end the receiver
+        _log.warning("the jobs of %s are not released yet: %s", child.role, type_and_place(error))
 
 
 def _stop(children: Sequence[_Child]) -> None:

@@ -1,11 +1,11 @@
-"""Start-up of a host: migrates the database, and recovers from a crash."""
+"""Start-up of a host: checks and migrates the database, and recovers from a crash."""
 
 import logging
 
 from cxr_node.db import migrate
 from cxr_node.queue import queue
 from cxr_node.records import backfill
-from cxr_node.wiring import audit
+from cxr_node.wiring import audit, database_guard
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import lease_owner_prefix
 
@@ -13,12 +13,20 @@ _log = logging.getLogger(__name__)
 
 
 def prepare(process: Process) -> None:
-    """Migrate the database, remove staging files and release jobs of this host. No role may run on this host.
+    """Check and migrate the database, remove staging files, release jobs of this host. No role may run on this host.
 
     Nodes of the previous version may run on other hosts: the schema is extended in one transaction, then rows are
     backfilled.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If the database is unreachable, damaged, or not the one that the kept films are recorded in.
+    TooNew
+        If its schema is of a newer version that this one cannot work with.
     """
     settings, database = process.settings, process.database
+    database_guard.check_start(process)
     migrate.upgrade(database)
     backfill.fill_all(database)
     leftovers = process.archive.clear_staging()

@@ -127,7 +127,7 @@ def database_damaged(setup: NodeSetup) -> Planted:
     for part in file.parent.glob("node.db*"):
         part.unlink()
     file.write_bytes(b"this is no database" * 1000)
-    return "database", "problem", "cannot be used", "data folder"
+    return "database", "problem", "the database is damaged", "before the node runs"
 
 
 def file_missing(setup: NodeSetup) -> Planted:

@@ -130,7 +130,7 @@ def test_reconcile_adds_up_and_names_films_not_reported(tmp_path: Path, database
     assert document["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "not_reported": 1, "removed": 0}
     assert [entry["reason"] for entry in document["not_reported"]] == ["CORRECTION"]
     assert document["missing_files"] == [key]
-    assert document["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
+    assert document["unnamed_films"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])
     assert "3 received = 1 delivered + 1 in progress + 1 not reported" in shown.output
     assert "MISSING FILE" in shown.output

@@ -6,12 +6,13 @@ from enum import StrEnum
 
 from cxr_node.archive import space
 from cxr_node.db import migrate
-from cxr_node.db.database import Database, SQLAlchemyError
+from cxr_node.db.database import Database, DatabaseDamaged, SQLAlchemyError, WrongDatabase
 from cxr_node.db.migrate import Standing
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.files import write_fault
 from cxr_node.records import bundles
 from cxr_node.settings.root import Settings
+from cxr_node.wiring import database_guard
 from cxr_node.wiring.process import Process
 
 
@@ -66,12 +67,15 @@ def data_folder(settings: Settings) -> Iterator[Check]:
 
 
 def database(process: Process) -> Check:
-    """Check that the database is reachable and has the schema of this version."""
+    """Check that the database is reachable, whole, that of the kept films, and has the schema of this version."""
     settings, opened = process.settings, process.database
     kind = opened.engine.url.get_backend_name()
     try:
+        database_guard.check_start(process)
         with opened.read() as connection:
             standing, why_not = migrate.standing(connection), migrate.why_not(connection)
+    except (DatabaseDamaged, WrongDatabase) as error:
+        return problem("database", str(error), "do so before the node runs: it does not start with this database")
     except (RetryLater, SQLAlchemyError) as error:
         is_server = settings.database.url
         next_step = "check that it runs and that database.url is right" if is_server else "check the data folder"
