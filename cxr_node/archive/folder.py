@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from cxr_node.domain.files import flush
 _STAGING = "staging"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _WRITEBACK_BYTES = 1 << 20
+_SETTLED_S = 60.0
+"""Names in a folder that has not changed for so long are flushed: who added one has flushed it, or failed."""
 
 
 class FolderArchive:
@@ -111,7 +114,7 @@ class StagedFile:
             return
         with _out_of_space_raised():
             os.fsync(self._descriptor)
-            _make_folder(path.parent)
+            _make_folder(path.parent, self._root)
             self._path.rename(path)
             self._is_staged = False
             flush(path.parent, os.O_DIRECTORY)
@@ -145,11 +148,23 @@ def _out_of_space_raised() -> Iterator[None]:
         raise
 
 
-def _make_folder(folder: Path) -> None:
-    """Create `folder` and its parents, and flush their names."""
-    if folder.is_dir():
+def _make_folder(folder: Path, root: Path) -> None:
+    """Create `folder` and its parents below `root`, and flush their names.
+
+    A folder that another thread or process has created a moment ago may not have its name flushed yet: it is flushed
+    here too.
+    """
+    if folder == root or _is_settled(folder):
         return
-    _make_folder(folder.parent)
+    _make_folder(folder.parent, root)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     flush(folder.parent, os.O_DIRECTORY)
+
+
+def _is_settled(folder: Path) -> bool:
+    """Whether a folder exists whose name, and those of its parents, were flushed long ago."""
+    try:
+        return folder.is_dir() and time.time() - folder.parent.stat().st_mtime > _SETTLED_S
+    except FileNotFoundError:
+        return False

@@ -44,6 +44,10 @@ class Amounts:
     """Upper limit of clock jumps."""
     elements: int = 4_000_000
     """Elements, items or levels of a film made to exhaust memory: 32 MB."""
+    power_films: int = 40
+    """Films received while writes are recorded."""
+    power_starts: int = 10
+    """Nodes that are started on the disk after a power cut, besides the last."""
     composer_kills: int = 20
     """Upper limit of kills of the process that composes."""
 
@@ -65,6 +69,8 @@ SHORT = Amounts(
     films_per_outage=1,
     clock_jumps=2,
     elements=300_000,
+    power_films=6,
+    power_starts=1,
     composer_kills=2,
 )
 
