@@ -2,6 +2,7 @@
 # make demo       films go in, Structured Reports and pictures come back
 # make quick      the package's unit, property and house tests in half a minute, for the developer's loop
 # make test       all tests but the long ones
+# make soak       faults of every kind at random for an hour on each database, and a simulated day
 # make check      every gate: format, lint, types, layers, tests
 # make coverage   lines of the package that unit, property, contract and integration tests run, with a floor
 
@@ -27,7 +28,7 @@ QUICK := tests/unit tests/properties tests/house -k "not postgresql" \
   --ignore tests/unit/benchmarks --ignore tests/unit/training \
   --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py --ignore tests/house/test_imports.py
 
-.PHONY: demo quick test test-long coverage check gates clean lock audit
+.PHONY: demo quick test test-long soak coverage check gates clean lock audit
 
 demo: $(VENV)/installed
 	$(BIN)/cxr-node demo
@@ -41,6 +42,9 @@ test: $(VENV)/installed-test
 # The suites that take longer than a developer waits; each has a short form in `make test`.
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long
+
+soak: $(VENV)/installed-test
+	$(BIN)/cxr-node selftest faults --groups chaos,soak --chaos-minutes 60
 
 # Lines that only run in processes of their own, as in most acceptance tests, are not counted.
 coverage: $(VENV)/installed-test

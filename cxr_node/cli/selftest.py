@@ -44,6 +44,9 @@ def faults(
         int, typer.Option(min=0, help="Kills of the installed program on each database.")
     ] = _WHOLE.program_kills,
     messages: Annotated[int, typer.Option(min=1, help="Malformed PDUs and data sets.")] = _WHOLE.messages,
+    chaos_minutes: Annotated[
+        float, typer.Option(min=0, help="Real minutes of the group `chaos` on each database.")
+    ] = _WHOLE.chaos_minutes,
     seed: Annotated[int, typer.Option(help="Seed of the random generators.")] = Request().seed,
     receive_path: Annotated[
         str, typer.Option(help='Its receive.path: "streaming" or "pynetdicom".')
@@ -59,7 +62,11 @@ def faults(
     It works in its own folder and databases; a folder that is not empty or a database that holds films is rejected.
     """
     with reporting_errors():
-        amounts = SHORT if short else Amounts(kills=kills, program_kills=program_kills, messages=messages)
+        amounts = (
+            SHORT
+            if short
+            else Amounts(kills=kills, program_kills=program_kills, messages=messages, chaos_minutes=chaos_minutes)
+        )
         request = Request(
             groups=_parse_names(groups, tuple(GROUPS), "--groups"),
             databases=cast("tuple[DatabaseKind, ...]", _parse_names(databases, _DATABASES, "--databases")),

@@ -44,6 +44,8 @@ class Amounts:
     """Upper limit of clock jumps."""
     elements: int = 4_000_000
     """Elements, items or levels of a film made to exhaust memory: 32 MB."""
+    chaos_minutes: float = 5.0
+    """Real time of faults at random."""
     power_films: int = 40
     """Films received while writes are recorded."""
     power_starts: int = 10
@@ -69,6 +71,7 @@ SHORT = Amounts(
     films_per_outage=1,
     clock_jumps=2,
     elements=300_000,
+    chaos_minutes=0.0,
     power_films=6,
     power_starts=1,
     composer_kills=2,

@@ -38,7 +38,7 @@ def run(context: FaultContext) -> GroupResult:
             for number in range(restarts):
                 context.on_progress("database faults", number, restarts)
                 threading.Event().wait(rng.uniform(0.3, 2.0))
-                _inject(context, place, number)
+                inject(context, place, number)
                 before = len(load.stored)
                 if not wait_for(lambda: len(load.stored) > before, 60.0):  # noqa: B023  # called within the iteration
                     group.problems.append(f"no film got Success within a minute after fault {number}")
@@ -58,7 +58,8 @@ def _faults_of(context: FaultContext) -> str:
     return "in turn: restart, crash of the server, every connection ended, isolation level changed"
 
 
-def _inject(context: FaultContext, place: ScratchNode, number: int) -> None:
+def inject(context: FaultContext, place: ScratchNode, number: int) -> None:
+    """Inject the fault of that number into the database, which is there again when this returns."""
     if context.kind == "sqlite":
         with _locked(place):
             threading.Event().wait(_LOCKED_S)

@@ -15,6 +15,7 @@ from pathlib import Path
 from pynetdicom.fsm import InvalidEventError
 
 from cxr_node.faults import (
+    chaos,
     clock_jumps,
     database_restarts,
     fuzz,
@@ -51,6 +52,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "fuzz": (fuzz.run,),
     "hostile-films": (hostile_films.run,),
     "independent-peers": (independent_peers.run,),
+    "chaos": (chaos.run,),
     "soak": (soak.run,),
 }
 """Groups by name, in the order in which they run."""

@@ -34,16 +34,16 @@ def run(context: FaultContext) -> GroupResult:
     group = GroupRun(context, GROUP)
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())
-        shared_port = _shared_port(context.receive_processes)
+        port = shared_port(context.receive_processes)
         destinations = {"pacs": scratch.to_pacs(pacs.port)}
-        place = stack.enter_context(context.node("supervised", destinations=destinations, receive=shared_port))
+        place = stack.enter_context(context.node("supervised", destinations=destinations, receive=port))
         load = LoadGenerator(films=context.films, stored=group.promised, next_film=20_000_000, max_in_flight=3)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         stack.enter_context(running(load))
         kills_done = turn = 0
         while kills_done < kills and not group.problems:
             context.on_progress("kills of the program", kills_done, kills)
-            with _running_program(place) as node:
+            with running_program(place) as node:
                 killed, problem = _kill(node, load, turn, rng)
                 kills_done, turn, load.port = kills_done + killed, turn + 1, 0
                 group.problems += [f"{problem}; {node.state()}"] if problem else []
@@ -53,13 +53,13 @@ def run(context: FaultContext) -> GroupResult:
 
 
 @contextmanager
-def _running_program(place: ScratchNode) -> Iterator[Program]:
+def running_program(place: ScratchNode) -> Iterator[Program]:
     """Run the program while the block lasts; kill it if it does not stop in time."""
     with suppress(subprocess.TimeoutExpired), Program(place.config, log=place.log) as program:
         yield program
 
 
-def _shared_port(processes: int) -> dict[str, object]:
+def shared_port(processes: int) -> dict[str, object]:
     """Return the settings of several processes on one port: one that was free a moment ago."""
     if processes == 1:
         return {}
@@ -83,7 +83,7 @@ def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[i
     if not node.wait_until_ready(*ROLES, timeout_s=_START_S):
         return 1, f"the program did not start in turn {turn}"
     for killed, role in enumerate(rng.sample(ROLES, len(ROLES)), start=1):
-        before = _role_processes(node.process.pid)[role]
+        before = role_processes(node.process.pid)[role]
         node.addresses.pop(role)
         os.kill(before, signal.SIGKILL)
         if not node.wait_until_ready(role, timeout_s=_START_S):
@@ -92,7 +92,7 @@ def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[i
     return len(ROLES), ""
 
 
-def _role_processes(supervisor: int) -> dict[str, int]:
+def role_processes(supervisor: int) -> dict[str, int]:
     """Return the process ID of each running role."""
     processes: dict[str, int] = {}
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
@@ -105,7 +105,7 @@ def _role_processes(supervisor: int) -> dict[str, int]:
 
 def _wait_until_idle(place: ScratchNode, load: LoadGenerator, pacs: SimulatedPacs) -> list[str]:
     """Let the program finish all jobs."""
-    with _running_program(place) as node:
+    with running_program(place) as node:
         node.wait_until_ready("receive", timeout_s=_START_S)
         load.port = node.port
         load.stopping.set()
