@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from io import BytesIO
+from pathlib import Path
 from random import Random
 
 from pydicom import Dataset
@@ -144,7 +146,7 @@ class _Chaos:
         away = archive.with_name("archive-away")
         archive.rename(away)
         self._pause()
-        away.rename(archive)
+        _put_back(away, archive)
         return False
 
     def _disturb_database(self, _program: Program) -> bool:
@@ -233,6 +235,19 @@ def _finish(place: ScratchNode, load: LoadGenerator, pacs: SimulatedPacs, group:
     if program.process.returncode != 0:
         group.problems.append(f"the program ended with status {program.process.returncode}")
     return usage
+
+
+def _put_back(away: Path, archive: Path) -> None:
+    """Move the archive back, and into it what a role that started meanwhile has stored in a new one."""
+    meanwhile = archive.with_name("archive-meanwhile")
+    with suppress(FileNotFoundError):
+        archive.rename(meanwhile)
+    away.rename(archive)
+    for file in sorted(meanwhile.glob("*/*/*")):
+        place = archive / file.relative_to(meanwhile)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(place)
+    shutil.rmtree(meanwhile, ignore_errors=True)
 
 
 def _signal(process: int, number: signal.Signals) -> None:
