@@ -18,8 +18,14 @@ from cxr_node.composing.route import Route
 from cxr_node.composing.study import ComposedInstance, Study, compose_study
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import Destination, Receipt
-from cxr_node.domain.commitment import CommitmentResult, FailureReason, Reference
-from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.commitment import (
+    ANY_REQUESTER,
+    CommitmentLimits,
+    CommitmentResult,
+    FailureReason,
+    Reference,
+)
+from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.reading import Reading
@@ -254,15 +260,31 @@ def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, 
 
 
 def commit(
-    transaction_uid: Uid, instances: Sequence[Reference], *, archive: Archive, database: Database
+    transaction_uid: Uid,
+    instances: Sequence[Reference],
+    *,
+    archive: Archive,
+    database: Database,
+    limits: CommitmentLimits = ANY_REQUESTER,
 ) -> CommitmentResult:
-    """Commit storage of the instances that have a row and whose archived bytes, read now, match their digest."""
+    """Commit storage of the instances that have a row and whose archived bytes, read now, match their digest.
+
+    Raises
+    ------
+    RetryLater
+        If nobody waits for the result any more, or the archive is unreachable.
+    """
     committed: list[Reference] = []
     failed: list[tuple[Reference, int]] = []
+    left_bytes = limits.budget_bytes
     for instance in instances:
+        if limits.is_over():
+            raise RetryLater("the requester has ended its association")
         with database.read() as connection:
-            held = commitments.held(connection, instance.sop_instance_uid)
-        reason = _failure_reason(instance, held, archive)
+            rows = commitments.held(connection, instance.sop_instance_uid)
+        held = [row for row in rows if limits.concern(row.sender)]
+        left_bytes -= sum(row.size_bytes for row in held)
+        reason = FailureReason.RESOURCE_LIMITATION if left_bytes < 0 else _failure_reason(instance, held, archive)
         if reason is None:
             committed.append(instance)
         else:

@@ -1,6 +1,6 @@
 """Storage commitment data sets (PS3.4 annex J), for the node as provider and as requester."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -31,6 +31,7 @@ class FailureReason(IntEnum):
     PROCESSING_FAILURE = 0x0110
     NO_SUCH_OBJECT_INSTANCE = 0x0112
     CLASS_INSTANCE_CONFLICT = 0x0119
+    RESOURCE_LIMITATION = 0x0213
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,33 @@ class Reference:
 
     sop_class_uid: Uid
     sop_instance_uid: Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentLimits:
+    """What may be read for one request, and for whom.
+
+    Attributes
+    ----------
+    requester
+        AE title and network address of the requester, one of which must be that of the sender of a film; None: any
+        film and result is committed.
+    budget_bytes
+        Bytes to read at most; further instances get Failure Reason 0213.
+    is_over
+        Whether nobody waits for the result any more.
+    """
+
+    requester: tuple[str, str] | None = None
+    budget_bytes: int = 2**34
+    is_over: Callable[[], bool] = lambda: False
+
+    def concern(self, sender: Collection[str]) -> bool:
+        """Whether the requester may learn of an instance that `sender` has sent."""
+        return self.requester is None or not set(sender).isdisjoint(self.requester)
+
+
+ANY_REQUESTER = CommitmentLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +87,7 @@ def action_information(transaction_uid: Uid, instances: Iterable[Reference]) -> 
 
 
 def parse_action(information: Dataset) -> tuple[Uid, tuple[Reference, ...]]:
-    """Return the Transaction UID and the instances of a request.
+    """Return the Transaction UID and the instances of a request, each once.
 
     Raises
     ------
@@ -69,7 +97,7 @@ def parse_action(information: Dataset) -> tuple[Uid, tuple[Reference, ...]]:
     instances = _references(information, "ReferencedSOPSequence")
     if not instances:
         raise ValueError("a request without instances")
-    return _uid(information, "TransactionUID"), instances
+    return _uid(information, "TransactionUID"), tuple(dict.fromkeys(instances))
 
 
 def event_information(result: CommitmentResult) -> tuple[int, Dataset]:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -35,6 +36,10 @@ _log = logging.getLogger(__name__)
 _MAXIMUM_INFORMATION_BYTES = 4 << 20
 """Ten thousand instances take less than 2 MiB."""
 
+_MAXIMUM_PENDING = 16
+"""Requests of one association that wait for their results; more are refused."""
+_TURN_S = 0.5
+
 _SUCCESS = 0x0000
 _PROCESSING_FAILURE = 0x0110
 _NO_SUCH_INSTANCE = 0x0112
@@ -55,24 +60,32 @@ class CommitmentProvider:
     store_result
         Stores an archive's result; returns whether a request of ours has its Transaction UID.
     result
-        Returns the result of a request to send on its own association; None if a new association delivers it.
+        Returns the result of a request to send on its own association; None if a new association delivers it. Given
+        with the request is whether the association has ended, after which RetryLater may be raised.
     result_delivered
         Called when the peer has confirmed the result.
     """
 
     store_request: Callable[[Uid, tuple[Reference, ...], Sender], int]
     store_result: Callable[[CommitmentResult], bool]
-    result: Callable[[int], CommitmentResult | None]
+    result: Callable[[int, Callable[[], bool]], CommitmentResult | None]
     result_delivered: Callable[[int], None]
 
 
 class CommitmentScp:
-    """Responds to N-ACTION and N-EVENT-REPORT."""
+    """Responds to N-ACTION and N-EVENT-REPORT.
+
+    One request at a time is answered on its own association, and none any more once that has ended: instances are
+    read and digested, which a peer could order without bound.
+    """
 
     def __init__(self, provider: CommitmentProvider) -> None:
         self._provider = provider
         self._lock = threading.Lock()
-        self._pending: dict[Association, list[int]] = {}
+        self._reading = threading.Lock()
+        self._pending: dict[Association, deque[int]] = {}
+        self._answered: set[Association] = set()
+        """Associations with a thread that answers their requests."""
 
     @property
     def handlers(self) -> Sequence[EventHandlerType]:
@@ -93,6 +106,9 @@ class CommitmentScp:
         status = _information_status(request.ActionInformation)
         if status != _SUCCESS:
             return status, None
+        with self._lock:
+            if len(self._pending.get(event.assoc, ())) >= _MAXIMUM_PENDING:
+                return _RESOURCE_LIMITATION, None
         try:
             transaction_uid, instances = parse_action(event.action_information)
         except Exception as error:  # noqa: BLE001  # the decoder may raise anything
@@ -103,7 +119,7 @@ class CommitmentScp:
             return _rejected(sender, error, _status_of(error)), None
         _log.info("storage commitment requested by %s for %d instances", sender.calling_ae_title, len(instances))
         with self._lock:
-            self._pending.setdefault(event.assoc, []).append(number)
+            self._pending.setdefault(event.assoc, deque()).append(number)
         return _SUCCESS, None
 
     def _on_n_event_report(self, event: evt.Event) -> tuple[int, None]:
@@ -125,21 +141,45 @@ class CommitmentScp:
         return (_SUCCESS if is_ours else _INVALID_ARGUMENT), None
 
     def _on_sent(self, event: evt.Event) -> None:
-        """Send the result on the same association after the N-ACTION response."""
+        """Answer on the same association after the N-ACTION response."""
         with self._lock:
-            numbers = self._pending.pop(event.assoc, [])
-        for number in numbers:
-            threading.Thread(
-                target=self._send_result, args=(event.assoc, number), name="commitment", daemon=True
-            ).start()
+            if not self._pending.get(event.assoc) or event.assoc in self._answered:
+                return
+            self._answered.add(event.assoc)
+        threading.Thread(target=self._answer, args=(event.assoc,), name="commitment", daemon=True).start()
 
     def _on_closed(self, event: evt.Event) -> None:
         with self._lock:
             self._pending.pop(event.assoc, None)
 
+    def _answer(self, association: Association) -> None:
+        """Answer the requests of an association one after the other."""
+        while True:
+            with self._lock:
+                pending = self._pending.get(association)
+                if not pending:
+                    self._answered.discard(association)
+                    return
+                number = pending.popleft()
+            self._send_result(association, number)
+
+    def _result(self, association: Association, number: int) -> CommitmentResult | None:
+        """Return a result once no other is being read; None if the association has ended, or another delivers it."""
+
+        def is_over() -> bool:
+            return not association.is_established
+
+        while not self._reading.acquire(timeout=_TURN_S):
+            if is_over():
+                return None
+        try:
+            return self._provider.result(number, is_over)
+        finally:
+            self._reading.release()
+
     def _send_result(self, association: Association, number: int) -> None:
         try:
-            result = self._provider.result(number)
+            result = self._result(association, number)
             if result is None:
                 return
             event_type, information = event_information(result)

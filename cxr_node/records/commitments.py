@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Column, Connection, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.database import Database, Transaction
@@ -22,6 +22,7 @@ class CommitmentRequest:
     commitment_id: int
     transaction_uid: Uid
     calling_ae_title: AeTitle
+    address: str
     instances: tuple[Reference, ...]
     is_reported: bool
 
@@ -33,6 +34,9 @@ class HeldInstance:
     sop_class_uid: Uid
     archive_key: str
     digest: Digest
+    size_bytes: int
+    sender: tuple[str, ...]
+    """AE title and network address of the sender of a film; empty for a result."""
 
 
 class OtherRequest(Exception):
@@ -70,6 +74,7 @@ def get(connection: Connection, commitment_id: int) -> CommitmentRequest:
         commitment_id=commitment_id,
         transaction_uid=Uid(columns["transaction_uid"]),
         calling_ae_title=AeTitle(columns["calling_ae_title"]),
+        address=columns["address"],
         instances=tuple(
             Reference(sop_class_uid=Uid(sop_class), sop_instance_uid=Uid(sop_instance))
             for sop_class, sop_instance in columns["instances"]
@@ -85,14 +90,21 @@ def mark_reported(transaction: Transaction, commitment_id: int, *, now: datetime
 
 def held(connection: Connection, sop_instance_uid: Uid) -> list[HeldInstance]:
     """Return the films and results under a SOP Instance UID that were not removed."""
-    return [
-        HeldInstance(sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest))
-        for table in (film, result)
-        for sop_class, key, digest in connection.execute(
-            select(table.c.sop_class_uid, table.c.archive_key, table.c.digest).where(
-                table.c.sop_instance_uid == sop_instance_uid, table.c.removed_at.is_(None)
-            )
+    films = _rows(connection, film, sop_instance_uid, film.c.calling_ae_title, film.c.address)
+    return [*films, *_rows(connection, result, sop_instance_uid)]
+
+
+def _rows(connection: Connection, table: Table, uid: Uid, *sender: Column[str]) -> list[HeldInstance]:
+    rows = connection.execute(
+        select(table.c.sop_class_uid, table.c.archive_key, table.c.digest, table.c.size_bytes, *sender).where(
+            table.c.sop_instance_uid == uid, table.c.removed_at.is_(None)
         )
+    )
+    return [
+        HeldInstance(
+            sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest), size_bytes=size, sender=tuple(of)
+        )
+        for sop_class, key, digest, size, *of in rows
     ]
 
 

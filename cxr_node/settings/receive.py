@@ -1,6 +1,6 @@
 """Settings of the Storage SCP: listener, admission rules, limits, TLS, storage commitment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.deliver.peer import ApplicationEntitySection
-from cxr_node.domain.commitment import PUSH_MODEL
+from cxr_node.domain.commitment import PUSH_MODEL, CommitmentLimits
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.domain.section import OptionalPath, Port, Seconds, Section, Title
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
@@ -141,7 +141,25 @@ class ReceiveSection(TlsIdentity):
     commitment_peers: tuple[CommitmentPeerSection, ...] = Field(
         (), description="Storage Commitment SCUs with an address; others get results on the requesting association."
     )
+    commitment_for: str = Field(
+        "sender",
+        pattern=r"^(sender|any)$",
+        description="Whose requests are answered with what is stored: of the film's sender, by AE title or network "
+        'address ("sender"), or of anybody ("any"). Others learn of no film: Failure Reason 0112.',
+    )
+    commitment_bytes: int = Field(
+        2**34,
+        ge=1,
+        description="Bytes that one storage commitment request may have read; more get Failure Reason 0213.",
+    )
     urgent: tuple[UrgentSection, ...] = Field((), description="Priority rules; empty: none.")
+
+    def commitment_limits(
+        self, calling_ae_title: str, address: str, is_over: Callable[[], bool] = lambda: False
+    ) -> CommitmentLimits:
+        """Return what a requester of storage commitment may have read, and learn of."""
+        requester = (calling_ae_title, address) if self.commitment_for == "sender" else None
+        return CommitmentLimits(requester=requester, budget_bytes=self.commitment_bytes, is_over=is_over)
 
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting without another that it needs."""

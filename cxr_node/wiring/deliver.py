@@ -45,7 +45,8 @@ def delivery_handler(process: Process, to: Mapping[str, Destination]) -> Deliver
 def commitment_handler(process: Process) -> CommitmentHandler:
     """Return the handler that sends commitment results to peers."""
     peers = commitment_peers(process.settings)
-    return CommitmentHandler(database=process.database, archive=process.archive, peers=peers)
+    limits_of = process.settings.receive.commitment_limits
+    return CommitmentHandler(database=process.database, archive=process.archive, peers=peers, limits_of=limits_of)
 
 
 def retry_rule(settings: Settings) -> RetryRule:

@@ -130,12 +130,18 @@ def _commitment_provider(process: Process) -> CommitmentProvider:
         with database.write() as transaction:
             return commitment_requests.settle(transaction, report, now=process.clock())
 
-    def result(number: int) -> CommitmentResult | None:
+    def result(number: int, is_over: Callable[[], bool]) -> CommitmentResult | None:
         with database.read() as connection:
             request = commitments.get(connection, number)
         if request.calling_ae_title in called:
             return None
-        return pipeline.commit(request.transaction_uid, request.instances, archive=process.archive, database=database)
+        return pipeline.commit(
+            request.transaction_uid,
+            request.instances,
+            archive=process.archive,
+            database=database,
+            limits=process.settings.receive.commitment_limits(request.calling_ae_title, request.address, is_over),
+        )
 
     def result_delivered(number: int) -> None:
         with database.write() as transaction:

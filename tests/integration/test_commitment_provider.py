@@ -2,7 +2,7 @@
 
 import queue as queues
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 
+from cxr_node import pipeline
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
@@ -23,12 +24,15 @@ from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST,
+    CommitmentLimits,
     CommitmentResult,
     FailureReason,
     Reference,
     action_information,
+    parse_action,
     parse_event,
 )
+from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
 from cxr_node.records import commitments
 from cxr_node.settings.root import Settings
@@ -135,13 +139,70 @@ def test_a_modality_that_rejects_the_result_fails_permanently(database: Database
     assert "0x0115" in detail
 
 
-def test_a_modality_without_an_address_fails_permanently(database: Database, tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_answered_expires(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path)
     store_request(node, reference(films.dx()))
     assert node.turn(Stage.COMMIT)
     assert answers(node) == [
-        (State.FAILED, "the address of DX1 is not known: add it to [[receive.commitment_peers]], then retry")
+        (State.DONE, "expired: DX1 ended its association, and has no address in [[receive.commitment_peers]]")
     ]
+
+
+def test_an_instance_named_ten_thousand_times_is_read_once() -> None:
+    film = films.dx()
+    information = action_information(TRANSACTION, [reference(film)] * 10_000)
+
+    assert parse_action(information) == (TRANSACTION, (reference(film),))
+
+
+@pytest.mark.parametrize(
+    ("requester", "reason"),
+    [
+        (("SPY", "192.0.2.9"), FailureReason.NO_SUCH_OBJECT_INSTANCE),
+        ((SENDER.calling_ae_title, "192.0.2.9"), None),
+        (("COMMIT_AE", SENDER.address), None),
+        (None, None),
+    ],
+    ids=["neither", "its AE title", "its address", "anybody"],
+)
+def test_only_the_sender_learns_that_a_film_is_stored(
+    database: Database, tmp_path: Path, requester: tuple[str, str] | None, reason: FailureReason | None
+) -> None:
+    film = films.dx()
+    node = InProcessNode(database, tmp_path)
+    node.accept(film)
+
+    result = committed(node, [film], CommitmentLimits(requester=requester))
+
+    assert result.failed == (() if reason is None else ((reference(film), reason),))
+
+
+def test_no_more_bytes_are_read_than_the_budget_allows(database: Database, tmp_path: Path) -> None:
+    first, second = films.dx(), films.dx(seed=1)
+    node = InProcessNode(database, tmp_path)
+    for film in (first, second):
+        node.accept(film)
+    size = len(node.archive.get(key_of(node, first)))
+
+    result = committed(node, [first, second], CommitmentLimits(budget_bytes=size + size // 2))
+
+    assert result.committed == (reference(first),)
+    assert result.failed == ((reference(second), FailureReason.RESOURCE_LIMITATION),)
+
+
+def test_reading_ends_with_the_association(database: Database, tmp_path: Path) -> None:
+    film = films.dx()
+    node = InProcessNode(database, tmp_path)
+    node.accept(film)
+    asked = iter((False, True))
+
+    with pytest.raises(RetryLater, match="ended its association"):
+        committed(node, [film, film], CommitmentLimits(is_over=lambda: next(asked)))
+
+
+def committed(node: InProcessNode, wanted: Sequence[Dataset], limits: CommitmentLimits) -> CommitmentResult:
+    references = [reference(film) for film in wanted]
+    return pipeline.commit(TRANSACTION, references, archive=node.archive, database=node.database, limits=limits)
 
 
 @contextmanager
@@ -233,6 +294,28 @@ def test_messages_of_several_threads_are_not_interleaved(tmp_path: Path, monkeyp
                 assert request_commitment(opened, action_information(transaction_uid, [reference(film)])) == 0x0000
             transaction_uids = [results.get(timeout=60).transaction_uid for _ in transactions]
     assert sorted(transaction_uids) == transactions
+
+
+def test_an_association_with_too_many_requests_is_refused_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of one association are read one after the other, so that requests pile up behind a slow one."""
+    film, is_open, reading = films.dx(), threading.Event(), list[str]()
+
+    def slow_commit(transaction_uid: Uid, *_arguments: object, **_options: object) -> CommitmentResult:
+        reading.append(transaction_uid)
+        is_open.wait(60)
+        return CommitmentResult(transaction_uid=transaction_uid, committed=(reference(film),))
+
+    monkeypatch.setattr(pipeline, "commit", slow_commit)
+    with receiving_node(tmp_path) as (port, _), commitment_scu(port) as opened:
+        first = request_commitment(opened, action_information(Uid(f"{TRANSACTION}.0"), [reference(film)]))
+        peers.until(lambda: bool(reading), what="the first result being read")
+        statuses = [
+            request_commitment(opened, action_information(Uid(f"{TRANSACTION}.{number}"), [reference(film)]))
+            for number in range(1, 18)
+        ]
+        assert len(reading) == 1
+        is_open.set()
+    assert [first, *statuses] == [0x0000] * 17 + [0x0213]
 
 
 def test_a_request_survives_its_association_and_the_process(tmp_path: Path) -> None:
