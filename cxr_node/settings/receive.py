@@ -1,6 +1,6 @@
 """Settings of the Storage SCP: listener, admission rules, limits, TLS, storage commitment."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.deliver.peer import ApplicationEntitySection
-from cxr_node.domain.commitment import PUSH_MODEL, CommitmentLimits
+from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.domain.section import OptionalPath, Port, Seconds, Section, Title
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
@@ -153,13 +153,6 @@ class ReceiveSection(TlsIdentity):
         description="Bytes that one storage commitment request may have read; more get Failure Reason 0213.",
     )
     urgent: tuple[UrgentSection, ...] = Field((), description="Priority rules; empty: none.")
-
-    def commitment_limits(
-        self, calling_ae_title: str, address: str, is_over: Callable[[], bool] = lambda: False
-    ) -> CommitmentLimits:
-        """Return what a requester of storage commitment may have read, and learn of."""
-        requester = (calling_ae_title, address) if self.commitment_for == "sender" else None
-        return CommitmentLimits(requester=requester, budget_bytes=self.commitment_bytes, is_over=is_over)
 
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting without another that it needs."""

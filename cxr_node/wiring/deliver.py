@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, VerificationRule
@@ -10,6 +11,7 @@ from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.queue.retry import RULES, RetryRule
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.process import Process
 from cxr_node.work.handlers.commitment import CommitmentHandler
 from cxr_node.work.handlers.deliver import DeliverHandler
@@ -45,7 +47,7 @@ def delivery_handler(process: Process, to: Mapping[str, Destination]) -> Deliver
 def commitment_handler(process: Process) -> CommitmentHandler:
     """Return the handler that sends commitment results to peers."""
     peers = commitment_peers(process.settings)
-    limits_of = process.settings.receive.commitment_limits
+    limits_of = partial(commitment_limits, process.settings.receive)
     return CommitmentHandler(database=process.database, archive=process.archive, peers=peers, limits_of=limits_of)
 
 

@@ -28,6 +28,7 @@ from cxr_node.records import commitment_requests, commitments
 from cxr_node.settings.receive import PeerSection, ReceiveSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
 
@@ -140,7 +141,7 @@ def _commitment_provider(process: Process) -> CommitmentProvider:
             request.instances,
             archive=process.archive,
             database=database,
-            limits=process.settings.receive.commitment_limits(request.calling_ae_title, request.address, is_over),
+            limits=commitment_limits(process.settings.receive, request.calling_ae_title, request.address, is_over),
         )
 
     def result_delivered(number: int) -> None:
