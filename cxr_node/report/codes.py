@@ -12,7 +12,7 @@ from cxr_node.domain.codes import Code, dcm, sct, ucum
 from cxr_node.domain.concepts import private
 from cxr_node.domain.identifiers import derive_uid
 from cxr_node.domain.radiograph import View
-from cxr_node.domain.reading import Laterality, Presence
+from cxr_node.domain.reading import Finding, Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 
 PRIVATE_SCHEME = concepts.PRIVATE_SCHEME
@@ -230,6 +230,12 @@ FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
 }
 """Label of a training set to code, site, and proof of the code."""
 
+_SITE_IN_NAME = frozenset(
+    (FINDINGS[label][0].value, FINDINGS[label][1].value)
+    for label in FINDINGS
+    if label not in ("Infiltration", "Nodule", "Mass", "Lung Lesion", "Lung Opacity", "Fracture")
+)
+
 MARKED_BY_CAD: Mapping[Code, Code] = {
     FINDINGS["Lung Opacity"][0]: ABNORMAL_OPACITY,
     FINDINGS["Infiltration"][0]: ABNORMAL_OPACITY,
@@ -297,6 +303,11 @@ _UNPAIRED = frozenset(code.value for code in UNPAIRED)
 def side_of(site: Code | None, side: Laterality | None) -> Laterality | None:
     """Return the side of a structure, or None where the structure has none."""
     return None if site is not None and site.value in _UNPAIRED else side
+
+
+def names_its_site(finding: Finding) -> bool:
+    """Whether the name of a finding tells where it is, as that of a pleural effusion does."""
+    return finding.site is not None and (finding.code.value, finding.site.value) in _SITE_IN_NAME
 
 
 def not_processed(reason: Reason) -> Code:

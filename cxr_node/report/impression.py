@@ -4,7 +4,7 @@ The words are those of the language's TOML file. Scores and thresholds are 0 to 
 one digit more where the rounded two would be equal. Each ratio of a film that is not PA has the caveat of its view.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -122,8 +122,11 @@ def finding_line(film: ReportedFilm, finding: Finding, language: Language = ENGL
     if finding.presence is Presence.ABSENT:
         return phrases.absent_findings.format(findings=_absent(film, finding, language))
     pattern = phrases.suspected if finding.presence is Presence.PRESENT else phrases.undetermined
+    site = None if codes.names_its_site(finding) else finding.site
     place = (
-        "" if finding.key == concepts.CARDIOMEGALY_BY_RATIO else place_of(finding.site, finding.laterality, language)
+        ""
+        if finding.key == concepts.CARDIOMEGALY_BY_RATIO
+        else place_of(site, codes.side_of(finding.site, finding.laterality), language)
     )
     line = pattern.format(
         finding=language.within_sentence(finding.code),
@@ -145,11 +148,27 @@ def place_of(site: Code | None, side: Laterality | None, language: Language = EN
 
 def evidence_of(film: ReportedFilm, finding: Finding, language: Language = ENGLISH) -> str:
     """Return the score of a finding beside its threshold, in words."""
+    _, digits = _precision(finding)
+    score, threshold = (language.number(value, f".{digits}f") for value in stated_numbers(finding))
     if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
-        ratio, limit = _distinct(finding.score, finding.operating_point, 2, language)
-        return language.phrases.by_ratio.format(ratio=ratio, threshold=limit, caveat=_caveat(film.reading, language))
-    score, threshold = _distinct(finding.score * 100, finding.operating_point * 100, 0, language)
+        return language.phrases.by_ratio.format(
+            ratio=score, threshold=threshold, caveat=_caveat(film.reading, language)
+        )
     return language.phrases.by_score.format(score=score, threshold=threshold)
+
+
+def stated_numbers(finding: Finding) -> tuple[float, float]:
+    """Return score and threshold of a finding with the digits that every kind states: 0 to 100, or ratios."""
+    factor, digits = _precision(finding)
+    score, threshold = (round(value * factor, digits or None) for value in (finding.score, finding.operating_point))
+    return score, threshold
+
+
+def _precision(finding: Finding) -> tuple[int, int]:
+    """Return factor and digits of a finding's numbers: one digit more where they would be equal and are not."""
+    factor, digits = (1, 2) if finding.key == concepts.CARDIOMEGALY_BY_RATIO else (100, 0)
+    score, threshold = finding.score * factor, finding.operating_point * factor
+    return factor, digits + (round(score, digits) == round(threshold, digits) and score != threshold)
 
 
 def ratio_line(reading: Reading, language: Language = ENGLISH) -> str:
@@ -270,13 +289,6 @@ def _view(reading: Reading) -> View:
 def _caveat(reading: Reading, language: Language) -> str:
     view, phrases = _view(reading), language.phrases
     return "" if view is View.PA else phrases.caveat_ap if view is View.AP else phrases.caveat_unknown
-
-
-def _distinct(value: float, limit: float, digits: int, language: Language) -> Iterator[str]:
-    """Yield both numbers with `digits`, or one more where they would be equal and are not."""
-    texts = {format(number, f".{digits}f") for number in (value, limit)}
-    specification = f".{digits + (len(texts) == 1 and value != limit)}f"
-    yield from (language.number(number, specification) for number in (value, limit))
 
 
 def failure(step: CascadeStep) -> str:

@@ -88,8 +88,8 @@ def test_the_report_names_card_weights_preparation_and_operating_points(node: In
 
     assert "tiny" in texts[codes.ALGORITHM_NAME.value]
     assert "1.2.3" in texts[codes.ALGORITHM_VERSION.value]
-    parameters = "; ".join(texts[codes.ALGORITHM_PARAMETERS.value]).split("; ")
-    assert f"weights_sha256={DIGEST}" in parameters
+    parameters = report.ContributingEquipmentSequence[-1].ContributionDescription.split("; ")
+    assert f"weights SHA-256 {DIGEST}" in parameters
     assert "preparation=squash-area 32x32 of [0.0, 0.0, 1.0, 1.0]" in parameters
     assert "operating_points=tests 1" in parameters
 

@@ -131,7 +131,8 @@ def test_a_visible_point_is_in_the_report_with_its_place_and_model(node: InProce
     assert list(place.GraphicData) == [70.0, 225.0]
     texts = [str(child.TextValue) for child in children_of(group) if child.ValueType == "TEXT"]
     assert "pointing" in texts
-    assert any(f"weights_sha256={reader.identity.weights_digest}; " in text for text in texts)
+    equipment = [str(item.get("ContributionDescription")) for item in report.ContributingEquipmentSequence]
+    assert any(reader.identity.weights_digest in text for text in equipment)
     meanings = {child.ConceptCodeSequence[0].CodeMeaning for child in children_of(group) if child.ValueType == "CODE"}
     assert "Carina" in meanings
     assert not [item for _, item in items(report) if "Tip of tube" in (meaning_of(item), str(item.get("TextValue")))]

@@ -15,18 +15,20 @@ _ACQUISITION = keywords("""
     SoftwareVersions
 """)
 _LO_CHARACTERS = 64
+_ST_CHARACTERS = 1024
 
 
 def contributing_equipment(header: Dataset, readings: Sequence[Reading]) -> list[Dataset]:
     """Return an item for the modality of the film, and one for each model that analysed it."""
-    predictions = [reading.prediction for reading in readings if reading.prediction]
-    models = {
-        (model.weights_digest, model.name, model.version): model
-        for prediction in predictions
-        for model in prediction.models
-    }
+    models: dict[tuple[str, str, str], ModelIdentity] = {}
+    grayscales: dict[tuple[str, str, str], dict[str, None]] = {}
+    for reading in readings:
+        for model in reading.prediction.models if reading.prediction else ():
+            key = model.weights_digest, model.name, model.version
+            models[key] = model
+            grayscales.setdefault(key, {})[reading.grayscale] = None
     modality = [_modality(header)] if header.get("Manufacturer") else []
-    return [*modality, *(_model(models[key]) for key in sorted(models))]
+    return [*modality, *(_model(models[key], list(grayscales[key])) for key in sorted(models))]
 
 
 def _modality(header: Dataset) -> Dataset:
@@ -37,14 +39,25 @@ def _modality(header: Dataset) -> Dataset:
     return equipment
 
 
-def _model(model: ModelIdentity) -> Dataset:
+def _model(model: ModelIdentity, grayscales: Sequence[str]) -> Dataset:
     equipment = _item(codes.PROCESSING_EQUIPMENT)
     equipment.Manufacturer = model.manufacturer[:_LO_CHARACTERS]
     equipment.ManufacturerModelName = model.name[:_LO_CHARACTERS]
     equipment.SoftwareVersions = model.version[:_LO_CHARACTERS]
     equipment.DeviceUID = derive_uid("model", model.name, model.version, model.weights_digest)
-    equipment.ContributionDescription = f"Analysis of the image; weights SHA-256 {model.weights_digest}"
+    equipment.ContributionDescription = _description(model, grayscales)[:_ST_CHARACTERS]
     return equipment
+
+
+def _description(model: ModelIdentity, grayscales: Sequence[str]) -> str:
+    """Return what reproduces the scores of a model: weights, preparation, and how the films became gray values."""
+    lines = [
+        f"Analysis of the image; weights SHA-256 {model.weights_digest}",
+        f"preparation={model.preparation}",
+        f"operating_points={model.operating_points}",
+        *(f"grayscale={one}" for one in grayscales),
+    ]
+    return "; ".join(lines)
 
 
 def _item(purpose: Code) -> Dataset:

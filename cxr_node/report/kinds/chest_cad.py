@@ -14,7 +14,7 @@ from pydicom.uid import ChestCADSRStorage
 from cxr_node.domain.reading import Finding, Point, Prediction, Presence
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_identifier, tracking_uid
-from cxr_node.report.impression import impression_of
+from cxr_node.report.impression import impression_of, stated_numbers
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.pictures.outlines import centroid
 from cxr_node.report.segments import tracked_regions
@@ -75,7 +75,7 @@ def _targets(film: ReportedFilm) -> Iterator[tuple[Prediction, Finding]]:
 def _performed(film: ReportedFilm, observer: Observer) -> Iterator[ContentItem]:
     """Yield the targets of detection on a film (TID 4017), absent or not."""
     for prediction, finding in _targets(film):
-        algorithm = identification(film, prediction, finding, _PROPERTY, observer.language.phrases.caution)
+        algorithm = identification(prediction, finding, _PROPERTY, observer.language.phrases.caution)
         source = image(None, film.reading.film, _PROPERTY)
         yield code(codes.DETECTION_PERFORMED, finding.code, Relationship.CONTAINS, *algorithm, source)
 
@@ -96,8 +96,8 @@ def _single_image_findings(film: ReportedFilm, observer: Observer) -> Iterator[C
                 uid_reference(
                     codes.TRACKING_UNIQUE_IDENTIFIER, tracking_uid(film.reading.film.sop_instance_uid, key), _CONTEXT
                 ),
-                *identification(film, prediction, finding, _CONTEXT, observer.language.phrases.caution),
-                number(codes.CERTAINTY_OF_FINDING, round(finding.score * 100, 1), codes.PERCENT, _PROPERTY),
+                *identification(prediction, finding, _CONTEXT, observer.language.phrases.caution),
+                number(codes.CERTAINTY_OF_FINDING, stated_numbers(finding)[0], codes.PERCENT, _PROPERTY),
                 *_geometry(film, outline),
             )
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cxr_node.domain import concepts
-from cxr_node.domain.codes import Code
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.radiograph import ViewSource
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_identifier, tracking_uid
-from cxr_node.report.impression import failure
+from cxr_node.report.impression import failure, stated_numbers
 from cxr_node.report.segments import tracked_regions
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification, measuring
@@ -124,7 +123,7 @@ class FilmGroups:
     def _finding(self, prediction: Prediction, finding: Finding) -> list[ContentItem]:
         regions = tracked_regions(finding, self.film)
         presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-        head = [*_finding_and_site(finding), *identification(self.film, prediction, finding, _MODIFIER)]
+        head = [*_finding_and_site(finding), *identification(prediction, finding, _MODIFIER)]
         tracked = self.tracking(finding.code.meaning, finding.key)
         if len(regions) == 1:
             rows = [*tracked, *head, *_score(finding), presence, self.region(regions[0][-1])]
@@ -142,18 +141,12 @@ def measurement_group(template: str, items: Sequence[ContentItem]) -> ContentIte
 
 
 def _score(finding: Finding) -> list[ContentItem]:
-    """Return score and threshold of a finding, each a NUM: 0 to 100, or ratios."""
-    name, factor, unit = _scale(finding)
-    return [
-        number(name, round(finding.score * factor, 6), unit),
-        number(codes.THRESHOLD, round(finding.operating_point * factor, 6), unit),
-    ]
-
-
-def _scale(finding: Finding) -> tuple[Code, int, Code]:
+    """Return score and threshold of a finding, each a NUM."""
+    name, unit = codes.SCORE, codes.SCORE_UNITS
     if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
-        return concepts.CARDIOTHORACIC_RATIO, 1, concepts.RATIO
-    return codes.SCORE, 100, codes.SCORE_UNITS
+        name, unit = concepts.CARDIOTHORACIC_RATIO, concepts.RATIO
+    score, threshold = stated_numbers(finding)
+    return [number(name, score, unit), number(codes.THRESHOLD, threshold, unit)]
 
 
 def _finding_and_site(finding: Finding) -> list[ContentItem]:

@@ -9,6 +9,7 @@ document in another language is without them.
 from collections.abc import Callable, Iterator, Sequence
 
 from cxr_node.domain.codes import Code
+from cxr_node.domain.concepts import CARDIOTHORACIC_RATIO
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language
@@ -73,7 +74,9 @@ def measured(film: ReportedFilm, measurement: Measurement) -> ContentItem:
     """Return a measurement with its caliper, if it has one."""
     line = fitted(_thinned(measurement.line), bounds(film))
     caliper = [polyline(codes.IMAGE_REGION, line, film.reading.film, Relationship.INFERRED_FROM)] if line[1:] else []
-    return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, *caliper)
+    is_ratio = measurement.code == CARDIOTHORACIC_RATIO  # with two digits, as every kind states it
+    value = round(measurement.value, 2) if is_ratio else measurement.value
+    return number(measurement.code, value, measurement.unit, Relationship.CONTAINS, *caliper)
 
 
 def _observation(film: ReportedFilm, observation: Observation, language: Language) -> ContentItem:

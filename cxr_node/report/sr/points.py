@@ -31,7 +31,7 @@ def _rows(film: ReportedFilm, prediction: Prediction, named: NamedPoint) -> list
     confidence = round(named.confidence * 100, 1)
     return [
         *_name(named),
-        *identified(prediction.model_of(named), film.reading.grayscale, _MODIFIER, calibrated=False),
+        *identified(prediction.model_of(named), _MODIFIER, calibrated=False),
         number(codes.CERTAINTY_OF_FINDING, confidence, codes.PERCENT, Relationship.CONTAINS, place),
         code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[Presence.PRESENT]),
     ]

@@ -10,7 +10,7 @@ from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
-from cxr_node.report.impression import Impression, impression_of, ratio_line
+from cxr_node.report.impression import Impression, impression_of, ratio_line, stated_numbers
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import KIND_BY_NAME, RESULT_KINDS
 from cxr_node.report.labels import finding_label
@@ -141,8 +141,7 @@ def test_codes_and_numbers_of_a_report_are_those_of_its_words(name: str) -> None
         (
             one.code.value,
             codes.PRESENCES[one.presence].value,
-            round(one.score * 100, 6),
-            round(one.operating_point * 100, 6),
+            *stated_numbers(one),
             "" if one.laterality is None else codes.LATERALITIES[one.laterality].value,
         )
         for film, _ in _analysed("ja")
@@ -174,7 +173,7 @@ def test_chest_cad_has_the_scores_of_the_findings_that_it_can_mark() -> None:
         if name_of(item) == codes.CERTAINTY_OF_FINDING.value
     }
     assert scores == {
-        round(one.score * 100, 1)
+        stated_numbers(one)[0]
         for film, _ in _analysed("de")
         for one in (film.reading.prediction.findings if film.reading.prediction else ())
         if one.code in codes.MARKED_BY_CAD and one.presence is not Presence.ABSENT

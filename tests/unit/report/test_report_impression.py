@@ -156,6 +156,29 @@ def test_a_late_film_leaves_the_numbers_of_the_reported_ones() -> None:
     ]
 
 
+def test_a_site_that_the_findings_name_tells_is_not_repeated() -> None:
+    film = read(films.dx(), finding("Effusion", 0.8, Presence.PRESENT))
+    assert "Suspected pleural effusion (score 80, threshold 50)." in lines(film)
+
+
+def test_every_language_names_a_side_without_the_implied_site() -> None:
+    effusion = finding("Effusion", 0.8, Presence.PRESENT, laterality=Laterality.LEFT)
+    lines_of = {
+        name: impression_of([read(films.dx(), effusion)], language).films[0].findings[0]
+        for name, language in LANGUAGES.items()
+    }
+    assert lines_of["en"] == "Suspected pleural effusion, left (score 80, threshold 50)."
+    for name, language in LANGUAGES.items():
+        assert language.terms.sides[Laterality.LEFT] in lines_of[name]
+        name_of_finding = language.within_sentence(effusion.code)
+        assert language.within_sentence(codes.PLEURA) not in lines_of[name].replace(name_of_finding, "")
+
+
+def test_a_site_that_the_findings_name_leaves_open_is_named() -> None:
+    film = read(films.dx(), finding("Lung Opacity", 0.8, Presence.PRESENT))
+    assert "Suspected opacity, lung (score 80, threshold 50)." in lines(film)
+
+
 def test_the_site_is_named_by_its_display_name() -> None:
     site = replace(codes.PLEURA, meaning="Pleural structure")
     film = read(films.dx(), replace(OPACITY, site=site))

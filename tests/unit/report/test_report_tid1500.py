@@ -1,5 +1,3 @@
-"""Content and header of the TID 1500 report."""
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -90,13 +88,26 @@ def test_a_report_calls_itself_research_unverified_and_preliminary() -> None:
 
 def test_a_score_has_a_concept_of_its_own_beside_its_threshold() -> None:
     report = _report(read(films.dx(), PRESENT, finding("Effusion", 0.042, Presence.ABSENT)))
-    for name, expected in (("SCORE", [90.0, 4.2]), ("THRESHOLD", [50.0, 50.0])):
+    for name, expected in (("SCORE", [90, 4]), ("THRESHOLD", [50, 50])):
         values = [row.MeasuredValueSequence[0] for row in _rows(report, name)]
         assert [float(value.NumericValue) for value in values] == expected
         assert {value.MeasurementUnitsCodeSequence[0].CodeValue for value in values} == {"{score}"}
     assert any("score=not calibrated, not a probability" in line for line in _texts(report, "111002"))
     assert _rows(report, "122157") == []
     assert _rows(report, "111012") == []  # "absent, certainty 4 %" would be read as its contrary
+
+
+def test_numbers_of_the_tree_have_the_digits_of_the_impression() -> None:
+    long = replace(PRESENT, score=0.355829, operating_point=0.301)
+    near = replace(finding("Effusion", 0.498, Presence.UNDETERMINED), operating_point=0.502)
+    report = _report(read(films.dx(), long, near))
+    written = [
+        str(row.MeasuredValueSequence[0].NumericValue) for name in ("SCORE", "THRESHOLD") for row in _rows(report, name)
+    ]
+    assert written == ["36", "49.8", "30", "50.2"]
+    (summary,) = _texts(report, "121111")
+    assert "(score 36, threshold 30)" in summary
+    assert "(score 49.8, threshold 50.2)" in summary
 
 
 def test_a_calibrated_score_is_marked_as_calibrated() -> None:
@@ -112,9 +123,17 @@ def test_every_group_names_its_algorithm_and_every_score_how_it_was_made() -> No
         assert {"111001", "111003"} <= {name_of(row) for row in children_of(group)}
     for group in (group for group in _groups(report) if "SCORE" in {name_of(row) for row in children_of(group)}):
         (line,) = [str(row.TextValue) for row in children_of(group) if name_of(row) == "111002"]
-        assert f"weights_sha256={WEIGHTS}; preparation=whole film, 320 x 320; grayscale=window 2048/4096" in line
-        assert "operating_points=Lung Opacity=0.5" in line
+        assert line == "score=not calibrated, not a probability"
     assert _rows(report, "SCORE")
+    assert max(map(len, _texts(report, "111002"))) <= 40
+    (described,) = [
+        item.ContributionDescription
+        for item in report.ContributingEquipmentSequence
+        if item.PurposeOfReferenceCodeSequence[0].CodeValue == codes.PROCESSING_EQUIPMENT.value
+    ]
+    assert f"weights SHA-256 {WEIGHTS}; preparation=whole film, 320 x 320" in described
+    assert "operating_points=Lung Opacity=0.5" in described
+    assert "grayscale=window 2048/4096" in described
 
 
 def test_an_absent_finding_is_written_and_not_left_out() -> None:

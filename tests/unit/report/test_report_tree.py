@@ -12,7 +12,7 @@ def test_the_tree_shows_every_value_with_its_name_and_depth() -> None:
     assert tree[0] == (0, "Imaging Measurement Report")
     assert (2, "Measurement Group") in tree
     assert (3, "Finding: Opacity") in tree
-    assert (3, "Score for the presence of the finding, 0 to 100: 87.3 score") in tree
+    assert (3, "Score for the presence of the finding, 0 to 100: 87 score") in tree
     assert (3, "Presence of property: Present") in tree
     assert (4, "Laterality: Left") in tree
     assert (3, "Cardiothoracic ratio: 0.53 ratio") in tree
