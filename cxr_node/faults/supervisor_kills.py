@@ -1,4 +1,4 @@
-"""`kill -9` of the installed program under load: of all processes, the supervisor alone, or a role."""
+"""`kill -9` of the installed program under load: of all processes, the supervisor alone, or a role; roles stopped."""
 
 import os
 import signal
@@ -19,7 +19,8 @@ from cxr_node.faults.scratch import ScratchNode
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES, Program
 
-GROUP = "kill -9 of the program, its supervisor or a role"
+GROUP = "kill -9 of the program, its supervisor or a role; roles stopped"
+_HEARTBEAT = {"schedule": {"heartbeat_timeout_s": 5.0}}
 _START_S = 600.0
 """Upper bound for a busy machine. A program that ends is noticed at once."""
 _LONGEST_S = 12.0
@@ -27,7 +28,7 @@ _IDLE_TIMEOUT_S = 240.0
 
 
 def run(context: FaultContext) -> GroupResult:
-    """Kill in turn all processes, the supervisor alone, and each role; check the ledger."""
+    """Kill in turn all processes, the supervisor alone, each role, and stop each role; check the ledger."""
     kills, rng = context.amounts.program_kills, context.rng(GROUP)
     if not kills:
         return GroupResult(group=GROUP, database=context.kind, skipped="not in the short form")
@@ -36,7 +37,9 @@ def run(context: FaultContext) -> GroupResult:
         pacs = stack.enter_context(SimulatedPacs())
         port = shared_port(context.receive_processes)
         destinations = {"pacs": scratch.to_pacs(pacs.port)}
-        place = stack.enter_context(context.node("supervised", destinations=destinations, receive=port))
+        place = stack.enter_context(
+            context.node("supervised", destinations=destinations, sections=_HEARTBEAT, receive=port)
+        )
         load = LoadGenerator(films=context.films, stored=group.promised, next_film=20_000_000, max_in_flight=3)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         stack.enter_context(running(load))
@@ -73,10 +76,10 @@ def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[i
         return 1, f"the program did not start in turn {turn}"
     load.port = node.port
     threading.Event().wait(rng.uniform(0, _LONGEST_S))
-    if turn % 3 == 0:
+    if turn % 4 == 0:
         node.kill()
         return 1, ""
-    if turn % 3 == 1:  # its roles must end by themselves, or the data folder stays locked for the next start
+    if turn % 4 == 1:  # its roles must end by themselves, or the data folder stays locked for the next start
         os.kill(node.process.pid, signal.SIGKILL)
         node.process.wait()
         return 1, ""
@@ -85,7 +88,8 @@ def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[i
     for killed, role in enumerate(rng.sample(ROLES, len(ROLES)), start=1):
         before = role_processes(node.process.pid)[role]
         node.addresses.pop(role)
-        os.kill(before, signal.SIGKILL)
+        # A stopped process is restarted once it has given no heartbeat for five seconds.
+        os.kill(before, signal.SIGKILL if turn % 4 == 2 else signal.SIGSTOP)
         if not node.wait_until_ready(role, timeout_s=_START_S):
             return killed, f"{role} was not started again"
         load.port = node.port

@@ -26,7 +26,8 @@ class ReceiverOptions:
     `port` 0 binds any free port. `network_timeout_s` bounds silence between messages, `dimse_timeout_s` within one,
     `message_timeout_s` a whole message, `association_timeout_s` an association. `maximum_pdu_bytes` is the Maximum
     Length offered (PS3.8 section D.1); 0, no limit, is an error. With `shares_port` several processes listen on the
-    port (SO_REUSEPORT) and the kernel distributes connections. With `tls` plain connections are refused.
+    port (SO_REUSEPORT) and the kernel distributes connections. With `tls` plain connections are refused. Under the
+    calling AE title `own_echo_title` the node asks itself: C-ECHO alone, without rules, log and events.
     """
 
     ae_title: AeTitle
@@ -44,6 +45,7 @@ class ReceiverOptions:
     association_timeout_s: float = 0.0
     maximum_object_bytes: int = 1 << 28
     peers: tuple[PeerRule, ...] = ()
+    own_echo_title: AeTitle | None = None
     users: Mapping[str, PasswordHash] = field(default_factory=dict)
     tls: TlsFiles | None = None
     tls_handshake_timeout_s: float = 10.0

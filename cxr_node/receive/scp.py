@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -9,11 +10,14 @@ from typing import Self, cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
+from cxr_node.domain.sop_classes import VERIFICATION
 from cxr_node.receive.admission import AdmissionPolicy, Rejection, Users, requested_user
 from cxr_node.receive.application_entity import ReceiverOptions, application_entity
 from cxr_node.receive.commitment import CommitmentProvider, CommitmentScp
@@ -28,11 +32,14 @@ from cxr_node.receive.tls import CertificateFiles, Handshakes
 from cxr_node.receive.upper_layer.acceptor import Acceptor, Limits, reject
 from cxr_node.receive.upper_layer.association import AcceptorAssociation, end_associations
 from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet
+from cxr_node.receive.upper_layer.negotiation import restrict_contexts
 from cxr_node.receive.upper_layer.transport import PortSharingServer, ReceiveServer
 
 _log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10.0
+_HUNG_S = 10.0
+"""An accept loop without a turn for so long hangs."""
 
 
 class Receiver:
@@ -119,6 +126,7 @@ class Receiver:
         self._server = cast("ReceiveServer", server)
         self._server.handshakes = handshakes
         self._server.on_tls_failed = self._reporter.tls_failed
+        self._server.turned_at = time.monotonic()
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
         _log.info("%s listens on %s port %d", options.ae_title, *self.address)
@@ -134,6 +142,10 @@ class Receiver:
             self._thread.join(_STOP_TIMEOUT_S)
         self._reporter.close()
         _log.info("%s no longer listens", self._options.ae_title)
+
+    def is_accepting(self) -> bool:
+        """Whether connections are accepted."""
+        return self._server is not None and time.monotonic() - self._server.turned_at < _HUNG_S
 
     @property
     def address(self) -> tuple[str, int]:
@@ -162,6 +174,10 @@ class Receiver:
 
     def _on_requested(self, event: evt.Event) -> None:
         association = cast("AcceptorAssociation", event.assoc)
+        if association.refusal is None and self._is_own_echo(association):
+            association.is_reported = True
+            restrict_contexts(association, VERIFICATION.__eq__)
+            return
         try:
             rejection = association.refusal or self._admission.rejection(association)
         except Exception as error:  # noqa: BLE001  # pynetdicom would log it and accept the association
@@ -172,16 +188,25 @@ class Receiver:
             result, source, reason = rejection.value
             reject(association, result=result, source=source, reason=reason)
 
+    def _is_own_echo(self, association: Association) -> bool:
+        request = cast("A_ASSOCIATE", association.requestor.primitive)
+        return request.calling_ae_title.strip() == self._options.own_echo_title
+
     def _on_accepted(self, event: evt.Event) -> None:
+        if self._is_own_echo(event.assoc):
+            return
         user = requested_user(event.assoc) if self._options.users else ""
         self._reporter.accepted(cast("AcceptorAssociation", event.assoc), user=user)
 
     def _on_rejected(self, event: evt.Event) -> None:
         # pynetdicom's only rejection of its own: `maximum_associations` are open.
+        if self._is_own_echo(event.assoc):
+            return
         self._reporter.rejected(cast("AcceptorAssociation", event.assoc), Rejection.LOCAL_LIMIT_EXCEEDED)
 
     def _on_c_echo(self, event: evt.Event) -> int:
-        _log.info("C-ECHO from %s", sender_of(event.assoc).calling_ae_title)
+        if not self._is_own_echo(event.assoc):
+            _log.info("C-ECHO from %s", sender_of(event.assoc).calling_ae_title)
         return StoreStatus.SUCCESS
 
     def _on_c_store(self, event: evt.Event) -> Dataset:

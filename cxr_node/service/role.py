@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import assert_never
@@ -17,7 +17,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import logs
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import roles
+from cxr_node.wiring import heartbeat, roles
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import Role
 
@@ -30,7 +30,7 @@ _STOP_S = 8.0
 """A role that takes longer to stop exits; the supervisor waits a little longer."""
 
 
-def run(role: Role, settings: Settings) -> int:
+def run(role: Role, settings: Settings, heartbeat_path: Path) -> int:
     """Run `role` until SIGTERM or the end of the supervisor; exit with status 0 after SIGTERM, else 1."""
     logs.configure(settings.log.level)
     stopping, signalled, ready = threading.Event(), threading.Event(), threading.Event()
@@ -45,7 +45,14 @@ def run(role: Role, settings: Settings) -> int:
     # Ctrl-C reaches the whole process group; the supervisor stops the roles.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_supervisor, name="supervisor watch", daemon=True).start()
-    with Process.open(settings, is_audited=True) as process, _serve(process, role, stopping=stopping) as address:
+    checks: list[Callable[[], bool]] = []
+    with (
+        heartbeat.beating(heartbeat_path, lambda: all(holds() for holds in checks)),
+        Process.open(settings, is_audited=True) as process,
+        _serve(process, role, stopping=stopping) as address,
+    ):
+        checks.append(process.is_alive)
+        heartbeat.write_address(heartbeat_path, address)
         ready.set()
         _freeze_garbage_collector()
         sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
@@ -97,14 +104,14 @@ def _exit_with_supervisor() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the role that the supervisor's command names: ROLE --config FILE [--device DEVICE]."""
-    role, _, path, *device = arguments
+    """Run the role that the supervisor's command names: ROLE --config FILE --heartbeat FILE [--device DEVICE]."""
+    role, _, path, _, heartbeat_path, *device = arguments
     settings = config.load(Path(path))
     if device:
         read = settings.read.model_copy(update={"device": device[1]})
         settings = settings.model_copy(update={"read": read})
     try:
-        return run(Role(role), settings)
+        return run(Role(role), settings, Path(heartbeat_path))
     except config.ConfigurationError as error:
         for problem in error.problems:
             _log.error("%s does not start: %s", role, problem)

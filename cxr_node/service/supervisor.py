@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cxr_node.db.database import WrongDatabase
@@ -18,7 +19,7 @@ from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import startup
+from cxr_node.wiring import heartbeat, startup
 from cxr_node.wiring.database_guard import DatabaseGuard, save_open_database
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import Role, lease_owner
@@ -32,6 +33,11 @@ _WATCH_S = 0.1
 _STOP_S = 9.5
 _SHORTEST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
+_KILLED_S = 5.0
+_START_S = 300.0
+"""A role may load a network for as long before it is ready, without a heartbeat."""
+_PAUSE_S = 5.0
+"""After a pause of the supervisor itself, as of a suspended machine, roles have time for a heartbeat."""
 _STEADY_S = 30.0
 """A role that ran this long did not fail at its start: the back-off begins anew."""
 _ENVIRONMENT = {Role.RECEIVE: {"MALLOC_ARENA_MAX": "2"}}
@@ -55,6 +61,7 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
             _check_port(settings)
         with Process.open(settings) as process:
             startup.prepare(process)
+            heartbeat.prepare(settings)
             try:
                 _run_roles(
                     settings, settings_path, roles, lock=lock, process=process, on_ready=on_ready, stopping=stopping
@@ -76,14 +83,19 @@ def _run_roles(
     """Run the roles until a stop signal, or until `DatabaseGuard.check` raises WrongDatabase."""
     guard = DatabaseGuard(process)
     children = [
-        _Child(role, settings_path, lock, on_ready, arguments)
-        for role in roles
-        for arguments in _arguments(settings, role)
+        _Child(role, settings_path, lock, on_ready, heartbeat.path_of(settings, role, number), arguments)
+        for number, (role, arguments) in enumerate(
+            (role, arguments) for role in roles for arguments in _arguments(settings, role)
+        )
     ]
     try:
+        watched_at = time.monotonic()
         while not stopping.wait(_WATCH_S):
             guard.check()
+            has_paused, watched_at = time.monotonic() - watched_at > _PAUSE_S, time.monotonic()
             for child in children:
+                if has_paused:
+                    child.note_heartbeat()
                 _watch(child, process)
     finally:
         _stop(children)
@@ -114,11 +126,19 @@ class _Child:
     """A role's process, and when to restart it after its death."""
 
     def __init__(
-        self, role: Role, settings_path: Path, lock: int, on_ready: OnReady, arguments: Sequence[str] = ()
+        self,
+        role: Role,
+        settings_path: Path,
+        lock: int,
+        on_ready: OnReady,
+        heartbeat_path: Path,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.role = role
         self.restart_at: float | None = None
-        self._command = [sys.executable, "-m", "cxr_node", "role", role, "--config", str(settings_path), *arguments]
+        files = ["--config", str(settings_path), "--heartbeat", str(heartbeat_path)]
+        self._command = [sys.executable, "-m", "cxr_node", "role", role, *files, *arguments]
+        self._heartbeat_path = heartbeat_path
         self._lock = lock
         self._on_ready = on_ready
         self._failures = 0
@@ -126,6 +146,9 @@ class _Child:
 
     def start(self) -> None:
         """Start the process. It ends when its standard input closes, so it does not outlive the supervisor."""
+        heartbeat.begin(self._heartbeat_path)
+        self.is_ready = False
+        self.note_heartbeat()
         self.process = subprocess.Popen(  # noqa: S603  # this interpreter and package
             self._command,
             stdin=subprocess.PIPE,
@@ -138,8 +161,26 @@ class _Child:
         self._reader = threading.Thread(target=self._await_ready, daemon=True)
         self._reader.start()
 
+    def note_heartbeat(self) -> None:
+        """Take the file's time as that of a heartbeat now."""
+        self._beat, self._beat_at = self._heartbeat_path.stat().st_mtime_ns, time.monotonic()
+
+    def silent_s(self) -> float:
+        """Return the seconds since the process gave a heartbeat, by this process's clock."""
+        with suppress(OSError):
+            if self._heartbeat_path.stat().st_mtime_ns != self._beat:
+                self.note_heartbeat()
+        return time.monotonic() - self._beat_at
+
+    def kill(self) -> None:
+        """Kill the process; a stopped one does not take other signals."""
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_KILLED_S)
+
     def schedule_restart(self) -> float:
         """Schedule the restart of a dead process; return the wait in seconds, longer after each failure."""
+        heartbeat.end(self._heartbeat_path)
         self._close()
         lived_s = time.monotonic() - self._started
         self._failures = 1 if lived_s > _STEADY_S else self._failures + 1
@@ -160,6 +201,7 @@ class _Child:
     def _await_ready(self) -> None:
         line = self.process.stdout.readline() if self.process.stdout else b""
         if line:
+            self.is_ready = True
             self._on_ready(self.role, json.loads(line)["address"])
 
     def _close(self) -> None:
@@ -170,12 +212,17 @@ class _Child:
 
 
 def _watch(child: _Child, process: Process) -> None:
-    """Release the jobs of a role that died, and restart it after its wait."""
+    """Kill a role without heartbeats; release the jobs of one that died, and restart it after its wait."""
     if child.restart_at is not None:
         if time.monotonic() >= child.restart_at:
             child.start()
         return
     if child.process.poll() is None:
+        timeout_s = process.settings.schedule.heartbeat_timeout_s
+        silent_s = child.silent_s()
+        if silent_s > (timeout_s if child.is_ready else max(timeout_s, _START_S)):
+            _log.error("%s has given no heartbeat for %.0f s and is killed", child.role, silent_s)
+            child.kill()
         return
     wait_s = child.schedule_restart()
     _log.error("%s ended with status %s; restart in %.1f s", child.role, child.process.returncode, wait_s)

@@ -87,6 +87,9 @@ class ScheduleSection(Section):
         5.0,
         description="Interval of expired leases, of shadow mode, and of polling for lost notifications, in seconds.",
     )
+    heartbeat_timeout_s: Seconds = Field(
+        60.0, description="A role without a heartbeat for this long is killed and restarted, in seconds."
+    )
     retention: Trigger = Field(600.0, description="When films and results older than archive.keep_days are removed.")
     scrub_s: Seconds = Field(
         10.0, description="Interval at which archived files are compared with their digests, in seconds."

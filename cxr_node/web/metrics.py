@@ -20,7 +20,9 @@ from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview
 from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
-from cxr_node.wiring import rejection_counters
+from cxr_node.wiring import heartbeat, rejection_counters
+from cxr_node.wiring.own_echo import receiver_fault
+from cxr_node.wiring.role_names import Role
 
 _WINDOW = timedelta(hours=1)
 _NVIDIA_SMI = "nvidia-smi"
@@ -180,4 +182,8 @@ def health(context: WebContext, data_folder: Path) -> list[str]:
     reserve = context.settings.archive.reserve_bytes
     if not space.has_space(free_bytes=space.free_bytes(data_folder), reserve_bytes=reserve):
         problems.append("not enough free space: films are rejected")
+    late = heartbeat.late_roles(context.settings)
+    problems += [f"the role {role} {fault}" for role, fault in late.items()]
+    if Role.RECEIVE not in late and (fault := receiver_fault(context.settings)):
+        problems.append(fault)
     return problems

@@ -43,6 +43,8 @@ class Process:
     new_uid: Callable[[], Uid] = new_uid
     make_database: Callable[["Process"], Database] = open_database
     resources: ExitStack = field(default_factory=ExitStack)
+    liveness: list[Callable[[], bool]] = field(default_factory=list)
+    """Checks of the process's role, each of which must hold for a heartbeat."""
 
     @classmethod
     @contextmanager
@@ -58,6 +60,10 @@ class Process:
         with ExitStack() as resources:
             audit = resources.enter_context(recording(settings, clock)) if is_audited else unrecorded(settings, clock)
             yield cls(settings=settings, audit=audit, clock=clock, make_database=make_database, resources=resources)
+
+    def is_alive(self) -> bool:
+        """Whether every check of the role holds."""
+        return all(holds() for holds in tuple(self.liveness))
 
     @cached_property
     def database(self) -> Database:

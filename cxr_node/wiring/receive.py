@@ -1,6 +1,7 @@
 """Storage SCP and storage commitment SCP, wired from settings."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -27,7 +28,7 @@ from cxr_node.receive.tls import TlsFiles
 from cxr_node.records import commitment_requests, commitments
 from cxr_node.settings.receive import PeerSection, ReceiveSection
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit_decorators
+from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
@@ -47,7 +48,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         clock=process.clock,
     )
     return Receiver(
-        _options(settings.receive),
+        replace(_options(settings.receive), own_echo_title=heartbeat.echo_title(settings)),
         accept=audit_decorators.audited_accept(audit, accept),
         stage=process.archive.stage if settings.receive.path == "streaming" else None,
         has_space=partial(_has_space, settings),

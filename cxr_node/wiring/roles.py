@@ -30,6 +30,7 @@ def receive(process: Process) -> Iterator[str]:
     from cxr_node.wiring.receive import receiver
 
     with rejection_counters.counting(process.settings) as counters, receiver(process, on_event=counters.note) as scp:
+        process.liveness.append(scp.is_accepting)
         host, port = scp.address
         with run_jobs(process, Role.RECEIVE, {"rejection_counters": counters.write}):
             yield f"{host}:{port}"

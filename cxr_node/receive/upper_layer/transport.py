@@ -51,6 +51,9 @@ class ReceiveServer(ThreadedAssociationServer):
     handshakes: Handshakes | None = None
     """TLS handshakes; None for plain TCP. pynetdicom's `ssl_context` would run them in the accept loop."""
 
+    turned_at = 0.0
+    """When the accept loop has last turned, by the monotonic clock."""
+
     on_tls_failed: Callable[[TlsFailed], None] = staticmethod(lambda _event: None)
     """Called with each failed TLS handshake."""
 
@@ -63,6 +66,11 @@ class ReceiveServer(ThreadedAssociationServer):
                 self.on_tls_failed(TlsFailed(address=client_address[0], reason=failure_reason(error)))
                 return
         super().finish_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Note the time of this turn of the accept loop, which has one at least every half second."""
+        super().service_actions()
+        self.turned_at = time.monotonic()
 
     def server_bind(self) -> None:
         """Bind the port; with `shares_port` other processes may bind it too."""
