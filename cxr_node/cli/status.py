@@ -15,12 +15,13 @@ from rich.text import Text
 
 from cxr_node import config
 from cxr_node.archive import space
-from cxr_node.cli.database import reading_database
+from cxr_node.cli.database import STATEMENT_TIMEOUT_S, read_only, reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.domain.clock import utc_now
 from cxr_node.ops.formatting import age
+from cxr_node.ops.health import Health, Level, health
 from cxr_node.queries import overview
-from cxr_node.queries.overview import Overview, PeriodicJobStatus, StageStatus
+from cxr_node.queries.overview import DestinationStatus, Overview, PeriodicJobStatus, StageStatus
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.remote_state import RemoteState, read_state, trouble_sentence
 
@@ -31,20 +32,22 @@ def status(
     every_s: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two refreshes.")] = 2.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Show queues, destinations, senders and turnaround. Exit status 1 if a job failed."""
+    """Show problems, queues, destinations, senders and turnaround. Exit status 1 if something needs attention."""
     with reporting_errors():
-        current = _overview(path)
+        current, condition = _state(path)
         if as_json:
-            typer.echo(json.dumps({**plain(current), **_remote_json(path)}, indent=2))
+            values = {**plain(current), **_remote_json(path), "health": asdict(condition)}
+            typer.echo(json.dumps(values, indent=2))
         elif watch:
-            with Live(_screen(current, path), console=out, screen=out.is_terminal, auto_refresh=False) as live:
+            with Live(
+                _screen(current, condition, path), console=out, screen=out.is_terminal, auto_refresh=False
+            ) as live:
                 while True:
                     time.sleep(every_s)
-                    current = _overview(path)
-                    live.update(_screen(current, path), refresh=True)
+                    live.update(_screen(*_state(path), path), refresh=True)
         else:
-            out.print(_screen(current, path))
-    if any(queue.failed for queue in current.queues):
+            out.print(_screen(current, condition, path))
+    if condition.level is Level.RED:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -54,19 +57,23 @@ def plain(state: Overview) -> dict[str, Any]:
     return values
 
 
-def _overview(path: Path) -> Overview:
+def _state(path: Path) -> tuple[Overview, Health]:
+    settings, now = config.load(path), utc_now()
     with reading_database(path) as connection:
-        return overview.overview(connection, now=utc_now())
+        current = overview.overview(connection, now=now)
+    with read_only(settings, at_most_s=STATEMENT_TIMEOUT_S) as process:
+        return current, health(settings, process.database, now=now)
 
 
-def _screen(state: Overview, path: Path) -> RenderableType:
+def _screen(state: Overview, condition: Health, path: Path) -> RenderableType:
     queues = Table("stage", "due", "scheduled", "running", "failed", "oldest due", title="queues", title_justify="left")
     for queue in state.queues:
         queues.add_row(*_queue(queue, state.at))
-    destinations = Table("destination", "waiting", "failed", "oldest", "last delivered", title_justify="left")
+    destinations = Table("destination", "state", "waiting", "failed", "oldest", "last delivered", title_justify="left")
     for destination in state.destinations:
         destinations.add_row(
             destination.destination,
+            _reachability(destination, state.at),
             str(destination.waiting),
             _alert(destination.failed),
             age(destination.oldest_at, state.at),
@@ -76,7 +83,7 @@ def _screen(state: Overview, path: Path) -> RenderableType:
     for sender in state.senders:
         last = age(sender.last_received_at, state.at)
         senders.add_row(sender.calling_ae_title, str(sender.films), str(sender.not_analysed), last)
-    parts: list[RenderableType] = [Text(_header(state, path)), queues]
+    parts: list[RenderableType] = [Text(_header(state, path)), *_problems(condition), queues]
     jobs = Table("periodic job", "role", "last run", "took", "outcome", "next run", title_justify="left")
     for job in state.periodic_jobs:
         jobs.add_row(*_periodic_job(job, state.at))
@@ -93,6 +100,22 @@ def _screen(state: Overview, path: Path) -> RenderableType:
         reasons = ", ".join(f"{reason} {films}" for reason, films in state.reasons.items())
         parts.append(Text(f"not analysed: {reasons} (see `cxr-node explain`)"))
     return Group(*parts)
+
+
+def _problems(condition: Health) -> list[Text]:
+    """Return a line for each problem, or one that says that there is none."""
+    styles = {Level.RED: "bold red", Level.AMBER: "bold yellow"}
+    lines = [
+        Text.assemble((f"{problem.level}: ", styles[problem.level]), f"{problem.name}: {problem.sentence}")
+        for problem in condition.problems
+    ]
+    return lines or [Text("green: every destination was reached when last tried, no job failed or is stuck", "green")]
+
+
+def _reachability(destination: DestinationStatus, at: datetime) -> Text:
+    if destination.unreachable_since is None:
+        return Text("reachable", "green")
+    return Text(f"unreachable for {age(destination.unreachable_since, at)}: {destination.trouble}", "bold red")
 
 
 def _header(state: Overview, path: Path) -> str:

@@ -338,6 +338,15 @@ destination_capabilities = numbered_table(
     Column("negotiated_at", UtcDateTime, nullable=False),
 )
 
+# Destinations that could not be reached when last tried; the row is removed once one can.
+destination_trouble = numbered_table(
+    "destination_trouble",
+    Column("destination", String(64), nullable=False, unique=True),
+    Column("detail", Text, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("failed_at", UtcDateTime, nullable=False),
+)
+
 # Activated bundle: the newest row. Without an archive key each host uses the bundle of its settings.
 bundle_activation = numbered_table(
     "bundle_activation",

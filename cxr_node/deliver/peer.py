@@ -14,6 +14,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.section import Port, Seconds, Title
 from cxr_node.net.association_request import AssociationRequest
+from cxr_node.net.reachability import why_unreachable
 from cxr_node.net.tls import failure_reason
 from cxr_node.net.tls_peer import TlsPeer
 from cxr_node.net.tls_settings import TlsClient
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from pynetdicom.events import EventHandlerType
     from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
     from pynetdicom.presentation import PresentationContext
+
+
+_PROBE_S = 5.0
+"""Time to learn why there is no association."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,8 @@ class Peer(AssociationRequest):
             context_result = association.rejected_contexts[0].result
             message = f"{self} does not accept this SOP Class (result {context_result})"
             raise_for_outcome(of_context(context_result), message)
-        raise DestinationUnreachable(f"no association with {self}")
+        cause = why_unreachable(self.host, self.port, timeout_s=min(self.connection_timeout_s, _PROBE_S))
+        raise DestinationUnreachable(f"no association with {self}: {cause}")
 
 
 class ApplicationEntitySection(TlsClient):

@@ -14,7 +14,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import drift, overview
-from cxr_node.queries.overview import PeriodicJobStatus
+from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus
 from cxr_node.records import bundles, constancy, corrections
 from cxr_node.settings.operations import AlertSection
 from cxr_node.settings.root import Settings
@@ -35,9 +35,21 @@ Notify = Callable[[str, Mapping[str, str]], None]
 """Sends a message: its subject, and a sentence for each alarm by name."""
 
 
-def active_alarms(settings: Settings, database: Database, *, now: datetime) -> dict[str, str]:
-    """Return the active alarms: a sentence by a stable name. None leads to a patient."""
-    return dict([*_host_alarms(settings, now), *_job_alarms(database, now), *_model_alarms(settings, database, now)])
+def active_alarms(
+    settings: Settings, database: Database, *, now: datetime, unreachable_s: float | None = None
+) -> dict[str, str]:
+    """Return the active alarms: a sentence by a stable name. None leads to a patient.
+
+    A destination is an alarm once it is unreachable for `unreachable_s`, by default that of the settings.
+    """
+    after = timedelta(seconds=settings.alert.destination_unreachable_s if unreachable_s is None else unreachable_s)
+    return dict(
+        [
+            *_host_alarms(settings, now),
+            *_job_alarms(database, now, after),
+            *_model_alarms(settings, database, now),
+        ]
+    )
 
 
 def _host_alarms(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]:
@@ -54,11 +66,11 @@ def _host_alarms(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]
         yield "inference server", trouble_sentence(remote.trouble, settings.remote.fallback)
 
 
-def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
+def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> Iterator[tuple[str, str]]:
     try:
         with database.read() as connection:
             queues, uses = overview.queues(connection, now=now), bundles.uses(connection)
-            periodic_jobs = overview.periodic_jobs(connection)
+            periodic_jobs, destinations = overview.periodic_jobs(connection), overview.destinations(connection)
             corrected = corrections.count_waiting(connection, since=now - _CORRECTIONS_SHOWN)
     except RetryLater as error:
         yield "database", str(error)
@@ -67,6 +79,7 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
         if use.is_rejected:
             yield (f"bundle on {use.host}", f"rejects the activated bundle, reads with the previous one: {use.detail}")
     yield from _periodic_job_alarms(periodic_jobs, now)
+    yield from _destination_alarms(destinations, now, unreachable)
     if corrected:
         wanted = "see `cxr-node jobs list --state not_analysed`, then `cxr-node reissue STUDY`"
         yield "corrections", f"{corrected} films came again with another patient, study or order: {wanted}"
@@ -75,6 +88,22 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
             yield f"failed {queue.stage}", "jobs failed: see `cxr-node jobs list --state failed`"
         if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE:
             yield f"stuck {queue.stage}", "a job has been due for more than 15 minutes, and no worker claims it"
+
+
+def _destination_alarms(
+    destinations: Sequence[DestinationStatus], now: datetime, unreachable: timedelta
+) -> Iterator[tuple[str, str]]:
+    for destination in destinations:
+        if destination.unreachable_since is not None and now - destination.unreachable_since >= unreachable:
+            yield f"destination {destination.destination}", _unreachable(destination, destination.unreachable_since)
+
+
+def _unreachable(destination: DestinationStatus, since: datetime) -> str:
+    what = "1 result waits" if destination.waiting == 1 else f"{destination.waiting} results wait"
+    return (
+        f"unreachable since {since.astimezone():%Y-%m-%d %H:%M:%S %z}: {destination.trouble}; {what}, and will be sent "
+        "once it is back; `cxr-node doctor` tries it now"
+    )
 
 
 def _periodic_job_alarms(jobs: Sequence[PeriodicJobStatus], now: datetime) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, literal, select
 
 from cxr_node.db.states import Stage, State
-from cxr_node.db.tables import delivery, film, job
+from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries.views.registry import VIEWS
 
 _RECENT = timedelta(hours=24)
@@ -28,13 +28,18 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """Deliveries to a destination: waiting and failed; times of the oldest waiting and of the last delivered."""
+    """Deliveries to a destination: waiting and failed; times of the oldest waiting and of the last delivered.
+
+    `unreachable_since` is None where the destination was reachable when last tried; `trouble` says why it was not.
+    """
 
     destination: str
     waiting: int
     failed: int
     oldest_at: datetime | None
     last_delivered_at: datetime | None
+    unreachable_since: datetime | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +155,16 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
             .group_by(delivery.c.destination, job.c.state)
         )
     }
+    troubles = {
+        name: (since, detail)
+        for name, since, detail in connection.execute(
+            select(destination_trouble.c.destination, destination_trouble.c.since, destination_trouble.c.detail)
+        )
+    }
     nothing = (0, None)
     statuses = []
     for name in destination_names(connection):
+        since, trouble = troubles.get(name, (None, ""))
         waiting, oldest = open_jobs.get((name, State.WAITING), nothing)
         running, older = open_jobs.get((name, State.RUNNING), nothing)
         last = select(func.max(delivery.c.delivered_at)).where(delivery.c.destination == name)
@@ -163,6 +175,8 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
                 failed=open_jobs.get((name, State.FAILED), nothing)[0],
                 oldest_at=min((at for at in (oldest, older) if at is not None), default=None),
                 last_delivered_at=connection.execute(last).scalar(),
+                unreachable_since=since,
+                trouble=trouble,
             )
         )
     return tuple(statuses)

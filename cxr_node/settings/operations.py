@@ -122,3 +122,6 @@ class AlertSection(Section):
     mail_port: Port = Field(25, description="TCP port of the SMTP server.")
     mail_tls: bool = Field(False, description="Require STARTTLS.")
     every_s: Seconds = Field(60.0, description="Interval of the checks, in seconds.")
+    destination_unreachable_s: Seconds = Field(
+        300.0, description="Time after which an unreachable destination is an alarm, in seconds."
+    )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, HTTPException, Request, status
@@ -12,6 +13,7 @@ from fastapi import Depends, HTTPException, Request, status
 from cxr_node.db.database import Connection, Database
 from cxr_node.domain.clock import Clock
 from cxr_node.ops import operator_log
+from cxr_node.ops.health import Health, health
 from cxr_node.queries import browse
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
@@ -20,6 +22,7 @@ from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.process import Process
 
 _CACHE_S = 60.0
+_HEALTH_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,7 @@ class WebContext:
     pictures: Pictures
     access_audit: AccessAudit
     trends: "Trends"
+    health: "LatestHealth"
 
     @property
     def settings(self) -> Settings:
@@ -72,6 +76,26 @@ class Trends:
                     trends = browse.trends(connection, days=days, now=self._now())
                 self._cache[days] = (self._clock(), trends)
             return trends
+
+
+class LatestHealth:
+    """Cache of the state of the node, at most three seconds old: every open page asks for it."""
+
+    def __init__(
+        self, settings: Settings, database: Database, *, now: Clock, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._find = partial(health, settings, database)
+        self._now = now
+        self._clock = clock
+        self._latest: tuple[float, Health] | None = None
+        self._lock = threading.Lock()
+
+    def latest(self) -> Health:
+        """Return the state of the node."""
+        with self._lock:
+            if self._latest is None or self._clock() - self._latest[0] >= _HEALTH_S:
+                self._latest = (self._clock(), self._find(now=self._now()))
+            return self._latest[1]
 
 
 def _context(request: Request) -> WebContext:

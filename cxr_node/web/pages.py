@@ -102,6 +102,12 @@ def queue_part(request: Request, context: InContext, person: LoggedIn) -> Respon
     return render_page(request, person, "parts/queue.html", **_queue(context))
 
 
+@router.get("/parts/health")
+def health_part(request: Request, person: LoggedIn) -> Response:
+    """Return the line on the state of the node, which every page reloads."""
+    return render_page(request, person, "parts/health.html")
+
+
 @router.get("/studies")
 def studies_page(request: Request, context: InContext, person: SeesFilms, before: Before = None) -> Response:
     """Show studies with thumbnails."""
@@ -245,6 +251,8 @@ def render_page(request: Request, person: Person | None, template: str, **values
     """Return a page from a template."""
     context: WebContext = request.app.state.context
     values = {"person": person, "node": context.settings.node.name, "active": "", **values}
+    if person is not None:
+        values["health"] = context.health.latest()
     return HTMLResponse(request.app.state.templates.get_template(template).render(**values))
 
 

@@ -16,7 +16,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.app import application
-from cxr_node.web.context import Trends, WebContext
+from cxr_node.web.context import LatestHealth, Trends, WebContext
 from cxr_node.web.http_protocol import MAXIMUM_CONNECTIONS, TimedProtocol
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.periodic import run_jobs
@@ -51,6 +51,7 @@ def web_context(process: Process) -> Iterator[WebContext]:
             process=process,
             read_database=read_database,
             trends=Trends(read_database, now=process.clock),
+            health=LatestHealth(settings, read_database, now=process.clock),
             pictures=pictures,
             access_audit=AccessAudit(process.audit, process.archive),
         )

@@ -14,6 +14,7 @@ from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachabl
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.queries import overview
 from cxr_node.queue import claiming
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -46,6 +47,30 @@ def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> InP
 
 def tries(node: InProcessNode) -> int:
     return sum(job.attempts for job in node.jobs(Stage.DELIVER))
+
+
+def test_an_unreachable_destination_has_its_cause_until_it_is_reached(database: Database, tmp_path: Path) -> None:
+    node = with_reports(database, tmp_path, films_=1)
+    for cause in ("refused", "timed out"):
+        node.pacs.before_send = raising(DestinationUnreachable(cause))
+        assert node.turn(Stage.DELIVER)
+        node.clock.advance(seconds=120)
+    since, trouble = troubles(database)["pacs"]
+    assert since is not None
+    assert (node.clock.now - since).total_seconds() == 240
+    assert trouble == "timed out"
+
+    again = InProcessNode(database, tmp_path)  # another process, whose breaker is closed
+    again.clock.now = node.clock.now
+    while again.turn(Stage.DELIVER):
+        pass
+
+    assert troubles(database) == {"pacs": (None, "")}
+
+
+def troubles(database: Database) -> dict[str, tuple[datetime | None, str]]:
+    with database.read() as connection:
+        return {row.destination: (row.unreachable_since, row.trouble) for row in overview.destinations(connection)}
 
 
 def test_an_unreachable_destination_is_probed_by_one_delivery(database: Database, tmp_path: Path) -> None:

@@ -19,11 +19,10 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, DatabaseUnavailable
 from cxr_node.db.states import Stage
-from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.daily_stats import DateRange, DriftResult, Statistic
-from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.reading import CascadeStep, Measurement, NamedPoint, StepState
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
@@ -64,7 +63,7 @@ def busy(database: Database, folder: Path) -> InProcessNode:
         raise DeliveryRejected("no")
 
     def away() -> None:
-        raise RetryLater("away")
+        raise DestinationUnreachable("away")
 
     node.pacs.before_send = refuse
     node.accept(films.dx(seed=3))

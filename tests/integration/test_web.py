@@ -18,6 +18,7 @@ from PIL import Image
 from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.explanations import Group, explanations
+from cxr_node.records import destination_troubles
 from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.films import ROOT
@@ -50,6 +51,17 @@ def page(tmp_path: Path, database_url: str) -> Iterator[Page]:
 def sqlite_page(tmp_path: Path) -> Iterator[Page]:
     with served_page(tmp_path / "node") as served:
         yield served
+
+
+def test_every_page_says_that_a_destination_is_unreachable_and_why(sqlite_page: Page) -> None:
+    with sqlite_page.node.database.write() as transaction:
+        destination_troubles.note(transaction, "pacs", "the connection is refused", now=utc_now())
+
+    with sqlite_page.visited_by("op") as client:
+        for path in ("/", "/studies", "/deliveries", "/parts/health"):
+            text = client.get(path).text
+            assert "Needs attention" in text, path
+            assert "the connection is refused" in text, path
 
 
 def test_every_page_is_shown_and_names_no_patient(page: Page) -> None:

@@ -21,6 +21,7 @@ _NAMES = (
     "v1_cascade",
     "v1_second_opinions",
     "v1_deliveries",
+    "v1_unreachable_destinations",
     "v1_turnaround",
     "v1_daily_statistics",
     "v1_drift",

@@ -20,7 +20,7 @@ from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES, RetryRule, due_again
-from cxr_node.records import commitment_requests, results
+from cxr_node.records import commitment_requests, destination_troubles, results
 from cxr_node.records.results import Delivery
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
@@ -69,6 +69,8 @@ class DeliverHandler(OneJobHandler):
         self.retry = retry
         self._breakers = CircuitBreakers(clock)
         self._damaged: Counter[int] = Counter()
+        self._unproved = set(destinations)
+        """Destinations that this process has not reached yet: an earlier one may have noted that they are away."""
 
     def excluded(self) -> Exclusions:
         """Return the destinations whose circuit breaker is open, and when the first of them is probed."""
@@ -89,7 +91,7 @@ class DeliverHandler(OneJobHandler):
         try:
             completed = self._send_or_verify(claim, delivery)
         except DestinationUnreachable as error:
-            return self._probe_again(claim, self._breakers.failed(destination), error)
+            return self._probe_again(claim, destination, self._breakers.failed(destination), error)
         except Damaged as damaged:
             self._breakers.unsure(destination)
             return self._compose_again(claim, delivery, damaged)
@@ -117,7 +119,9 @@ class DeliverHandler(OneJobHandler):
 
         return record
 
-    def _probe_again(self, claim: Claim, probe_at: datetime, error: DestinationUnreachable) -> Completion:
+    def _probe_again(
+        self, claim: Claim, destination: str, probe_at: datetime, error: DestinationUnreachable
+    ) -> Completion:
         """Retry a delivery at the next probe of its destination instead of its own, growing retry delay.
 
         After days of outage that delay is an hour, and the destination's return would be noticed that late.
@@ -126,13 +130,24 @@ class DeliverHandler(OneJobHandler):
         if due_again(self.retry, attempts=1, queued_at=claim.queued_at, now=now, jitter=1.0) is None:
             raise error
         _log.warning("deliver job %d again at %s: %s", claim.job_id, probe_at.isoformat(), error)
-        return completion.retry(claim, due_at=probe_at, detail=str(error))
+        retry = completion.retry(claim, due_at=probe_at, detail=str(error))
+
+        def record(transaction: Transaction, now: datetime) -> None:
+            destination_troubles.note(transaction, destination, str(error), now=now)
+            retry(transaction, now)
+
+        return record
 
     def _close_breaker(self, destination: str) -> None:
-        if self._breakers.succeeded(destination):
+        was_open = self._breakers.succeeded(destination)
+        if was_open:
             _log.info("%s is reachable again", destination)
+        if was_open or destination in self._unproved:
             with suppress(RetryLater), self._database.write() as transaction:
-                queue.make_deliveries_due(transaction, destination, now=self._clock())
+                destination_troubles.clear(transaction, destination)
+                if was_open:
+                    queue.make_deliveries_due(transaction, destination, now=self._clock())
+                self._unproved.discard(destination)
 
     def _send_or_verify(self, claim: Claim, delivery: Delivery) -> Completion:
         rule = self._verification.get(delivery.destination)

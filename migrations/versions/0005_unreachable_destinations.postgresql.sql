@@ -1,0 +1,13 @@
+CREATE TABLE destination_trouble (
+    id BIGSERIAL NOT NULL,
+    destination VARCHAR(64) NOT NULL,
+    detail TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    failed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_destination_trouble PRIMARY KEY (id),
+    CONSTRAINT uq_destination_trouble_destination UNIQUE (destination)
+);
+
+CREATE VIEW v1_unreachable_destinations AS
+SELECT destination, since AS unreachable_since, failed_at AS last_failed_at, detail
+FROM destination_trouble;
