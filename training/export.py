@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Float32, View
-from cxr_node.infer import bundle, prepare
+from cxr_node.infer import bundle, bundle_registry, prepare
 from cxr_node.infer.export import export_network
 from cxr_node.infer.findings import sigmoid
 from cxr_node.infer.prepare import Frame
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
     (arguments.bundle / NETWORK).write_bytes(content)
     anatomy = json.loads((work / "anatomy.json").read_text())
     text = card(offered, fits, anatomy, limit=limit, digest=digest_of(content), arguments=arguments)
-    (arguments.bundle / bundle.CARD).write_text(text, encoding="utf-8")
+    (arguments.bundle / bundle_registry.CARD).write_text(text, encoding="utf-8")
     opened = bundle.load(arguments.bundle)
     print(f"{arguments.bundle}: {len(content):,} bytes, network {opened.identity.weights_digest}")
 

@@ -9,7 +9,7 @@ import typer
 from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.config import ConfigurationError
-from cxr_node.ops import logs
+from cxr_node.ops import logs, preflight
 from cxr_node.ops.single_instance import AlreadyRunning
 from cxr_node.service import supervisor
 from cxr_node.wiring.role_names import Role
@@ -24,8 +24,12 @@ def run(
     with reporting_errors():
         settings = config.load(path)
         logs.configure(settings.log.level)
+        wanted = _roles(roles)
+        problems = preflight.faults(settings, wanted)
+        if problems:
+            raise ConfigurationError([f"{problem} (in {path})" for problem in problems])
         try:
-            supervisor.run(settings, path, _roles(roles), on_ready=_print_ready_json if as_json else _print_ready)
+            supervisor.run(settings, path, wanted, on_ready=_print_ready_json if as_json else _print_ready)
         except AlreadyRunning as error:
             raise CommandError(str(error)) from None
 

@@ -11,12 +11,12 @@ import torch
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import ModelIdentity, Region
 from cxr_node.infer import archive, card, points
+from cxr_node.infer.bundle_registry import CARD
 from cxr_node.infer.card import Card
 from cxr_node.infer.interpreter import BadGraph, Network
 from cxr_node.infer.model_adapter import identity_of
 from cxr_node.infer.output_shapes import ExpectedShape, described, expected_shapes, fits
 
-CARD = "card.toml"
 _TRIAL_FILMS = 2
 """Films in the trial batch: two, which a program exported for a batch of one refuses."""
 

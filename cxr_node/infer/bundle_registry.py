@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cxr_node.infer.bundle import CARD, BundleError
-
+CARD = "card.toml"
 BUILT_IN = Path(__file__).resolve().parent.parent / "bundles"
 
 
@@ -34,18 +33,37 @@ def find(name_or_path: str, folder: Path | None = None) -> Path:
     BundleError
         If it is none of these.
     """
+    path = _find(name_or_path, folder)
+    if path is not None:
+        return path
+    from cxr_node.infer.bundle import BundleError  # with PyTorch, which only a process that reads needs
+
+    raise BundleError(
+        f"no bundle {name_or_path!r}: expected a folder with a {CARD}, or one of {', '.join(known(folder))}"
+    )
+
+
+def exists(name_or_path: str, folder: Path | None = None) -> bool:
+    """Whether `find` finds a bundle."""
+    return _find(name_or_path, folder) is not None
+
+
+def known(folder: Path | None = None) -> list[str]:
+    """Return the names of built-in and installed bundles."""
+    candidates = installed(folder) if folder else ()
+    return list(dict.fromkeys((*built_in(), *(f"{path.parent.name}@{path.name}" for path in candidates))))
+
+
+def _find(name_or_path: str, folder: Path | None) -> Path | None:
     if name_or_path in built_in():
         return BUILT_IN / name_or_path
-    candidates = installed(folder) if folder else ()
     name, _, version = name_or_path.partition("@")
+    candidates = installed(folder) if folder else ()
     matching = [path for path in candidates if path.parent.name == name and version in ("", path.name)]
     if matching:
         return matching[-1]
     path = Path(name_or_path).expanduser()
-    if (path / CARD).is_file():
-        return path
-    names = dict.fromkeys((*built_in(), *(f"{path.parent.name}@{path.name}" for path in candidates)))
-    raise BundleError(f"no bundle {name_or_path!r}: expected a folder with a {CARD}, or one of {', '.join(names)}")
+    return path if (path / CARD).is_file() else None
 
 
 def _version_key(version: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cxr_node.domain.codes import Code
-from cxr_node.infer import bundle
+from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.bundle import BundleError
 
 NETWORK = "network.pt2"
@@ -52,7 +52,7 @@ def write(folder: Path, network: bytes, card: str) -> None:
     staged.mkdir(parents=True)
     try:
         (staged / NETWORK).write_bytes(network)
-        (staged / bundle.CARD).write_text(card, encoding="utf-8")
+        (staged / bundle_registry.CARD).write_text(card, encoding="utf-8")
         bundle.load(staged)
         staged.rename(folder)
     except BaseException:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cxr_node.domain.files import flush
 from cxr_node.infer import archive, bundle, bundle_registry
-from cxr_node.infer.bundle import CARD, BundleError
+from cxr_node.infer.bundle import BundleError
+from cxr_node.infer.bundle_registry import CARD
 from cxr_node.infer.card import Card
 
 MAX_CARD_BYTES = 1 << 20

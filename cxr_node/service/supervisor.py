@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,9 +12,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cxr_node.config import ConfigurationError
 from cxr_node.db.database import WrongDatabase
 from cxr_node.domain.errors import RetryLater, type_and_place
-from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
+from cxr_node.ops import preflight
+from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
@@ -50,15 +51,19 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     Raises
     ------
     AlreadyRunning
-        If another node runs in the same data folder, or the port that several processes share is in use.
+        If another node runs in the same data folder.
+    ConfigurationError
+        If a port is in use.
     DatabaseUnavailable
         If the database cannot be used at the start, or is not the one of the kept films any more.
     """
     stopping = threading.Event()
     signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
     with data_folder_lock(settings.node.data_folder) as lock:
-        if Role.RECEIVE in roles and settings.receive.processes > 1:
-            _check_port(settings)
+        # Of a shared port another program would get part of the associations.
+        taken = preflight.port_faults(settings, roles)
+        if taken:
+            raise ConfigurationError([f"{fault} (in {settings_path})" for fault in taken])
         with Process.open(settings) as process:
             startup.prepare(process)
             heartbeat.prepare(settings)
@@ -99,16 +104,6 @@ def _run_roles(
                 _watch(child, process)
     finally:
         _stop(children)
-
-
-def _check_port(settings: Settings) -> None:
-    """Raise AlreadyRunning if another program listens on the shared port, which would get part of the associations."""
-    section = settings.receive
-    try:
-        family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
-        socket.create_server((section.host, section.port), family=family).close()
-    except OSError as error:
-        raise AlreadyRunning(f"port {section.port} of {section.host} is not available: {error.strerror}") from None
 
 
 def _arguments(settings: Settings, role: Role) -> list[list[str]]:

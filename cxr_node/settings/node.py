@@ -2,9 +2,9 @@
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cxr_node.domain.section import Seconds, Section, Trigger
 
@@ -40,10 +40,23 @@ class NodeSection(Section):
         return self.data_folder / "bundles-for-all"
 
 
+def _database_url(url: str) -> str:
+    scheme = url.partition("://")[0].partition("+")[0]
+    if url and ("://" not in url or scheme not in _DATABASES):
+        kind = scheme if "://" in url else "what is no URL"
+        raise ValueError(f"{kind} is not supported: begin with postgresql:// or sqlite:///, or leave it empty")
+    return url
+
+
+_DATABASES = ("postgresql", "sqlite")
+
+
 class DatabaseSection(Section):
     """Job database."""
 
-    url: str = Field("", description="URL, such as postgresql://user@host/name; empty: SQLite in the data folder.")
+    url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "", description="URL, such as postgresql://user@host/name; empty: SQLite in the data folder."
+    )
     busy_timeout_s: Seconds = Field(30.0, description="Time that SQLite waits for the write lock, in seconds.")
 
 

@@ -87,7 +87,7 @@ def test_a_port_in_use_is_not_shared_with_its_program(tmp_path: Path) -> None:
         finished = subprocess.run(
             [*COMMAND, "run", "--roles", "receive", "--config", path], capture_output=True, text=True, timeout=120
         )
-    assert finished.returncode == 1
+    assert finished.returncode == 2
     assert "is not available" in finished.stderr
     with data_folder_lock(config.load(path).node.data_folder):
         pass

@@ -1,0 +1,76 @@
+"""`cxr-node run` with settings that cannot work: a sentence for each, exit status 2, and nothing is started."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cxr_node.cli.app import app
+from cxr_node.service import supervisor
+from tests.support import certificates
+
+PORTS = "[receive]\nport = 0\n[web]\nport = 0\n"
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port where another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def refused(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what `cxr-node run` writes; it must not start a role."""
+    path = folder / "node.toml"
+    path.write_text(f'[node]\ndata_folder = "data"\n[archive]\nreserve_bytes = 0\n{settings}', encoding="utf-8")
+    monkeypatch.setattr(supervisor, "_run_roles", lambda *_arguments, **_named: pytest.fail("roles were started"))
+    ended = CliRunner().invoke(app, ["run", "--config", str(path)])
+    assert ended.exit_code == 2, ended.output
+    assert "Traceback" not in ended.output
+    return " ".join(ended.output.split())
+
+
+@pytest.mark.parametrize("key", ["receive", "web"])
+def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PORTS.replace(f"[{key}]\nport = 0", f"[{key}]\nport = {taken}")
+
+    output = refused(tmp_path, settings, monkeypatch)
+
+    assert f"{key}.port: port {taken} of 127.0.0.1 is not available (address already in use)" in output
+    assert "set another port" in output
+    assert "node.toml" in output
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ('[read]\nbundle = "nope"\n', "read.bundle: there is no bundle 'nope'; name one of chest"),
+        ('[read]\nshadow = "nope@1"\n', "read.shadow: there is no bundle 'nope@1'"),
+        ('[database]\nurl = "mysql://node:sesame@db/cxr"\n', "database.url: mysql is not supported"),
+        ('[database]\nurl = "node.db"\n', "database.url: what is no URL is not supported"),
+    ],
+    ids=["bundle", "shadow", "mysql", "no URL"],
+)
+def test_a_setting_that_cannot_work_is_named(
+    settings: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = refused(tmp_path, PORTS + settings, monkeypatch)
+
+    assert sentence in output
+    assert "sesame" not in output
+
+
+def test_certificates_and_keys_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (certificates.authority(tmp_path, name) for name in ("first", "second"))
+    tls = 'tls_certificate = "{}"\ntls_key = "{}"\n'
+    receive = "[receive]\nport = 0\n{}[web]\nport = 0\n"
+
+    missing = refused(tmp_path, receive.format(tls.format("no.pem", first.key)), monkeypatch)
+    other = refused(tmp_path, receive.format(tls.format(first.certificate, second.key)), monkeypatch)
+
+    assert "receive.tls_certificate" in missing
+    assert "no such file" in missing.lower()
+    assert "receive.tls_key" in other
+    assert "name the key of" in other
