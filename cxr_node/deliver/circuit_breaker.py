@@ -1,4 +1,4 @@
-"""Circuit breaker per destination: opens when no connection is established; one delivery at a time probes it."""
+"""Circuit breaker per destination: opens when it does not answer; one delivery at a time probes it."""
 
 import threading
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class CircuitBreakers:
             return True
 
     def failed(self, destination: str, *, at_least_s: float = 0.0) -> datetime:
-        """Open the breaker, as no connection was established; return when the next probe is due, after `at_least_s`."""
+        """Open the breaker, as there was no answer; return when the next probe is due, after `at_least_s`."""
         with self._lock:
             failures = self._open[destination].failures + 1 if destination in self._open else 1
             wait_s = max(at_least_s, min(_LONGEST_S, _FIRST_S * 2.0 ** min(failures - 1, 10)))
@@ -46,7 +46,7 @@ class CircuitBreakers:
             return until
 
     def succeeded(self, destination: str) -> bool:
-        """Close the breaker, as a connection was established; return whether it was open."""
+        """Close the breaker, as the destination answered; return whether it was open."""
         with self._lock:
             return self._open.pop(destination, None) is not None
 

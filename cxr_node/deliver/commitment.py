@@ -16,7 +16,7 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
 
 from cxr_node.deliver.outcome import DeliveryOutcome, of_status
-from cxr_node.deliver.peer import Peer, raise_for_outcome, status_text
+from cxr_node.deliver.peer import Peer, raise_for_outcome, raise_without_response, status_text
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -28,7 +28,6 @@ from cxr_node.domain.commitment import (
     event_information,
     parse_event,
 )
-from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
@@ -67,7 +66,7 @@ class CommitmentRequester:
                 response, _ = association.send_n_action(information, REQUEST, PUSH_MODEL, PUSH_MODEL_INSTANCE)
             except RuntimeError:  # the association has ended since it was established
                 response = Dataset()
-            _check(response.get("Status"), f"{self.peer} answered N-ACTION")
+            _check(association, response.get("Status"), self.peer, "N-ACTION")
             pending.wait(association, self.wait_s)
         return pending.result
 
@@ -121,7 +120,7 @@ def send_result(peer: Peer, result: CommitmentResult) -> None:
             response, _ = association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
         except (RuntimeError, ValueError):  # the association has ended, or the peer has not accepted the SCP role
             response = Dataset()
-    _check(response.get("Status"), f"{peer} answered N-EVENT-REPORT")
+        _check(association, response.get("Status"), peer, "N-EVENT-REPORT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +144,7 @@ class FindVerifier:
                     )
             except RuntimeError:  # the association has ended since it was established
                 status = None
-        _check(status, f"{self.peer} answered C-FIND")
+            _check(association, status, self.peer, "C-FIND")
         reference = _reference(identity)
         if is_found:
             return CommitmentResult(transaction_uid=transaction_uid, committed=(reference,))
@@ -167,9 +166,9 @@ def _reference(identity: Identity) -> Reference:
     return Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
 
 
-def _check(status: int | None, message: str) -> None:
+def _check(association: Association, status: int | None, peer: Peer, request: str) -> None:
     if status is None:
-        raise RetryLater(f"{message} with nothing")
+        raise_without_response(association, peer, request)
     outcome = of_status(status)
     if outcome is not DeliveryOutcome.DELIVERED:
-        raise_for_outcome(outcome, f"{message} with {status_text(status)}", status=status)
+        raise_for_outcome(outcome, f"{peer} answered {request} with {status_text(status)}", status=status)

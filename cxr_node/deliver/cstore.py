@@ -20,7 +20,13 @@ from cxr_node.deliver.destination import (
 )
 from cxr_node.deliver.dicom_file import JPEG_BASELINE, DicomFile, converted, read_dicom_file
 from cxr_node.deliver.outcome import DeliveryOutcome, of_status, warning_text
-from cxr_node.deliver.peer import ApplicationEntitySection, Peer, raise_for_outcome, status_text
+from cxr_node.deliver.peer import (
+    ApplicationEntitySection,
+    Peer,
+    raise_for_outcome,
+    raise_without_response,
+    status_text,
+)
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
@@ -131,8 +137,6 @@ class CStoreDestination:
         """
         from pynetdicom import build_context
 
-        from cxr_node.net.scu import other_response
-
         file = read_dicom_file(content)
         # A separate context for the file's transfer syntax: within one context the peer chooses.
         is_proposed = self.compress_pictures or file.transfer_syntax_uid != JPEG_BASELINE
@@ -144,7 +148,7 @@ class CStoreDestination:
             sent = _in_accepted_syntax(file, accepted)
             response = _c_store(association, sent)
             if "Status" not in response:
-                raise RetryLater(f"{self.peer} did not answer C-STORE{other_response(association)}")
+                raise_without_response(association, self.peer, "C-STORE")
         return self._receipt(response.Status, str(response.get("ErrorComment", "")), file, sent)
 
     def echo(self) -> None:
@@ -153,6 +157,8 @@ class CStoreDestination:
 
         with self.peer.association([build_context(VERIFICATION)]) as association:
             status = association.send_c_echo().get("Status")
+            if status is None:
+                raise_without_response(association, self.peer, "C-ECHO")
         if status != 0:
             raise RetryLater(f"{self.peer} answered C-ECHO with {status_text(status)}")
 

@@ -19,7 +19,7 @@ from cxr_node.domain.section import Section
 
 
 class DestinationUnreachable(RetryLater):
-    """No connection to the destination: the failure concerns no single object, and others would fail too."""
+    """No connection to the destination, or no response in time: other objects would fail too."""
 
 
 class DeliveryRejected(Exception):

@@ -148,6 +148,24 @@ class ApplicationEntitySection(TlsClient):
         )
 
 
+def raise_without_response(association: "Association", peer: Peer, request: str) -> NoReturn:
+    """Raise the error of a request that `peer` has not responded to.
+
+    Raises
+    ------
+    DestinationUnreachable
+        If the time-out expired: the peer may accept associations, and serve none.
+    RetryLater
+        If the association ended, or the response is to another request.
+    """
+    from cxr_node.net.scu import has_timed_out, other_response
+
+    message = f"{peer} did not answer {request}"
+    if has_timed_out(association):
+        raise DestinationUnreachable(f"{message} within {peer.dimse_timeout_s:g} s")
+    raise RetryLater(f"{message}{other_response(association)}")
+
+
 def raise_for_outcome(outcome: DeliveryOutcome, message: str, *, status: int | None = None) -> NoReturn:
     """Raise the error of an outcome other than DELIVERED."""
     if outcome is DeliveryOutcome.REJECTED:

@@ -1,6 +1,7 @@
 """Association requestor: pynetdicom's, with TCP_NODELAY, closed sockets, and responses left to their requester."""
 
 import logging
+import queue
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,12 @@ def other_response(association: Association) -> str:
     return f": its response is to message {dimse.other_message_id}, not {dimse.message_id}"
 
 
+def has_timed_out(association: Association) -> bool:
+    """Whether the peer has left a request without a response for the whole DIMSE time-out."""
+    dimse = association.dimse
+    return isinstance(dimse, RequestorDimse) and dimse.has_timed_out
+
+
 class RequestorDimse(DIMSEServiceProvider):
     """Gives responses to the caller only, and only those to its last request.
 
@@ -74,6 +81,7 @@ class RequestorDimse(DIMSEServiceProvider):
         super().__init__(association)
         self.message_id: int | None = None
         self.other_message_id: int | None = None
+        self.has_timed_out = False
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message; remember the Message ID of a request."""
@@ -85,7 +93,12 @@ class RequestorDimse(DIMSEServiceProvider):
         """Return the response to the last request, or (None, None) if there is none."""
         if not block:
             return None, None
-        context_id, message = super().get_msg(block=True)
+        # pynetdicom returns the same for a time-out as for an abort.
+        try:
+            context_id, message = self.msg_queue.get(timeout=self.dimse_timeout)
+        except queue.Empty:
+            self.has_timed_out = True
+            return None, None
         responded_to = getattr(message, "MessageIDBeingRespondedTo", None)
         if responded_to in (None, self.message_id):
             return context_id, message

@@ -48,7 +48,13 @@ def commitment_handler(process: Process) -> CommitmentHandler:
     """Return the handler that sends commitment results to peers."""
     peers = commitment_peers(process.settings)
     limits_of = partial(commitment_limits, process.settings.receive)
-    return CommitmentHandler(database=process.database, archive=process.archive, peers=peers, limits_of=limits_of)
+    return CommitmentHandler(
+        database=process.database,
+        archive=process.archive,
+        peers=peers,
+        limits_of=limits_of,
+        clock=process.clock,
+    )
 
 
 def retry_rule(settings: Settings) -> RetryRule:

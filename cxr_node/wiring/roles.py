@@ -59,15 +59,18 @@ def deliver(
 
     `destinations` replaces those of the settings, by name.
     """
+    from cxr_node.deliver.slots import PER_PEER
     from cxr_node.wiring import compose, maintenance
-    from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
+    from cxr_node.wiring.deliver import commitment_handler, commitment_peers, delivery_handler, open_destinations
 
-    to = open_destinations(process.settings) if destinations is None else destinations
+    settings = process.settings
+    to = open_destinations(settings) if destinations is None else destinations
     with ExitStack() as stack:
         executor = stack.enter_context(compose.compose_executor(process))
-        # One more sender than destinations, so that an unreachable destination does not block the others.
-        senders: list[Handler] = [delivery_handler(process, to)] * (len(to) + 1)
-        handlers: list[Handler] = [compose.compose_handler(process, executor), commitment_handler(process), *senders]
+        # Senders for each destination, so that one that does not answer does not block the others.
+        senders: list[Handler] = [delivery_handler(process, to)] * (PER_PEER * len(to))
+        results: list[Handler] = [commitment_handler(process)] * max(1, PER_PEER * len(commitment_peers(settings)))
+        handlers: list[Handler] = [compose.compose_handler(process, executor), *results, *senders]
         stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, maintenance.functions(process)))
         yield ""
 

@@ -204,7 +204,7 @@ class InProcessNode(node.InProcessNode):
                 clock=clock,
                 retry=retry,
             ),
-            CommitmentHandler(database=database, archive=archive, peers=peers or {}),
+            CommitmentHandler(database=database, archive=archive, peers=peers or {}, clock=clock),
         ]
         super().__init__(
             {

@@ -13,6 +13,7 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.deliver.circuit_breaker import CircuitBreakers
 from cxr_node.deliver.destination import DeliveryRejected, Destination, DestinationUnreachable, VerificationRule
+from cxr_node.deliver.slots import PeerSlots
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import CommitmentResult, FailureReason
 from cxr_node.domain.errors import RetryLater
@@ -30,7 +31,7 @@ from cxr_node.work.handlers.one_job import OneJobHandler
 _log = logging.getLogger(__name__)
 
 _PROBED_WITHIN = timedelta(seconds=1)
-"""Delay of a delivery that was claimed just when the circuit breaker of its destination opened."""
+"""Delay of a delivery that was claimed just when its destination was excluded: by its circuit breaker, or its bound."""
 
 _COMPOSED_WITHIN = timedelta(seconds=30)
 """Delay of a delivery whose result is composed again."""
@@ -68,14 +69,18 @@ class DeliverHandler(OneJobHandler):
         self._new_uid = new_uid
         self.retry = retry
         self._breakers = CircuitBreakers(clock)
+        self._slots = PeerSlots()
         self._damaged: Counter[int] = Counter()
         self._unproved = set(destinations)
         """Destinations that this process has not reached yet: an earlier one may have noted that they are away."""
 
     def excluded(self) -> Exclusions:
-        """Return the destinations whose circuit breaker is open, and when the first of them is probed."""
+        """Return the destinations that have as many deliveries as they may, or an open circuit breaker.
+
+        With the latter, when the first of them is probed.
+        """
         destinations, probe_at = self._breakers.held()
-        return Exclusions(destinations=destinations, probe_at=probe_at)
+        return Exclusions(destinations=destinations | self._slots.full(), probe_at=probe_at)
 
     def run_one(self, claim: Claim) -> Completion:
         """Send the result of the claimed delivery, or verify that the destination stored it."""
@@ -84,10 +89,20 @@ class DeliverHandler(OneJobHandler):
         destination = delivery.destination
         if destination not in self._destinations:
             return self.give_up(claim, f"destination {destination!r} is not configured: add it, then retry")
-        if not self._breakers.enter(destination):
-            return completion.release_unattempted(
-                claim, due_at=self._clock() + _PROBED_WITHIN, detail=f"{destination} is unreachable"
-            )
+        if not self._slots.enter(destination):
+            return self._release(claim, f"{destination} has as many deliveries as it may")
+        try:
+            if not self._breakers.enter(destination):
+                return self._release(claim, f"{destination} is unreachable")
+            return self._deliver(claim, delivery)
+        finally:
+            self._slots.leave(destination)
+
+    def _release(self, claim: Claim, detail: str) -> Completion:
+        return completion.release_unattempted(claim, due_at=self._clock() + _PROBED_WITHIN, detail=detail)
+
+    def _deliver(self, claim: Claim, delivery: Delivery) -> Completion:
+        destination = delivery.destination
         try:
             completed = self._send_or_verify(claim, delivery)
         except DestinationUnreachable as error:
