@@ -61,6 +61,11 @@ class ConnectionReporter:
         self._warn((event.address, event.reason), f"TLS handshake with {event.address} failed: {event.reason}")
         self._on_event(event)
 
+    def refused(self, address: str, failure: ConnectionFailure, detail: str) -> None:
+        """Report a connection that was closed before anything was read from it."""
+        self._warn((address, failure.name), f"connection from {address} closed: {detail}")
+        self._on_event(ConnectionFailed(address=address, failure=failure, detail=detail))
+
     def ended(self, association: AcceptorAssociation) -> None:
         """Report the end of a connection, unless its association was accepted or rejected."""
         if association.is_reported:

@@ -14,6 +14,7 @@ class ConnectionFailure(Enum):
     NO_REQUEST_IN_TIME = "no_request_in_time"
     NOT_A_REQUEST = "not_a_request"
     INVALID_REQUEST = "invalid_request"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     NODE_STOPPED = "node_stopped"
     INTERNAL_ERROR = "internal_error"
 

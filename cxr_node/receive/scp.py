@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 10.0
 _HUNG_S = 10.0
 """An accept loop without a turn for so long hangs."""
+SPARE_CONNECTIONS = 64
+"""Connections beside `maximum_associations`: they are rejected with a reason; further ones are closed at once."""
 
 
 class Receiver:
@@ -114,7 +116,6 @@ class Receiver:
             request_handler=self._acceptor.request_handler,
             evt_handlers=[
                 *(self._commitment_scp.handlers if self._commitment_scp is not None else ()),
-                (evt.EVT_CONN_OPEN, self._on_connection_open),
                 (evt.EVT_CONN_CLOSE, _on_connection_close),
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ACCEPTED, self._on_accepted),
@@ -127,6 +128,9 @@ class Receiver:
         self._server.handshakes = handshakes
         self._server.on_tls_failed = self._reporter.tls_failed
         self._server.turned_at = time.monotonic()
+        self._server.on_refused = self._reporter.refused
+        self._server.prepare = self._prepare
+        self._server.maximum_connections = options.maximum_associations + SPARE_CONNECTIONS
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
         _log.info("%s listens on %s port %d", options.ae_title, *self.address)
@@ -167,8 +171,7 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _on_connection_open(self, event: evt.Event) -> None:
-        association = cast("AcceptorAssociation", event.assoc)
+    def _prepare(self, association: AcceptorAssociation) -> None:
         association.on_end = self._reporter.ended
         self._acceptor.prepare(association, name=association_name(self._clock()))
 

@@ -16,6 +16,7 @@ from cxr_node import config
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import logs
 from cxr_node.service import signals
+from cxr_node.service.descriptors import raise_descriptor_limit
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import heartbeat, roles
 from cxr_node.wiring.process import Process
@@ -33,6 +34,7 @@ _STOP_S = 8.0
 def run(role: Role, settings: Settings, heartbeat_path: Path) -> int:
     """Run `role` until SIGTERM or the end of the supervisor; exit with status 0 after SIGTERM, else 1."""
     logs.configure(settings.log.level)
+    raise_descriptor_limit()
     stopping, signalled, ready = threading.Event(), threading.Event(), threading.Event()
 
     def stop() -> None:

@@ -66,7 +66,11 @@ def add_destination(database: Database, name: str) -> None:
 
 def test_a_destination_that_never_answers_leaves_senders_to_others(node: InProcessNode, tmp_path: Path) -> None:
     released, stopping = threading.Event(), threading.Event()
-    hung = FakeDestination("pacs", before_send=lambda: released.wait(60) and None)
+
+    def wait() -> None:
+        released.wait(60)
+
+    hung = FakeDestination("pacs", before_send=wait)
     other = FakeDestination("other")
     settings = load(tmp_path / "node" / "cxr-node.toml")
     with (

@@ -27,7 +27,7 @@ from cxr_node.net.lenient_dul import LenientDul
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import ConnectionFailure
 from cxr_node.receive.upper_layer.request import NoRequestError, receive_request
-from cxr_node.receive.upper_layer.transport import BoundedSocket
+from cxr_node.receive.upper_layer.transport import BoundedSocket, ReceiveServer
 
 _log = logging.getLogger(__name__)
 
@@ -132,6 +132,13 @@ class AcceptorAssociation(Association):
             self._is_abort_logged = True
             _log.warning("association with %s aborted: %s", self.requestor.address, reason)
 
+    def run(self) -> None:
+        """Serve the association in its thread, and give its place back."""
+        try:
+            super().run()
+        finally:
+            cast("ReceiveServer", self._server).connection_ended()
+
     def run_reactor(self) -> None:
         """Serve the association until it ends."""
         try:
@@ -178,6 +185,16 @@ class AcceptorRequestHandler(RequestHandler):
     """Creates an association for each connection."""
 
     association_class: ClassVar[type[AcceptorAssociation]] = AcceptorAssociation
+
+    def handle(self) -> None:
+        """Create the association, prepare it, and start its thread.
+
+        pynetdicom notifies a handler of the connection, swallows its errors, and goes on: without the node's own socket
+        and messages there would be no bound on PDU, object and time.
+        """
+        association = cast("AcceptorAssociation", self._create_association())
+        cast("ReceiveServer", self.server).prepare(association)
+        association.start()
 
     def _create_association(self) -> Association:
         server = self.server

@@ -8,8 +8,11 @@ TCP_NODELAY does the same for our responses.
 
 import errno
 import os
+import select
 import socket
 import ssl
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,7 +23,7 @@ from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from cxr_node.net.associate_pdu import A_ABORT, A_ASSOCIATE_AC, P_DATA_TF, TITLES, NormalizedRequest, with_context_ids
 from cxr_node.net.tls import failure_reason
-from cxr_node.receive.events import TlsFailed
+from cxr_node.receive.events import ConnectionFailure, TlsFailed
 from cxr_node.receive.tls import Handshakes
 from cxr_node.receive.upper_layer import wakeup
 
@@ -30,11 +33,16 @@ MAXIMUM_ASSOCIATE_PDU_BYTES = 1 << 20
 _INVALID_PDU = "Evt19"
 """Unrecognized or invalid PDU: aborts the association in every state (PS3.8 table 9-10)."""
 
+_CONNECTION_CLOSED = "Evt17"
+"""Transport connection closed indication."""
+
 _AWAITING_CLOSE = "Sta13"
 """Awaiting transport connection close (PS3.8 section 9.2.1)."""
 
 _RESPONSE_TIMEOUT_S = 60.0
 """Time for the response to the last message of an association whose time-out has expired."""
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+_NO_DESCRIPTOR_WAIT_S = 0.1
 _DISCARD_BYTES = 1 << 16
 _DISCARD_TIMEOUT_S = 0.5
 
@@ -57,6 +65,44 @@ class ReceiveServer(ThreadedAssociationServer):
     on_tls_failed: Callable[[TlsFailed], None] = staticmethod(lambda _event: None)
     """Called with each failed TLS handshake."""
 
+    prepare: Callable[[Any], None] = staticmethod(lambda _association: None)
+    """Called with each association before it starts; after an error the connection is closed."""
+
+    maximum_connections = 0
+    """Most connections that are or may become associations; 0: no limit."""
+
+    on_refused: Callable[[str, ConnectionFailure, str], None] = staticmethod(lambda *_: None)
+    """Called with address, cause and detail of each connection that is closed at once."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._connections_lock = threading.Lock()
+        self._connections = 0
+        super().__init__(*arguments, **options)
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Accept a connection; wait a moment where no descriptor is left, or the accept loop would spin."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                time.sleep(_NO_DESCRIPTOR_WAIT_S)
+            raise
+
+    def connection_ended(self) -> None:
+        """Note the end of a connection that counted."""
+        with self._connections_lock:
+            self._connections -= 1
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # of socketserver
+        """Report a connection that could not be served; it is closed."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:
+            self.on_refused(
+                client_address[0], ConnectionFailure.TOO_MANY_CONNECTIONS, "the process has no file descriptor left"
+            )
+        else:
+            self.on_refused(client_address[0], ConnectionFailure.INTERNAL_ERROR, "it could not be prepared")
+
     def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
         """Serve a connection; called in the thread of that connection."""
         if self.handshakes is not None:
@@ -65,7 +111,24 @@ class ReceiveServer(ThreadedAssociationServer):
             except OSError as error:
                 self.on_tls_failed(TlsFailed(address=client_address[0], reason=failure_reason(error)))
                 return
-        super().finish_request(request, client_address)
+        if not self._has_place():
+            detail = f"{self.maximum_connections} are open, as many as may be beside receive.maximum_associations"
+            self.on_refused(client_address[0], ConnectionFailure.TOO_MANY_CONNECTIONS, detail)
+            self.shutdown_request(request)
+            return
+        try:
+            super().finish_request(request, client_address)
+        except BaseException:
+            self.connection_ended()
+            self.shutdown_request(request)
+            raise
+
+    def _has_place(self) -> bool:
+        with self._connections_lock:
+            if 0 < self.maximum_connections <= self._connections:
+                return False
+            self._connections += 1
+            return True
 
     def service_actions(self) -> None:
         """Note the time of this turn of the accept loop, which has one at least every half second."""
@@ -145,7 +208,21 @@ class BoundedSocket(AssociationSocket):
     def ready(self) -> bool:
         """Whether something can be read. The DUL reactor polls this; it waits here instead."""
         self._wait()
-        return not self._abort_if_overdue() and super().ready
+        return not self._abort_if_overdue() and self._has_input()
+
+    def _has_input(self) -> bool:
+        """Whether something can be read now. pynetdicom's own uses `select`, which fails from descriptor 1,024 on."""
+        connection = self.socket
+        if connection is None or not self._is_connected:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(connection, select.POLLIN)
+            is_readable = bool(poll.poll(0))
+        except (OSError, ValueError):
+            self.event_queue.put(_CONNECTION_CLOSED)
+            return False
+        return is_readable or (isinstance(connection, ssl.SSLSocket) and bool(connection.pending()))
 
     def _abort_if_overdue(self) -> bool:
         if self.socket is None or not self.is_overdue:

@@ -20,6 +20,7 @@ class Wakeup:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._descriptor = -1
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def wake(self) -> None:
