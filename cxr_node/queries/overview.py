@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, literal, select
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries.views.registry import VIEWS
+from cxr_node.records import destination_troubles
 
 _RECENT = timedelta(hours=24)
 _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
@@ -158,7 +159,9 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
     troubles = {
         name: (since, detail)
         for name, since, detail in connection.execute(
-            select(destination_trouble.c.destination, destination_trouble.c.since, destination_trouble.c.detail)
+            select(destination_trouble.c.destination, destination_trouble.c.since, destination_trouble.c.detail).where(
+                destination_troubles.HOLDS
+            )
         )
     }
     nothing = (0, None)

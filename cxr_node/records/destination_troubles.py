@@ -1,23 +1,31 @@
-"""Destinations that are unreachable: since when, and why; a destination without a row was reachable when last tried."""
+"""Destinations that are unreachable: since when, and why.
+
+A process that ends leaves its note: one that is older than a delivery to the destination counts no more.
+"""
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, exists, insert, select
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.tables import destination_trouble
+from cxr_node.db.tables import delivery, destination_trouble
+
+HOLDS = ~exists().where(
+    delivery.c.destination == destination_trouble.c.destination,
+    delivery.c.delivered_at > destination_trouble.c.failed_at,
+)
+"""Whether nothing was delivered since the failure."""
 
 
 def note(transaction: Transaction, destination: str, detail: str, *, now: datetime) -> None:
     """Record that a destination could not be reached, and why; the time of the first failure is kept."""
+    connection = transaction.connection
     is_destination = destination_trouble.c.destination == destination
-    updated = transaction.connection.execute(
-        update(destination_trouble).where(is_destination).values(detail=detail, failed_at=now)
+    since = connection.execute(select(destination_trouble.c.since).where(is_destination, HOLDS)).scalar()
+    connection.execute(delete(destination_trouble).where(is_destination))
+    connection.execute(
+        insert(destination_trouble).values(destination=destination, detail=detail, since=since or now, failed_at=now)
     )
-    if not updated.rowcount:
-        transaction.connection.execute(
-            insert(destination_trouble).values(destination=destination, detail=detail, since=now, failed_at=now)
-        )
 
 
 def clear(transaction: Transaction, destination: str) -> None:

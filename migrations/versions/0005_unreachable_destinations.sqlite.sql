@@ -10,4 +10,5 @@ CREATE TABLE destination_trouble (
 
 CREATE VIEW v1_unreachable_destinations AS
 SELECT destination, since AS unreachable_since, failed_at AS last_failed_at, detail
-FROM destination_trouble;
+FROM destination_trouble
+WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.destination = destination_trouble.destination AND d.delivered_at > destination_trouble.failed_at);

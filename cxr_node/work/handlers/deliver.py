@@ -71,8 +71,6 @@ class DeliverHandler(OneJobHandler):
         self._breakers = CircuitBreakers(clock)
         self._slots = PeerSlots()
         self._damaged: Counter[int] = Counter()
-        self._unproved = set(destinations)
-        """Destinations that this process has not reached yet: an earlier one may have noted that they are away."""
 
     def excluded(self) -> Exclusions:
         """Return the destinations that have as many deliveries as they may, or an open circuit breaker.
@@ -154,15 +152,11 @@ class DeliverHandler(OneJobHandler):
         return record
 
     def _close_breaker(self, destination: str) -> None:
-        was_open = self._breakers.succeeded(destination)
-        if was_open:
+        if self._breakers.succeeded(destination):
             _log.info("%s is reachable again", destination)
-        if was_open or destination in self._unproved:
             with suppress(RetryLater), self._database.write() as transaction:
                 destination_troubles.clear(transaction, destination)
-                if was_open:
-                    queue.make_deliveries_due(transaction, destination, now=self._clock())
-                self._unproved.discard(destination)
+                queue.make_deliveries_due(transaction, destination, now=self._clock())
 
     def _send_or_verify(self, claim: Claim, delivery: Delivery) -> Completion:
         rule = self._verification.get(delivery.destination)
