@@ -58,6 +58,12 @@ def parse(tables: dict[str, Any]) -> Settings:
     return settings
 
 
+_SECRET_WORDS = frozenset(
+    ["secret", "password", "hash", "token", "url", "endpoint", "issuer", "webhook", "headers", "key"]
+)
+"""Words in names of settings whose values are not quoted."""
+
+
 def _repeated_names(settings: Settings) -> list[str]:
     tables: dict[str, tuple[Section, ...]] = {
         "deliver.destinations": settings.deliver.destinations,
@@ -88,11 +94,21 @@ def _sentence(error: dict[str, Any]) -> str:
             return f"{key}: must be set ({_description(location)})"
         case "value_error":
             return f"{key}: {str(error['msg']).removeprefix('Value error, ')} ({_description(location)})"
-        case _ if location[-1] == "password_hash":  # the value may be a password
+        case _ if location[-1] == "password_hash":
             return f"{key}: not a password hash ({_description(location)})"
         case _:
             expected = str(error["msg"]).removeprefix("Input should be ")
-            return f"{key}: {error['input']!r} is not right; expected {expected} ({_description(location)})"
+            value = repr(error["input"]) if _is_quotable(location, error["input"]) else "the value"
+            return f"{key}: {value} is not right; expected {expected} ({_description(location)})"
+
+
+def _is_quotable(location: tuple[int | str, ...], value: object) -> bool:
+    """Whether a sentence may quote a value: not one that may hold a password or a token, nor a whole table."""
+    words = {word for name in location if isinstance(name, str) for word in name.split("_")}
+    is_table = len(location) == 1
+    return (
+        isinstance(value, str | int | float) and "://" not in str(value) and not is_table and not words & _SECRET_WORDS
+    )
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

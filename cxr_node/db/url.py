@@ -16,9 +16,17 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
+_SHOWN = frozenset(
+    ["host", "hostaddr", "port", "user", "dbname", "sslmode", "connect_timeout", "application_name", "mode", "uri"]
+)
+"""Parameters of a URL whose values are no secrets."""
+
+
 def without_password(url: str) -> str:
-    """Return the URL with the password masked."""
-    return make_url(url).render_as_string()
+    """Return the URL with the password masked, and with it the value of each parameter that may be one."""
+    parsed = make_url(url)
+    query = {name: value if name in _SHOWN else "***" for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string().replace("%2A%2A%2A", "***")
 
 
 def read_only_url(url: str) -> str:

@@ -94,8 +94,9 @@ def _destination_alarms(
     destinations: Sequence[DestinationStatus], now: datetime, unreachable: timedelta
 ) -> Iterator[tuple[str, str]]:
     for destination in destinations:
-        if destination.unreachable_since is not None and now - destination.unreachable_since >= unreachable:
-            yield f"destination {destination.destination}", _unreachable(destination, destination.unreachable_since)
+        since = destination.unreachable_since
+        if since is not None and (not unreachable or now - since >= unreachable):
+            yield f"destination {destination.destination}", _unreachable(destination, since)
 
 
 def _unreachable(destination: DestinationStatus, since: datetime) -> str:

@@ -24,9 +24,10 @@ class SenderFilms(NamedTuple):
 
 
 def films_by_sender(connection: Connection, *, after_film_id: int) -> list[SenderFilms]:
-    """Return how many films each sender has sent after a film."""
+    """Return how many films each sender has sent after a film; senders in the order of their first."""
     columns = (film.c.calling_ae_title, func.count(), func.max(film.c.id))
     query = select(*columns).where(film.c.id > after_film_id).group_by(film.c.calling_ae_title)
+    query = query.order_by(func.min(film.c.id))
     return [SenderFilms(*row) for row in connection.execute(query)]
 
 

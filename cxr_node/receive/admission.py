@@ -12,6 +12,7 @@ from typing import cast
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from cxr_node.domain.failed_logins import FailedLogins, KnownPasswords
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
@@ -21,6 +22,11 @@ _USERNAME_AND_PASSCODE = 2
 """User-Identity-Type (PS3.7 table D.3-14)."""
 
 _MINUTE_S = 60.0
+
+_MAX_FAILURES = 10
+"""Wrong passwords of an address within a minute, before it is rejected for a minute."""
+_ADDRESS_LOCKS = 64
+_CHECKS = 2
 
 
 class Rejection(Enum):
@@ -160,21 +166,41 @@ class RateLimiter:
 
 
 class Users:
-    """User identity negotiation (PS3.7 section D.3.3.7). Checks one password at a time, to bound cores and memory."""
+    """User identity negotiation (PS3.7 section D.3.3.7).
 
-    def __init__(self, hashes: Mapping[str, PasswordHash]) -> None:
+    A right pair is admitted for a minute without its password hash. Otherwise an address has one check at a time, and
+    all have two, to bound cores and memory. An address with ten wrong passwords within a minute is rejected for a
+    minute, without a check; no name is locked.
+    """
+
+    def __init__(self, hashes: Mapping[str, PasswordHash], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._hashes = {name.encode(): password_hash for name, password_hash in hashes.items()}
         self._decoy = next(iter(hashes.values()))
-        self._lock = threading.Lock()
+        self._known = KnownPasswords(clock=clock)
+        self._failed = FailedLogins(_MAX_FAILURES, clock=clock)
+        # Addresses that share a lock wait for each other, so that their number is bounded.
+        self._address_locks = [threading.Lock() for _ in range(_ADDRESS_LOCKS)]
+        self._checks = threading.BoundedSemaphore(_CHECKS)
 
-    def admit(self, *, user_identity_type: int | None, primary_field: bytes, secondary_field: bytes) -> bool:
+    def admit(
+        self, *, address: str, user_identity_type: int | None, primary_field: bytes, secondary_field: bytes
+    ) -> bool:
         """Whether the identity is a user's. An unknown name takes as long as a known one."""
         if user_identity_type != _USERNAME_AND_PASSCODE:
             return False
-        password_hash = self._hashes.get(primary_field)
-        with self._lock:
-            matches = (password_hash or self._decoy).matches(secondary_field)
-        return matches and password_hash is not None
+        if self._known.holds(primary_field, secondary_field):
+            return True
+        with self._address_locks[hash(address) % _ADDRESS_LOCKS]:
+            if not self._failed.begin(address):
+                return False
+            password_hash = self._hashes.get(primary_field)
+            with self._checks:
+                matches = (password_hash or self._decoy).matches(secondary_field)
+            if not matches or password_hash is None:
+                return False
+            self._failed.succeeded(address)
+            self._known.remember(primary_field, secondary_field)
+            return True
 
 
 class AdmissionPolicy:
@@ -232,6 +258,7 @@ def _is_authenticated(association: Association, users: Users) -> bool:
     if identity is None:
         return False
     admitted = users.admit(
+        address=association.requestor.address,
         user_identity_type=identity.user_identity_type,
         primary_field=identity.primary_field or b"",
         secondary_field=identity.secondary_field or b"",

@@ -1,5 +1,6 @@
 """All settings of a node, in the order of the main path."""
 
+import re
 from collections.abc import Iterator
 
 from cxr_node.db.url import without_password
@@ -64,16 +65,35 @@ class Settings(Section):
 
     def without_secrets(self) -> "Settings":
         """Return the settings without passwords, hashes and other secrets, as web page and command line show them."""
-        url = without_password(self.database.url) if self.database.url else ""
+        database_url = without_password(self.database.url) if self.database.url else ""
         receive_users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
         web_users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
         return self.model_copy(
             update={
-                "database": self.database.model_copy(update={"url": url}),
+                "database": self.database.model_copy(update={"url": database_url}),
+                "archive": self.archive.model_copy(update={"bucket_endpoint": _masked(self.archive.bucket_endpoint)}),
                 "receive": self.receive.model_copy(update={"users": receive_users}),
                 "web": self.web.model_copy(update={"users": web_users}),
-                "oidc": self.oidc.model_copy(update={"client_secret": "***" if self.oidc.client_secret else ""}),
-                "trace": self.trace.model_copy(update={"headers": ("***",) if self.trace.headers else ()}),
+                "oidc": self.oidc.model_copy(
+                    update={
+                        "client_secret": "***" if self.oidc.client_secret else "",
+                        "issuer": _masked(self.oidc.issuer),
+                        "redirect_url": _masked(self.oidc.redirect_url),
+                    }
+                ),
+                "trace": self.trace.model_copy(
+                    update={
+                        "headers": ("***",) if self.trace.headers else (),
+                        "endpoint": _masked(self.trace.endpoint),
+                    }
+                ),
                 "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),
             }
         )
+
+
+def _masked(url: str) -> str:
+    """Return a URL with user information, query and fragment masked: each of them may hold a password or a token."""
+    scheme, separator, rest = url.partition("://")
+    rest = re.sub(r"^.*@", "***@", rest)
+    return scheme + separator + re.sub(r"[?#].*$", "?***", rest)

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,16 +14,18 @@ from fastapi import Depends, HTTPException, Request, status
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cxr_node.config import ConfigurationError
+from cxr_node.domain.failed_logins import FailedLogins
 from cxr_node.domain.files import create_whole
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.settings.operations import OidcSection, PageUserSection, WebSection
+from cxr_node.web.ended_sessions import EndedSessions
 
 COOKIE = "cxr-node-session"
 TOKEN = "token"  # noqa: S105  # the name of a form's field
 TOKEN_HEADER = "X-Token"  # noqa: S105  # the name of a header
 _KEY_BYTES = 32
-_MAX_FAILURES = 5
-_LOCKOUT_S = 60.0
+_MAX_FAILURES_OF_NAME, _MAX_FAILURES_OF_ADDRESS = 5, 20
+"""Wrong passwords of an address within a minute, for one name and for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,15 @@ class Person:
 
 
 class TooManyAttempts(Exception):
-    """Too many wrong passwords for one name in the last minute: logins under it are rejected."""
+    """Too many wrong passwords of an address in the last minute, for one name or for all: its logins are rejected."""
 
 
 class Authenticator:
     """Checks passwords, and issues and verifies sessions, which are signed cookies.
 
-    A changed password or role ends the user's sessions; a changed `oidc` setting ends those from its provider.
+    A changed password or role ends the user's sessions; a changed `oidc` setting ends those from its provider; a logout
+    ends one. Wrong passwords count by address, whether there is such a user or not: no one can lock out a user from
+    elsewhere, or learn who is one.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Authenticator:
         key: bytes,
         *,
         oidc: OidcSection | None = None,
+        ended: EndedSessions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         has_provider = oidc is not None and oidc.issuer
@@ -62,39 +66,37 @@ class Authenticator:
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
         self._dummy_hash = PasswordHash.from_password(secrets.token_hex(), salt=secrets.token_bytes(16))
-        self._clock = clock
-        self._failures: dict[str, tuple[int, float]] = {}
-        self._lock = threading.Lock()
+        self._ended = ended
+        self._failed_of_name = FailedLogins(_MAX_FAILURES_OF_NAME, clock=clock)
+        self._failed_of_address = FailedLogins(_MAX_FAILURES_OF_ADDRESS, clock=clock)
 
     @property
     def has_no_users(self) -> bool:
         """Whether no user is configured."""
         return not self._users and not self._oidc_fingerprint
 
-    def log_in(self, name: str, password: str) -> str | None:
+    def log_in(self, name: str, password: str, *, address: str) -> str | None:
         """Return a session if name and password are right, else None; an unknown name takes as long as a known one.
 
         Raises
         ------
         TooManyAttempts
-            If there were too many wrong passwords for this name in the last minute.
+            If there were too many wrong passwords of this address in the last minute.
         """
-        user = self._users.get(name)
-        with self._lock:
-            count, since = self._failures.get(name, (0, 0.0))
-            if self._clock() - since > _LOCKOUT_S:
-                count = 0
-            if count >= _MAX_FAILURES:
-                raise TooManyAttempts
-            if user is not None:  # unknown names are not counted: they could fill the memory
-                self._failures[name] = (count + 1, self._clock())
-        # Without the lock, which each login takes: a password hash takes a fifth of a second.
+        user, attempt = self._users.get(name), f"{address} {name}"
+        if not self._failed_of_name.begin(attempt) or not self._failed_of_address.begin(address):
+            raise TooManyAttempts
         password_hash = PasswordHash.parse(user.password_hash) if user else self._dummy_hash
         if not password_hash.matches(password.encode()) or user is None:
             return None
-        with self._lock:
-            self._failures.pop(name, None)
+        self._failed_of_name.succeeded(attempt)
+        self._failed_of_address.succeeded(address)
         return self._signer.dumps({"name": name, "is": _user_fingerprint(user), "token": secrets.token_urlsafe(16)})
+
+    def log_out(self, person: Person) -> None:
+        """End the session of a person, in every copy of its cookie."""
+        if self._ended is not None:
+            self._ended.end(person.token, until=time.time() + self._session_s)
 
     def start_session(self, name: str, *, is_operator: bool, sees_films: bool) -> str:
         """Return a session for a person whom the OpenID Provider authenticated."""
@@ -108,6 +110,8 @@ class Authenticator:
         try:
             session = self._signer.loads(cookie, max_age=int(self._session_s))
         except BadSignature:
+            return None
+        if self._ended is not None and self._ended.has(session["token"]):
             return None
         if "operator" in session:
             return self._oidc_person(session)

@@ -26,6 +26,8 @@ from cxr_node.wiring.role_names import Role
 
 _WINDOW = timedelta(hours=1)
 _NVIDIA_SMI = "nvidia-smi"
+_MAXIMUM_TITLES = 200
+"""Peers choose their AE titles; further titles share one counter without a title, as those of rejections do."""
 
 
 def registry(context: WebContext) -> CollectorRegistry:
@@ -67,7 +69,10 @@ class _Node(Collector):
 
     def _film_metrics(self, connection: Connection) -> Iterator[Metric]:
         for sender in queries.films_by_sender(connection, after_film_id=self._last_film):
-            self._films[sender.calling_ae_title] = self._films.get(sender.calling_ae_title, 0) + sender.films
+            title = sender.calling_ae_title
+            if title not in self._films and len(self._films) >= _MAXIMUM_TITLES:
+                title = ""
+            self._films[title] = self._films.get(title, 0) + sender.films
             self._last_film = max(self._last_film, sender.last_film_id)
         received = CounterMetricFamily("cxr_node_films_received", "Films received, by sender.", labels=["sender"])
         for title, count in self._films.items():

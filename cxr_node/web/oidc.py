@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from cxr_node.domain.errors import type_and_place
 from cxr_node.settings.operations import OidcSection
@@ -113,7 +113,7 @@ class Provider:
         try:
             claims = verify_id_token(
                 str(tokens.get("id_token", "")),
-                KeySet.import_key_set(dict(keys)),  # type: ignore[arg-type]  # checked by the library
+                usable_keys(keys),
                 issuer=self._section.issuer,
                 client_id=self._section.client_id,
                 nonce=attempt.nonce,
@@ -175,6 +175,39 @@ class Provider:
         return fetch(address, tls=self._tls, remaining_s=remaining_s, form=form, authorization=authorization)
 
 
+class _Registry(jws.JWSRegistry):
+    """Accepts the certificates of a key in the header (x5c), as some providers send them; they are not used."""
+
+    max_header_length = 1 << 14
+
+
+def usable_keys(document: Json) -> KeySet:
+    """Return the keys of a JWK Set that can verify a signature; others are ignored (RFC 7517, section 5).
+
+    A provider may publish keys of kinds and curves that the library does not know, beside those that it signs with.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    rows = document.get("keys")
+    keys = [key for row in (rows if isinstance(rows, list) else []) if (key := _usable_key(row)) is not None]
+    if not keys:
+        raise ValueError("the provider publishes no key that can be used")
+    return KeySet(keys)
+
+
+def _usable_key(row: object) -> Key | None:
+    if not isinstance(row, dict) or row.get("use", "sig") != "sig" or row.get("kty") not in ("RSA", "EC"):
+        return None
+    try:
+        return JWKRegistry.import_key(row)
+    except Exception as error:  # noqa: BLE001  # the library raises KeyError and others for what it does not know
+        _log.info("a key of the OpenID Provider is ignored: %s", type_and_place(error))
+        return None
+
+
 def verify_id_token(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, now: float) -> Json:
     """Return the claims of an ID Token after validation (OpenID Connect Core 1.0, section 3.1.3.7).
 
@@ -183,7 +216,7 @@ def verify_id_token(token: str, keys: KeySet, *, issuer: str, client_id: str, no
     JoseError, ValueError
         If signature, issuer, audience, times or nonce are invalid.
     """
-    claims = jwt.decode(token, keys, algorithms=list(_ALGORITHMS)).claims
+    claims = jwt.decode(token, keys, registry=_Registry(algorithms=_ALGORITHMS)).claims
     jwt.JWTClaimsRegistry(
         now=int(now),
         leeway=_LEEWAY_S,
@@ -193,7 +226,8 @@ def verify_id_token(token: str, keys: KeySet, *, issuer: str, client_id: str, no
         exp={"essential": True},
         iat={"essential": True},
     ).validate(claims)
-    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client_id:
+    has_several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if claims.get("azp", None if has_several else client_id) != client_id:
         raise ValueError("issued to another client")
     if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise ValueError("nonce of another login")

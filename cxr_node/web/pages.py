@@ -47,7 +47,7 @@ async def login(
 def _log_in(request: Request, name: str, password: str) -> Response:
     authenticator: Authenticator = request.app.state.authenticator
     try:
-        session = authenticator.log_in(name, password)
+        session = authenticator.log_in(name, password, address=address_of(request))
         failure, code = "Name or password is wrong.", status.HTTP_401_UNAUTHORIZED
     except TooManyAttempts:
         session = None
@@ -81,10 +81,12 @@ def login_form(request: Request, *, failure: str, code: int = status.HTTP_200_OK
 
 
 @router.post("/logout")
-def logout(person: LoggedIn, token: Annotated[str, Form()]) -> Response:
-    """End the session in this browser."""
+def logout(request: Request, person: LoggedIn, token: Annotated[str, Form()]) -> Response:
+    """End the session."""
     if token != person.token:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "the request does not carry this session's token")
+    authenticator: Authenticator = request.app.state.authenticator
+    authenticator.log_out(person)
     response = RedirectResponse("/login", status.HTTP_303_SEE_OTHER)
     response.delete_cookie(COOKIE)
     return response

@@ -4,7 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterable
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 import pytest
@@ -158,3 +158,22 @@ def test_the_pins_name_no_place_to_fetch_from(path: Path) -> None:
     text = path.read_text(encoding="ascii")
 
     assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted)", text)
+
+
+def test_dependencies_with_further_conditions_are_in_the_notices() -> None:
+    notices = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
+    names = {canonicalize_name(name) for name in re.findall(r"^([A-Za-z0-9_.-]+)==", CPU.read_text("utf-8"), re.M)}
+    licensed = {str(name): _license_of(name) for name in names}
+
+    assert "LGPL" in licensed["psycopg"]
+    assert {
+        name for name, terms in licensed.items() if re.search("GPL|MPL", terms) and f"{name}" not in notices
+    } == set()
+
+
+def _license_of(name: str) -> str:
+    try:
+        terms: Mapping[str, object] = metadata(name).json
+    except PackageNotFoundError:  # of another extra
+        return ""
+    return f"{terms.get('license_expression', '')} {str(terms.get('license', ''))[:80]}"

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -18,10 +19,13 @@ from PIL import Image
 from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.explanations import Group, explanations
+from cxr_node.domain.identifiers import AeTitle
 from cxr_node.records import destination_troubles
+from cxr_node.web import metrics
 from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.films import ROOT
+from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
@@ -55,7 +59,8 @@ def sqlite_page(tmp_path: Path) -> Iterator[Page]:
 
 def test_every_page_says_that_a_destination_is_unreachable_and_why(sqlite_page: Page) -> None:
     with sqlite_page.node.database.write() as transaction:
-        destination_troubles.note(transaction, "pacs", "the connection is refused", now=utc_now())
+        at = sqlite_page.node.clock.now  # not before the last delivery
+        destination_troubles.note(transaction, "pacs", "the connection is refused", now=at)
 
     with sqlite_page.visited_by("op") as client:
         for path in ("/", "/studies", "/deliveries", "/parts/health"):
@@ -168,6 +173,17 @@ def test_film_counter_continues_between_scrapes(sqlite_page: Page) -> None:
         assert 'cxr_node_films_received_total{sender="DX1"} 5.0' in client.get("/metrics").text
 
 
+def test_metrics_name_a_bounded_number_of_senders(sqlite_page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_MAXIMUM_TITLES", 2)
+    for seed in range(10, 14):
+        sender = replace(SENDER, calling_ae_title=AeTitle(f"STRANGER{seed}"))
+        sqlite_page.node.accept(films.dx(seed=seed), sender=sender)
+    with sqlite_page.visited_by() as client:
+        counted = re.findall(r'films_received_total\{sender="(.*)"\} (.*)', client.get("/metrics").text)
+
+    assert counted == [("DX1", "4.0"), ("STRANGER10", "1.0"), ("", "3.0")]
+
+
 def test_node_without_free_space_is_not_ready(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as served:
         text = served.config.read_text(encoding="utf-8")
@@ -182,7 +198,7 @@ def test_node_without_free_space_is_not_ready(tmp_path: Path) -> None:
     assert answer.json()["problems"] == ["not enough free space: films are rejected"]
 
 
-def test_wrong_passwords_are_rejected_and_lock_the_name(sqlite_page: Page) -> None:
+def test_wrong_passwords_are_rejected_and_then_not_checked(sqlite_page: Page) -> None:
     with sqlite_page.visited_by() as client:
         wrong = [client.post("/login", data={"name": "op", "password": "x"}).status_code for _ in range(6)]
         right = client.post("/login", data={"name": "op", "password": PASSWORD})
@@ -201,6 +217,8 @@ def test_session_cookie_is_http_only_strict_and_ends_at_logout(sqlite_page: Page
         assert client.post("/logout", data={"token": "x"}).status_code == 403
         client.post("/logout", data={"token": token_of(client)})
         assert client.get("/").status_code == 303
+        client.cookies.set("cxr-node-session", cookie.split(";")[0].split("=", 1)[1])
+        assert client.get("/").status_code == 303, "a copy of the cookie is of no use"
         forged = cookie.split(";")[0].split("=", 1)[1].replace(".", "x.", 1)
         client.cookies.set("cxr-node-session", forged)
         assert client.get("/").status_code == 303
@@ -276,7 +294,7 @@ def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
     from cxr_node.web.access import Authenticator
 
     section = load(sqlite_page.config).web
-    cookie = Authenticator(section, b"key").log_in("op", PASSWORD)
+    cookie = Authenticator(section, b"key").log_in("op", PASSWORD, address="127.0.0.1")
     person = Authenticator(section, b"key").person(cookie)
     assert person is not None
     assert person.is_operator

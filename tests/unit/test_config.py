@@ -247,3 +247,55 @@ def test_two_users_of_one_name_are_an_error() -> None:
     tables = {"receive": {"users": [USER, USER], "tls_certificate": "a.pem", "tls_key": "k.pem"}}
 
     assert problems(tables) == ["receive.users: the name 'dx1' is there twice"]
+
+
+SECRET_TABLES: tuple[dict[str, Any], ...] = (
+    {"database": {"url": "postgresql://node@127.0.0.1/cxr?password=sesame&host=/run/postgresql"}},
+    {"database": {"url": "postgresql://node:sesame@127.0.0.1/cxr"}},
+    {"trace": {"endpoint": "https://node:sesame@otlp.example/v1/traces"}},
+    {"trace": {"endpoint": "https://otlp.example/v1/traces?token=sesame"}},
+    {"archive": {"bucket_endpoint": "https://sesame@s3.example"}},
+    {"oidc": {"issuer": "https://node:se@same:sesame@id.example", "client_id": "c", "viewers": ["v"]}},
+    {"oidc": {"redirect_url": "https://node:sesame@cxr.example/login/oidc/callback"}},
+)
+
+
+@pytest.mark.parametrize("tables", SECRET_TABLES)
+def test_passwords_in_urls_are_not_shown(tables: dict[str, Any]) -> None:
+    shown = config.parse(tables).without_secrets().model_dump_json()
+
+    assert "sesame" not in shown
+    assert "***" in shown
+
+
+def test_urls_without_secrets_are_shown() -> None:
+    urls = {
+        "database": {"url": "postgresql://node@127.0.0.1/cxr?host=%2Frun%2Fpostgresql"},
+        "trace": {"endpoint": "https://otlp.example:4318/v1/traces"},
+    }
+    shown = config.parse(urls).without_secrets()
+
+    assert shown.database.url == urls["database"]["url"]
+    assert shown.trace.endpoint == urls["trace"]["endpoint"]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"trace": {"headers": "Authorization=Bearer sesame"}},
+        {"trace": {"endpoint": "sesame"}},
+        {"oidc": {"client_secret": ["sesame"]}},
+        {"oidc": {"issuer": "http://node:sesame@id.example"}},
+        {"alert": {"webhook": "sesame"}},
+        {"database": {"url": ["sesame"]}},
+        {"database": "postgresql://node:sesame@127.0.0.1/cxr"},
+        {"archive": {"bucket_endpoint": "ftp://node:sesame@s3.example"}},
+        {"receive": {"ae_title": {"password": "sesame"}}},
+        {"web": {"host": ["sesame"]}},
+    ],
+)
+def test_a_wrong_value_that_may_be_a_secret_is_not_quoted(tables: dict[str, Any]) -> None:
+    sentences = problems(tables)
+
+    assert sentences
+    assert not any("sesame" in sentence for sentence in sentences)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import pytest
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
 from cxr_node.settings.operations import OidcSection
-from cxr_node.web.oidc import OidcUser, is_safe, roles_of, user_of_claims, verify_id_token
+from cxr_node.web.oidc import OidcUser, is_safe, roles_of, usable_keys, user_of_claims, verify_id_token
 from cxr_node.web.provider_client import LoginError
 
 NOW = 1_800_000_000
@@ -47,6 +47,8 @@ def test_valid_token_is_accepted() -> None:
         {"aud": ["other"]},
         {"aud": [CLIENT, "other"]},
         {"aud": [CLIENT, "other"], "azp": "other"},
+        {"azp": "other"},
+        {"aud": [CLIENT], "azp": "other"},
         {"exp": NOW - 120},
         {"exp": None},
         {"iat": NOW + 600},
@@ -73,6 +75,30 @@ def test_token_with_a_shared_secret_or_no_signature_is_rejected() -> None:
     for text in ("", "a.b.c", "x" * 100):
         with pytest.raises((JoseError, ValueError)):
             validated(text)
+
+
+def test_a_key_of_an_unknown_curve_leaves_the_others_usable() -> None:
+    unknown = {"kty": "EC", "crv": "brainpoolP256r1", "x": "AA", "y": "AA", "kid": "b", "use": "sig"}
+    others = ({"kty": "RSA"}, {"kty": "AKP", "alg": "ML-DSA-44"}, {"kty": "oct", "k": "AAAA"}, "no key", None)
+    keys = usable_keys({"keys": [unknown, *others, KEY.as_dict(private=False)]})
+
+    assert verify_id_token(token(), keys, issuer=ISSUER, client_id=CLIENT, nonce=NONCE, now=NOW)["sub"] == "1"
+    assert [key.kid for key in keys.keys] == ["k"]
+    documents: tuple[dict[str, object], ...] = ({"keys": [unknown]}, {"keys": []}, {"keys": "x"}, {})
+    for document in documents:
+        with pytest.raises(ValueError, match="no key that can be used"):
+            usable_keys(document)
+
+
+def test_certificates_in_the_header_of_a_token_are_ignored() -> None:
+    header = {"alg": "RS256", "kid": "k", "x5c": ["A" * 2000, "B" * 2000]}
+    text = jwt.encode(header, dict(CLAIMS), KEY, algorithms=["RS256"], registry=_LongHeaders())
+
+    assert validated(text)["sub"] == "1"
+
+
+class _LongHeaders(jws.JWSRegistry):
+    max_header_length = 1 << 14
 
 
 def test_roles_are_read_at_the_configured_path() -> None:
