@@ -3,6 +3,7 @@
 # make quick      the package's unit, property and house tests in half a minute, for the developer's loop
 # make test       all tests but the long ones
 # make soak       faults of every kind at random for an hour on each database, and a simulated day
+# make pictures   what viewers show of results, for the documents
 # make check      every gate: format, lint, types, layers, tests
 # make coverage   lines of the package that unit, property, contract and integration tests run, with a floor
 
@@ -45,6 +46,11 @@ test-long: $(VENV)/installed-test
 
 soak: $(VENV)/installed-test
 	$(BIN)/cxr-node selftest faults --groups chaos,soak --chaos-minutes 60
+
+# Needs Chromium, and for OHIF Orthanc with DICOMweb and npm. Look at each picture before you commit it.
+pictures: $(VENV)/installed-test
+	CXR_NODE_KEEP_PICTURES=1 $(BIN)/python -m pytest --quiet -m long \
+	  tests/acceptance/test_results_in_programs.py tests/acceptance/test_ohif.py
 
 # Lines that only run in processes of their own, as in most acceptance tests, are not counted.
 coverage: $(VENV)/installed-test

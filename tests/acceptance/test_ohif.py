@@ -9,11 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import highdicom
-import numpy as np
-import numpy.typing as npt
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 from pydicom import Dataset, dcmread
 
@@ -32,7 +28,6 @@ from cxr_node.simulators.demo_films import write_demo_films
 from tests.support import ohif, screenshots
 from tests.support.node import InProcessNode
 from tests.support.peers import LOOPBACK, Orthanc, orthanc, program
-from tests.support.readers import read_by_dsr2html
 from tests.unit.report.ohif import DoesNotOpen, shown
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -287,7 +282,7 @@ def test_ohif_shows_nothing_of_a_report_with_groups_without_coordinates(
 
 
 def test_ohif_ends_when_the_segmentation_of_a_film_is_opened(view: Callable[[str], Viewer]) -> None:
-    """It requires Pixel Measures and Image Orientation (Patient), which a projection does not have (results.md)."""
+    """Its viewport reads Pixel Measures, which highdicom takes only with a slice thickness (decision 0202)."""
     viewer = view("opacity")
     viewer.open("segmentation")
     viewer.page.wait_for_timeout(_ENDS_MS)
@@ -302,42 +297,3 @@ def test_orthanc_lists_the_results_in_the_study_of_their_film(archive: Archive, 
         expect(page.get_by_text(KIND_BY_NAME[kind].result_type.series_description)).not_to_have_count(0)
     screenshots.keep("orthanc-opacity", lambda path: page.screenshot(path=path))
     page.close()
-
-
-@pytest.mark.parametrize("kind", ["report", "text"])
-def test_dsr2html_shows_the_impression_first(kind: str, archive: Archive, browser: Browser, tmp_path: Path) -> None:
-    path = tmp_path / "document.dcm"
-    archive.result("opacity", kind).save_as(path)
-    read_by_dsr2html(path)
-    page = browser.new_page(viewport=_SCREEN)
-    page.goto(path.with_suffix(".html").as_uri())
-    impression = page.get_by_text("IMPRESSION (AI, research use)").first.bounding_box()
-    assert impression is not None
-    assert impression["y"] < _SCREEN["height"] / 2
-    screenshots.keep(f"dsr2html-{kind}", lambda target: page.screenshot(path=target))
-    page.close()
-
-
-def test_highdicom_reads_the_segments_over_the_film(archive: Archive, tmp_path: Path) -> None:
-    """The masks cover the structures that they name: their middle is on the side that they state."""
-    segmentation = highdicom.seg.segread(BytesIO(archive.content("opacity", "segmentation")))
-    film = dcmread(BytesIO(archive.orthanc.file(archive.films["opacity"])))
-    (masks,) = segmentation.get_pixels_by_source_instance([film.SOPInstanceUID])
-    middles = {
-        segment.SegmentLabel: float(np.nonzero(masks[:, :, number])[1].mean())
-        for number, segment in enumerate(segmentation.SegmentSequence)
-    }
-    assert middles["Right Lung"] < middles["Heart"] < middles["Left Lung"]
-    assert "Opacity" in middles
-    screenshots.keep("highdicom-segmentation", lambda path: _colored(film, segmentation, masks).save(path))
-
-
-def _colored(film: Dataset, segmentation: highdicom.seg.Segmentation, masks: npt.NDArray[np.uint8]) -> Image.Image:
-    """Return a film in the recommended colors of its segments, as highdicom converts them."""
-    gray = film.pixel_array.astype(np.float64)
-    picture = np.repeat((gray / gray.max() * 255)[:, :, np.newaxis], 3, axis=2)
-    for number, segment in enumerate(segmentation.SegmentSequence):
-        color = highdicom.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue).to_rgb()
-        inside = masks[:, :, number] > 0
-        picture[inside] = 0.65 * picture[inside] + 0.35 * np.array(color)
-    return Image.fromarray(picture.astype(np.uint8))

@@ -1,5 +1,10 @@
-"""Screenshots of results in `docs/pictures/results`, written by the tests that look at results in viewers."""
+"""What results look like in viewers, in `docs/pictures/results`, with a record of the code that made the results.
 
+Tests that look at results in viewers write it, if that is asked for. The record has a digest of `cxr_node/report`, so
+that `tests/house/test_result_pictures.py` finds pictures that are older than the code, in a clone too.
+"""
+
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +12,33 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+from cxr_node.domain.identifiers import Digest, digest_of
 from tests.support import films
 
 FOLDER = films.ROOT / "docs" / "pictures" / "results"
+RECORD = FOLDER / "record.json"
 ASKED = "CXR_NODE_KEEP_PICTURES"
 WIDTH = 1280
+_SOURCES = films.ROOT / "cxr_node" / "report"
+_SUFFIXES = (".py", ".toml")
+
+
+def digest_of_report() -> Digest:
+    """Return a digest of names and lines of all sources of results."""
+    paths = sorted(path for path in _SOURCES.rglob("*") if path.suffix in _SUFFIXES)
+    lines = [f"{path.relative_to(_SOURCES).as_posix()} {_digest(path)}\n" for path in paths]
+    return digest_of("".join(lines).encode())
+
+
+def recorded() -> dict[str, dict[str, str]]:
+    """Return what the record has of each file: its own digest and that of the code whose results it shows."""
+    entries: dict[str, dict[str, str]] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return entries
+
+
+def entry(path: Path) -> dict[str, str]:
+    """Return what the record of a file must have."""
+    return {"file": _digest(path), "report": digest_of_report()}
 
 
 def keep(name: str, make: Callable[[Path], object]) -> None:
@@ -19,9 +46,9 @@ def keep(name: str, make: Callable[[Path], object]) -> None:
 
     The folder has what results.md shows; a name that is not there is not written.
     """
-    if not os.environ.get(ASKED) or f"pictures/results/{name}.jpg" not in _page():
+    target = FOLDER / f"{name}.jpg"
+    if not _is_asked(target):
         return
-    FOLDER.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         original = Path(folder) / f"{name}.png"
         make(original)
@@ -29,8 +56,30 @@ def keep(name: str, make: Callable[[Path], object]) -> None:
         if picture.width > WIDTH:
             height = round(picture.height * WIDTH / picture.width)
             picture = picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
-        picture.save(FOLDER / f"{name}.jpg", quality=85, subsampling=0, optimize=True)
+        picture.save(target, quality=85, subsampling=0, optimize=True)
+    _record(target)
 
 
-def _page() -> str:
-    return (films.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+def keep_text(name: str, text: str) -> None:
+    """Write what a program prints to the folder, if that is asked for and results.md refers to it."""
+    target = FOLDER / f"{name}.txt"
+    if _is_asked(target):
+        target.write_text(text, encoding="utf-8")
+        _record(target)
+
+
+def _is_asked(target: Path) -> bool:
+    page = (films.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    return bool(os.environ.get(ASKED)) and f"pictures/results/{target.name}" in page
+
+
+def _record(target: Path) -> None:
+    entries = {**(recorded() if RECORD.exists() else {}), target.name: entry(target)}
+    RECORD.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file; of a text with the line ends of this project, whatever the checkout has."""
+    content = path.read_bytes()
+    return digest_of(content if path.suffix == ".jpg" else content.replace(b"\r\n", b"\n"))
