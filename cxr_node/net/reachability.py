@@ -17,4 +17,4 @@ def why_unreachable(host: str, port: int, *, timeout_s: float) -> str:
         return f"no response to the connection request within {timeout_s:g} s"
     except OSError as error:
         return cause_of(error).lower()
-    return "it accepts connections, and does not answer the association request"
+    return "it accepts connections, but aborted, closed or did not answer the association request"

@@ -66,7 +66,10 @@ def pacs(answer: bytes, response: bytes = b"") -> Callable[[socket.socket], None
 
     def serve(connection: socket.socket) -> None:
         connection.settimeout(20)
-        assert received_pdu(connection)[:1] == b"\1"
+        request = received_pdu(connection)
+        if not request:  # the node tries whether the peer takes connections at all
+            return
+        assert request[:1] == b"\1"
         connection.sendall(answer)
         while (pdu := received_pdu(connection))[:1] == b"\4":
             if pdu[11] == 2:  # the last fragment of the data set
