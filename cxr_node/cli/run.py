@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from cxr_node import config
+from cxr_node.archive import space
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.config import ConfigurationError
+from cxr_node.db.database import DatabaseDamaged, DatabaseUnavailable, WrongDatabase
 from cxr_node.ops import logs, preflight
 from cxr_node.ops.single_instance import AlreadyRunning
 from cxr_node.service import supervisor
@@ -32,6 +34,13 @@ def run(
             supervisor.run(settings, path, wanted, on_ready=_print_ready_json if as_json else _print_ready)
         except AlreadyRunning as error:
             raise CommandError(str(error)) from None
+        except (WrongDatabase, DatabaseDamaged):
+            raise
+        except (DatabaseUnavailable, OSError) as error:
+            # SQLite and the system name a full disk in many ways, as that a file cannot be opened or written.
+            if sentence := space.full_disk(settings.node.data_folder):
+                raise CommandError(sentence) from error
+            raise
 
 
 def _roles(text: str) -> list[Role]:

@@ -120,7 +120,7 @@ def _reachability(destination: DestinationStatus, at: datetime) -> Text:
 
 def _header(state: Overview, path: Path) -> str:
     settings = config.load(path)
-    free = space.free_bytes(settings.node.data_folder) if settings.node.data_folder.is_dir() else 0
+    free = space.free_space(settings.node.data_folder).size_bytes
     times = state.turnaround
     turnaround = (
         f"film to report p50 {times.p50_s:.1f} s, p99 {times.p99_s:.1f} s"

@@ -19,6 +19,7 @@ from cxr_node.records import bundles, constancy, corrections
 from cxr_node.settings.operations import AlertSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
+from cxr_node.wiring.reserve import reserve_of
 from cxr_node.work.scheduler import Outcome
 
 _log = logging.getLogger(__name__)
@@ -53,9 +54,14 @@ def active_alarms(
 
 
 def _host_alarms(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]:
-    free, reserve = space.free_bytes(settings.node.data_folder), settings.archive.reserve_bytes
-    if free < 2 * reserve:
-        yield "disk", f"{free / 1e9:.1f} GB are free; below {reserve / 1e9:.1f} GB films are rejected"
+    free, reserve = space.free_space(settings.node.data_folder), reserve_of(settings)
+    if free.size_bytes < 2 * reserve.size_bytes:
+        yield (
+            "disk",
+            f"{free.size_bytes / 1e9:.1f} GB are free; below {reserve.size_bytes / 1e9:.1f} GB films are rejected",
+        )
+    if free.inodes is not None and free.inodes < 2 * reserve.inodes:
+        yield "inodes", f"{free.inodes:,} inodes are free; below {reserve.inodes:,} films are rejected"
     for certificate in certificates(settings):
         if certificate.not_after is None:
             yield f"certificate {certificate.setting}", f"cannot be read: {certificate.fault}"

@@ -1,5 +1,6 @@
 """Options of the Application Entity, and its supported presentation contexts."""
 
+import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ def application_entity(options: ReceiverOptions, *, offers_commitment: bool = Fa
     entity = AE(ae_title=options.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.maximum_associations = options.maximum_associations
+    entity.maximum_associations = sys.maxsize  # `Receiver` itself counts them
     entity.maximum_pdu_size = options.maximum_pdu_bytes
     entity.acse_timeout = options.acse_timeout_s
     entity.dimse_timeout = options.dimse_timeout_s

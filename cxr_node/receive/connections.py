@@ -66,6 +66,11 @@ class ConnectionReporter:
         self._warn((address, failure.name), f"connection from {address} closed: {detail}")
         self._on_event(ConnectionFailed(address=address, failure=failure, detail=detail))
 
+    def aborted(self, association: AcceptorAssociation, reason: str) -> None:
+        """Report that the node aborts an association."""
+        address = association.requestor.address
+        self._warn((address, reason), f"association with {address} aborted: {reason}")
+
     def ended(self, association: AcceptorAssociation) -> None:
         """Report the end of a connection, unless its association was accepted or rejected."""
         if association.is_reported:

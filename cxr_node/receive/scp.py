@@ -93,6 +93,7 @@ class Receiver:
         )
         self._reporter = ConnectionReporter(on_event=on_event, clock=clock)
         self._clock = clock
+        self._places = threading.Lock()
         self._server: ReceiveServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -119,7 +120,6 @@ class Receiver:
                 (evt.EVT_CONN_CLOSE, _on_connection_close),
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ACCEPTED, self._on_accepted),
-                (evt.EVT_REJECTED, self._on_rejected),
                 (evt.EVT_C_ECHO, self._on_c_echo),
                 (evt.EVT_C_STORE, self._on_c_store),
             ],
@@ -172,8 +172,25 @@ class Receiver:
         self.stop()
 
     def _prepare(self, association: AcceptorAssociation) -> None:
-        association.on_end = self._reporter.ended
+        association.on_end, association.on_abort = self._reporter.ended, self._reporter.aborted
         self._acceptor.prepare(association, name=association_name(self._clock()))
+
+    def _has_place(self) -> bool:
+        """Whether this request's association is within the limit; connections without a request give up their places.
+
+        The oldest first. Otherwise as many silent connections as there are places would keep every peer out.
+        """
+        server = self._server
+        if server is None:
+            return False
+        with self._places:
+            opened = cast("list[AcceptorAssociation]", server.active_associations)
+            excess = max(0, len(opened) - self._options.maximum_associations)
+            waiting = [association for association in opened if association.requestor.primitive is None]
+            replaced = sorted(waiting, key=lambda association: association.opened_at)[:excess]
+            for association in replaced:
+                association.give_up_place()
+        return len(replaced) == excess
 
     def _on_requested(self, event: evt.Event) -> None:
         association = cast("AcceptorAssociation", event.assoc)
@@ -186,6 +203,8 @@ class Receiver:
         except Exception as error:  # noqa: BLE001  # pynetdicom would log it and accept the association
             _log.error("admission of an association request failed, request rejected: %s", type(error).__name__)
             rejection = Rejection.TEMPORARY_CONGESTION
+        if rejection is None and not self._has_place():
+            rejection = Rejection.LOCAL_LIMIT_EXCEEDED
         if rejection is not None:
             self._reporter.rejected(association, rejection)
             result, source, reason = rejection.value
@@ -200,12 +219,6 @@ class Receiver:
             return
         user = requested_user(event.assoc) if self._options.users else ""
         self._reporter.accepted(cast("AcceptorAssociation", event.assoc), user=user)
-
-    def _on_rejected(self, event: evt.Event) -> None:
-        # pynetdicom's only rejection of its own: `maximum_associations` are open.
-        if self._is_own_echo(event.assoc):
-            return
-        self._reporter.rejected(cast("AcceptorAssociation", event.assoc), Rejection.LOCAL_LIMIT_EXCEEDED)
 
     def _on_c_echo(self, event: evt.Event) -> int:
         if not self._is_own_echo(event.assoc):

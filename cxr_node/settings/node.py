@@ -83,6 +83,11 @@ class ArchiveSection(Section):
         ge=0,
         description="Disk space reserved for database and results, in bytes. Films are rejected (0xA700) below it.",
     )
+    reserve_inodes: int = Field(
+        10_000,
+        ge=0,
+        description="Inodes reserved for database and results. Films are rejected (0xA700) below it.",
+    )
     keep_days: float = Field(
         0.0, ge=0, description="Retention of the films and results of delivered studies, in days; 0: unlimited."
     )

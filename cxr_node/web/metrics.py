@@ -22,6 +22,7 @@ from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import heartbeat, rejection_counters
 from cxr_node.wiring.own_echo import receiver_fault
+from cxr_node.wiring.reserve import reserve_of
 from cxr_node.wiring.role_names import Role
 
 _WINDOW = timedelta(hours=1)
@@ -94,8 +95,11 @@ class _Node(Collector):
         yield rejected
         yield from remote_metrics.collect(self._context.settings)
         folder = self._context.settings.node.data_folder
-        free, reserve = space.free_bytes(folder), self._context.settings.archive.reserve_bytes
-        yield _gauge("cxr_node_disk_free_bytes", "Free bytes on the volume of the data folder.", {(): float(free)})
+        free, reserve = space.free_space(folder), self._context.settings.archive.reserve_bytes
+        size = float(free.size_bytes)
+        yield _gauge("cxr_node_disk_free_bytes", "Free bytes on the volume of the data folder.", {(): size})
+        inodes: dict[tuple[str, ...], float] = {} if free.inodes is None else {(): float(free.inodes)}
+        yield _gauge("cxr_node_disk_free_inodes", "Free inodes on the volume of the data folder.", inodes)
         yield _gauge("cxr_node_disk_reserve_bytes", "Films are rejected below this.", {(): float(reserve)})
         ends = {
             (certificate.setting,): certificate.not_after.timestamp()
@@ -184,9 +188,8 @@ def health(context: WebContext, data_folder: Path) -> list[str]:
             queries.ping(connection)
     except RetryLater as error:
         problems.append(str(error))
-    reserve = context.settings.archive.reserve_bytes
-    if not space.has_space(free_bytes=space.free_bytes(data_folder), reserve_bytes=reserve):
-        problems.append("not enough free space: films are rejected")
+    if shortage := reserve_of(context.settings).shortage(space.free_space(data_folder)):
+        problems.append(f"not enough free {shortage}: films are rejected")
     late = heartbeat.late_roles(context.settings)
     problems += [f"the role {role} {fault}" for role, fault in late.items()]
     if Role.RECEIVE not in late and (fault := receiver_fault(context.settings)):

@@ -32,6 +32,7 @@ from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
+from cxr_node.wiring.reserve import reserve_of
 
 _ANSWERED_WITHIN = timedelta(seconds=30)
 """How long a storage commitment request may be answered on its own association."""
@@ -156,8 +157,8 @@ def _commitment_provider(process: Process) -> CommitmentProvider:
 
 
 def _has_space(settings: Settings, size_bytes: int) -> bool:
-    free = space.free_bytes(settings.node.data_folder)
-    return space.has_space(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
+    free = space.free_space(settings.node.data_folder)
+    return not reserve_of(settings).shortage(free, size_bytes=size_bytes)
 
 
 def _tls_files(section: ReceiveSection) -> TlsFiles | None:

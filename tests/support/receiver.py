@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
 from cxr_node.receive.application_entity import ReceiverOptions
@@ -98,6 +100,7 @@ def receiving(
     has_space: Callable[[int], bool] = lambda _size_bytes: True,
     stage: Callable[[], StagedObject] = StagedInMemory,
     on_event: Callable[[ReceiveEvent], None] = lambda _event: None,
+    clock: Callable[[], datetime] = utc_now,
     **changes: object,
 ) -> Iterator[Running]:
     """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of ReceiverOptions."""
@@ -112,7 +115,8 @@ def receiving(
 
     options = replace(OPTIONS, **changes)  # type: ignore[arg-type]  # fields by name
     staging = stage if ReceivePath.chosen == "streaming" else None
-    with Receiver(options, accept=record, stage=staging, has_space=has_space, on_event=on_event) as receiver:
+    served = Receiver(options, accept=record, stage=staging, has_space=has_space, on_event=on_event, clock=clock)
+    with served as receiver:
         yield Running(receiver=receiver, instances=instances, senders=senders)
 
 

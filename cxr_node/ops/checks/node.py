@@ -14,6 +14,7 @@ from cxr_node.records import bundles
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import database_guard
 from cxr_node.wiring.process import Process
+from cxr_node.wiring.reserve import reserve_of
 
 
 class Status(StrEnum):
@@ -57,12 +58,15 @@ def data_folder(settings: Settings) -> Iterator[Check]:
         yield problem("data folder", f"{folder} is not writable: {fault}", "make it writable for the node's user")
         return
     yield ok("data folder", f"{folder} is writable")
-    free, reserve = space.free_bytes(folder), settings.archive.reserve_bytes
-    message = f"{free:,} bytes are free, {reserve:,} of them reserved for database and results"
-    if space.has_space(free_bytes=free, reserve_bytes=reserve):
+    free, reserve = space.free_space(folder), reserve_of(settings)
+    message = (
+        f"{free}; {reserve.size_bytes:,} bytes and {reserve.inodes:,} inodes are reserved for database and results"
+    )
+    if not (shortage := reserve.shortage(free)):
         yield ok("free space", message)
     else:
-        next_step = "films are rejected until then: free disk space, or lower archive.reserve_bytes"
+        setting = "reserve_bytes" if shortage == "space" else "reserve_inodes"
+        next_step = f"films are rejected until then: free disk {shortage}, or lower archive.{setting}"
         yield problem("free space", message, next_step)
 
 

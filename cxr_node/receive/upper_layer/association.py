@@ -38,6 +38,9 @@ _REQUEST_RECEIVED = "Evt6"
 _ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"
 """A-ABORT by the service provider, reason not specified (PS3.8 table 9-26)."""
 
+_THREAD_NAME = "AcceptorThread"
+"""The server's active associations are the threads with this in their name."""
+
 _ABORTED_BY_SERVICE_USER = 0x00
 _ABORT_TIMEOUT_S = 0.5
 _END_TIMEOUT_S = 10.0
@@ -103,7 +106,7 @@ class AcceptorAssociation(Association):
 
     `refusal` is the rejection that follows from the request's encoding. `is_reported` is set with the event that the
     association is accepted or rejected; without it, `failure` and `failure_detail` say why there is none. `on_end` is
-    called when its thread ends.
+    called when its thread ends, `on_abort` with the reason why the node aborts it.
     """
 
     dul_class: ClassVar[type[AcceptorDul]] = AcceptorDul
@@ -119,6 +122,8 @@ class AcceptorAssociation(Association):
         self.failure: ConnectionFailure | None = None
         self.failure_detail = ""
         self._is_abort_logged = False
+        self.opened_at = time.monotonic()
+        self.on_abort: Callable[[AcceptorAssociation, str], None] = lambda _association, _reason: None
         self.on_end: Callable[[AcceptorAssociation], None] = lambda _association: None
 
     def fail(self, failure: ConnectionFailure, detail: str) -> None:
@@ -126,11 +131,17 @@ class AcceptorAssociation(Association):
         if self.failure is None:
             self.failure, self.failure_detail = failure, detail
 
+    def give_up_place(self) -> None:
+        """Close a connection without a request, whose place others need."""
+        self.name = "closing association"  # counts as active no longer
+        self.fail(ConnectionFailure.NO_REQUEST_IN_TIME, "it had sent no request when its place was needed")
+        _shut_down(self)
+
     def log_abort(self, reason: str) -> None:
         """Log why the association is aborted; once."""
         if not self._is_abort_logged:
             self._is_abort_logged = True
-            _log.warning("association with %s aborted: %s", self.requestor.address, reason)
+            self.on_abort(self, reason)
 
     def run(self) -> None:
         """Serve the association in its thread, and give its place back."""
@@ -199,7 +210,7 @@ class AcceptorRequestHandler(RequestHandler):
     def _create_association(self) -> Association:
         server = self.server
         association = self.association_class(self.ae, server)
-        association.name = f"AcceptorThread@{self.client_address[1]}"  # AE.active_associations selects by this prefix
+        association.name = f"{_THREAD_NAME}@{self.client_address[1]}"
         association.set_socket(AssociationSocket(association, client_socket=cast("socket.socket", self.request)))
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
