@@ -8,7 +8,7 @@ systems leave it, with all names but without the bytes.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 CALLS = (
@@ -17,6 +17,7 @@ CALLS = (
 )
 """System calls to trace. Files that are written in any other way are found by `Disk.differences`."""
 
+_FLUSHES = ("fsync", "fdatasync")
 _LINE = re.compile(r"(?P<thread>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>)?(?P<text>.*)")
 _CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)")
 _RESULT = re.compile(r"(?P<arguments>.*)\) += (?P<result>-?\d+|\?).*")
@@ -61,9 +62,14 @@ class Call:
         return [int(number) for number in _NUMBERS.findall(_STRING.sub('""', self.arguments))]
 
 
-def calls(trace: Path) -> Iterator[Call]:
-    """Yield the calls of a file of strace, made with -f -y -xx; one that was interrupted yields begin and end."""
-    begun: dict[str, Call] = {}
+def calls(trace: Path) -> list[Call]:
+    """Return the calls of a file of strace, made with -f -y -xx.
+
+    A call during which another thread was seen stands where it began, since what it did may have been seen by others
+    before strace wrote that it ended. A flush yields begin and end.
+    """
+    records: list[Call] = []
+    begun: dict[str, int] = {}
     with trace.open(encoding="ascii", errors="replace") as lines:
         for line in lines:
             match = _LINE.match(line)
@@ -71,22 +77,28 @@ def calls(trace: Path) -> Iterator[Call]:
                 continue
             thread, text = match["thread"], match["text"]
             if match["resumed"]:
-                begin, result = begun.pop(thread, None), _RESULT.fullmatch(text)
-                if begin is not None and result is not None and result["result"] != "?":
-                    arguments = begin.arguments + result["arguments"]
-                    yield Call(name=begin.name, arguments=arguments, result=int(result["result"]), is_end=True)
-                continue
-            call = _CALL.match(text)
-            if call is None:
-                continue
-            if text.endswith(_UNFINISHED):
-                arguments = call["arguments"].removesuffix(_UNFINISHED)
-                begun[thread] = Call(name=call["name"], arguments=arguments, is_begin=True)
-                yield begun[thread]
-                continue
-            result = _RESULT.fullmatch(call["arguments"])
-            if result is not None and result["result"] != "?":
-                yield Call(name=call["name"], arguments=result["arguments"], result=int(result["result"]))
+                _resume(records, begun.pop(thread, None), text)
+            elif call := _CALL.match(text):
+                if text.endswith(_UNFINISHED):
+                    begun[thread] = len(records)
+                    arguments = call["arguments"].removesuffix(_UNFINISHED)
+                    records.append(Call(name=call["name"], arguments=arguments, is_begin=True))
+                elif (result := _RESULT.fullmatch(call["arguments"])) and result["result"] != "?":
+                    records.append(Call(name=call["name"], arguments=result["arguments"], result=int(result["result"])))
+    return records
+
+
+def _resume(records: list[Call], place: int | None, text: str) -> None:
+    """Complete the call that began at a place of the records."""
+    result = _RESULT.fullmatch(text)
+    if place is None or result is None or result["result"] == "?":
+        return
+    begin = records[place]
+    whole = Call(name=begin.name, arguments=begin.arguments + result["arguments"], result=int(result["result"]))
+    if begin.name in _FLUSHES:
+        records.append(replace(whole, is_end=True))
+    else:
+        records[place] = whole
 
 
 @dataclass(slots=True)
@@ -116,7 +128,7 @@ class Disk:
 
     def apply(self, call: Call) -> bool:
         """Apply a call; return whether it flushed something of this folder."""
-        if call.name in ("fsync", "fdatasync"):
+        if call.name in _FLUSHES:
             return self._flush(call)
         if call.is_begin or call.result < 0:
             return False

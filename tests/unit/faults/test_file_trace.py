@@ -73,6 +73,20 @@ def test_a_flush_holds_what_was_written_before_it_began(tmp_path: Path, at: str)
     assert _states(_disk(tmp_path, *lines)) == [{"a": b"before"}, {"a": b"before"}]
 
 
+def test_a_name_counts_from_the_begin_of_its_call(tmp_path: Path, at: str) -> None:
+    """Another thread sees the folder, and flushes its name, before the end of mkdir is written down."""
+    lines = (
+        f'7 mkdir("{at}{_hex("/b")}", 0700 <unfinished ...>',
+        f'8 mkdir("{at}{_hex("/b")}", 0700) = -1 EEXIST (File exists)',
+        f"8 fsync(4<{at}>) = 0",
+        "7 <... mkdir resumed>) = 0",
+        f'8 openat(AT_FDCWD<\\x2f>, "{at}{_hex("/b/a")}", O_RDWR|O_CREAT, 0600) = 3<{at}{_hex("/b/a")}>',
+        f"8 fsync(5<{at}{_hex('/b')}>) = 0",
+    )
+
+    assert _states(_disk(tmp_path, *lines)) == [{"b/a": b""}, {"b/a": b""}]
+
+
 def test_calls_that_failed_change_nothing(tmp_path: Path, at: str) -> None:
     lines = (
         f'7 mkdir("{at}{_hex("/b")}", 0700) = -1 EEXIST (File exists)',
