@@ -40,7 +40,7 @@ class Call:
     def path(self, place: int = 0) -> str:
         """Return the absolute path of an argument: the `place`-th string, below the folder descriptor before it."""
         strings = list(_STRING.finditer(self.arguments))
-        folders = [found for found in _DESCRIPTOR.finditer(self.arguments) if found.start() < strings[place].start()]
+        folders = [match for match in _DESCRIPTOR.finditer(self.arguments) if match.start() < strings[place].start()]
         folder = _text(folders[-1]["path"]) if folders else "/"
         return os.path.normpath(PurePosixPath(folder) / _text(strings[place]["text"]))
 

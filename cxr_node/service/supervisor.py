@@ -61,9 +61,9 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
     with data_folder_lock(settings.node.data_folder) as lock:
         # Of a shared port another program would get part of the associations.
-        taken = preflight.port_faults(settings, roles)
-        if taken:
-            raise ConfigurationError([f"{fault} (in {settings_path})" for fault in taken])
+        faults = preflight.port_faults(settings, roles)
+        if faults:
+            raise ConfigurationError([f"{fault} (in {settings_path})" for fault in faults])
         with Process.open(settings) as process:
             startup.prepare(process)
             heartbeat.prepare(settings)

@@ -43,8 +43,8 @@ class NodeSection(Section):
 def _database_url(url: str) -> str:
     scheme = url.partition("://")[0].partition("+")[0]
     if url and ("://" not in url or scheme not in _DATABASES):
-        kind = scheme if "://" in url else "what is no URL"
-        raise ValueError(f"{kind} is not supported: begin with postgresql:// or sqlite:///, or leave it empty")
+        fault = f"{scheme} is not supported" if "://" in url else "this is not a URL"
+        raise ValueError(f"{fault}; use postgresql:// or sqlite:///, or leave it empty")
     return url
 
 

@@ -102,9 +102,9 @@ def _add_machine_readable(app: FastAPI, context: WebContext) -> None:
     @app.get("/health/ready", response_model=models.Health, responses=not_ready)
     async def get_ready() -> Response:
         """Report whether films can be received: database, receiver and every role respond, and there is free space."""
-        found = await problems.result()
-        code = status.HTTP_503_SERVICE_UNAVAILABLE if found else status.HTTP_200_OK
-        return JSONResponse({"ok": not found, "problems": found}, code)
+        current = await problems.result()
+        code = status.HTTP_503_SERVICE_UNAVAILABLE if current else status.HTTP_200_OK
+        return JSONResponse({"ok": not current, "problems": current}, code)
 
 
 async def _add_headers(request: Request, call_next: Next) -> Response:

@@ -49,7 +49,7 @@ def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatc
         ('[read]\nbundle = "nope"\n', "read.bundle: there is no bundle 'nope'; name one of chest"),
         ('[read]\nshadow = "nope@1"\n', "read.shadow: there is no bundle 'nope@1'"),
         ('[database]\nurl = "mysql://node:sesame@db/cxr"\n', "database.url: mysql is not supported"),
-        ('[database]\nurl = "node.db"\n', "database.url: what is no URL is not supported"),
+        ('[database]\nurl = "node.db"\n', "database.url: this is not a URL"),
     ],
     ids=["bundle", "shadow", "mysql", "no URL"],
 )

@@ -97,16 +97,16 @@ def test_a_connection_above_descriptor_1024_is_served(descriptor_limit: int) -> 
     if descriptor_limit <= _SELECT_LIMIT * 2:
         pytest.skip("the system allows too few descriptors")
     with Path(os.devnull).open("rb") as device, receiving() as node:
-        taken = [fcntl.fcntl(device, fcntl.F_DUPFD, 3)]
-        while taken[-1] < _SELECT_LIMIT:
-            taken.append(fcntl.fcntl(device, fcntl.F_DUPFD, 3))
+        descriptors = [fcntl.fcntl(device, fcntl.F_DUPFD, 3)]
+        while descriptors[-1] < _SELECT_LIMIT:
+            descriptors.append(fcntl.fcntl(device, fcntl.F_DUPFD, 3))
         try:
             with connected(node.port) as connection:
                 assert connection.fileno() > _SELECT_LIMIT
                 connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert connection.recv(1) == b"\x07", "an A-ABORT: the request was read"
         finally:
-            for descriptor in taken:
+            for descriptor in descriptors:
                 os.close(descriptor)
 
 

@@ -13,16 +13,16 @@ from cxr_node.archive.space import FreeSpace, Reserve, free_space, full_disk
     [(100, 100, 0, ""), (99, 100, 0, "space"), (150, 100, 50, ""), (150, 100, 51, "space"), (0, 0, 0, "")],
 )
 def test_a_film_has_space_if_the_reserve_remains(free: int, reserve: int, size: int, shortage: str) -> None:
-    kept = Reserve(size_bytes=reserve, inodes=0)
+    rule = Reserve(size_bytes=reserve, inodes=0)
 
-    assert kept.shortage(FreeSpace(size_bytes=free, inodes=None), size_bytes=size) == shortage
+    assert rule.shortage(FreeSpace(size_bytes=free, inodes=None), size_bytes=size) == shortage
 
 
 @pytest.mark.parametrize(("free", "shortage"), [(10, ""), (9, "inodes"), (0, "inodes"), (None, "")])
 def test_a_film_has_space_if_the_reserved_inodes_remain(free: int | None, shortage: str) -> None:
-    kept = Reserve(size_bytes=0, inodes=10)
+    rule = Reserve(size_bytes=0, inodes=10)
 
-    assert kept.shortage(FreeSpace(size_bytes=1 << 40, inodes=free)) == shortage
+    assert rule.shortage(FreeSpace(size_bytes=1 << 40, inodes=free)) == shortage
 
 
 def test_the_free_space_is_that_of_the_folder(tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ HERE, ELSEWHERE = "192.0.2.1", "192.0.2.66"
 
 def outcomes(authenticator: Authenticator, name: str, *, times: int) -> list[str]:
     """Return what becomes of so many wrong passwords from elsewhere."""
-    found = []
+    answers = []
     for _ in range(times):
         try:
-            found.append("right" if authenticator.log_in(name, "guess", address=ELSEWHERE) else "wrong")
+            answers.append("right" if authenticator.log_in(name, "guess", address=ELSEWHERE) else "wrong")
         except TooManyAttempts:
-            found.append("too many")
-    return found
+            answers.append("too many")
+    return answers
 
 
 def test_a_known_name_is_answered_as_an_unknown_one() -> None:
@@ -45,9 +45,9 @@ def test_no_one_locks_out_a_user_from_another_address() -> None:
 
 def test_an_address_guesses_twenty_passwords_a_minute() -> None:
     authenticator = Authenticator(SECTION, b"key")
-    found = [outcomes(authenticator, f"name{number}", times=1)[0] for number in range(25)]
+    answers = [outcomes(authenticator, f"name{number}", times=1)[0] for number in range(25)]
 
-    assert found == ["wrong"] * 20 + ["too many"] * 5
+    assert answers == ["wrong"] * 20 + ["too many"] * 5
 
 
 def test_a_logout_ends_every_copy_of_the_session(tmp_path: Path) -> None:
