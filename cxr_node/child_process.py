@@ -38,6 +38,15 @@ def minimal_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _MINIMAL_ENVIRONMENT if name in os.environ}
 
 
+def environment_without_secrets() -> dict[str, str]:
+    """Return the environment of a child of the node without the secrets of its settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CXR_NODE_") and name != "CREDENTIALS_DIRECTORY"
+    }
+
+
 def start(
     module: str,
     *arguments: int,

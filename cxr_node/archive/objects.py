@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -27,13 +27,15 @@ class StoreUnreachable(RetryLater):
 class Bucket:
     """A bucket; `prefix` precedes every key, `endpoint` "" is Amazon's.
 
-    Credentials are from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the host's role.
+    Without keys, credentials are from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the host's role.
     """
 
     name: str
     prefix: str = ""
     endpoint: str = ""
     region: str = "us-east-1"
+    access_key_id: str = field(default="", repr=False)
+    secret_access_key: str = field(default="", repr=False)
     timeout_s: float = 30.0
     """Of one request. It is retried three times, within twice this time in total."""
 
@@ -47,6 +49,8 @@ class ObjectArchive:
     def __init__(self, bucket: Bucket) -> None:
         self._name = bucket.name
         optional: dict[str, Any] = {"endpoint": bucket.endpoint} if bucket.endpoint else {}
+        if bucket.access_key_id:
+            optional |= {"access_key_id": bucket.access_key_id, "secret_access_key": bucket.secret_access_key}
         self._store = S3Store(
             bucket.name,
             prefix=bucket.prefix or None,

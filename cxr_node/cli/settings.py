@@ -16,12 +16,15 @@ app = typer.Typer(help="Settings.", no_args_is_help=True)
 def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Check the settings; with --json, print all of them, without secrets."""
     with reporting_errors():
-        settings = config.load(path)
+        loaded = config.read(path)
+    settings = loaded.settings
     if as_json:
-        typer.echo(settings.without_secrets().model_dump_json(indent=2))
+        typer.echo(settings.model_dump_json(indent=2))
         return
     names = ", ".join(destination.name for destination in settings.deliver.destinations)
     typer.echo(f"{path} is valid")
+    for key, source in loaded.secret_sources.items():
+        typer.echo(f"{key} is from {source}")
     typer.echo(
         f"results are delivered to {names}" if names else "results are not delivered: [[deliver.destinations]] is empty"
     )

@@ -3,6 +3,16 @@
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+
+def is_url(url: str) -> bool:
+    """Whether the text is a database URL."""
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
+        return False
+    return True
 
 
 def is_postgresql(url: str) -> bool:
@@ -27,6 +37,11 @@ def without_password(url: str) -> str:
     parsed = make_url(url)
     query = {name: value if name in _SHOWN else "***" for name, value in parsed.query.items()}
     return parsed.set(query=query).render_as_string().replace("%2A%2A%2A", "***")
+
+
+def with_password(url: str, password: str) -> str:
+    """Return the URL with this password."""
+    return make_url(url).set(password=password).render_as_string(hide_password=False)
 
 
 def read_only_url(url: str) -> str:

@@ -1,5 +1,6 @@
 """Base class of the tables of the settings file, and value types that several tables share."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.secret import SecretText, check_password_hash
 
 
 def _ae_title(text: str) -> AeTitle:
@@ -54,6 +56,9 @@ Trigger = Annotated[float | str, BeforeValidator(_trigger)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 """A path, or None for the empty string."""
 
+PasswordHashText = Annotated[SecretText, AfterValidator(check_password_hash)]
+"""A password hash, as `cxr-node config password` prints it."""
+
 NameOrPath = Annotated[Path | str, BeforeValidator(_path_if_slash)]
 """A path where the text contains a slash, else a name."""
 
@@ -85,6 +90,10 @@ class Section(BaseModel):
                 for index, row in enumerate(value):
                     if isinstance(row, Section):
                         yield from row.tables(f"{field_key}.{row.row_name or index}")
+
+    def canonical_json(self) -> str:
+        """Return every value, secrets included, as JSON: for digests only, which change with each of them."""
+        return json.dumps(self.model_dump(), default=_plain)
 
     @property
     def row_name(self) -> str:
@@ -121,6 +130,10 @@ def table_types(annotation: Any) -> list[type[Section]]:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
     return [table for part in get_args(annotation) for table in table_types(part)]
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretText) else str(value)
 
 
 def _anchored(value: Any, folder: Path) -> Any:

@@ -167,7 +167,7 @@ def notifier(section: AlertSection) -> Notify:
 
     def send(subject: str, alarms: Mapping[str, str]) -> None:
         if section.webhook:
-            _post(section.webhook, subject, alarms)
+            _post(section.webhook.get_secret_value(), subject, alarms)
         if section.mail_to:
             _mail(section, subject, alarms)
 
@@ -191,4 +191,6 @@ def _mail(section: AlertSection, subject: str, alarms: Mapping[str, str]) -> Non
     with smtplib.SMTP(section.mail_host, section.mail_port, timeout=_TIMEOUT_S) as server:
         if section.mail_tls:
             server.starttls()
+        if section.mail_user:
+            server.login(section.mail_user, section.mail_password.get_secret_value())
         server.send_message(message)

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from cxr_node.deliver import destinations
+from cxr_node.domain.secret import SecretText, is_secret
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.read import CascadeSection
@@ -18,6 +19,8 @@ _HEAD = """\
 # All settings of a cxr-node with their defaults, in the order of the main path. Copy this file to cxr-node.toml
 # and keep the settings that you change. `cxr-node config check` validates it.
 # Relative paths are taken from the folder of the file.
+# A secret NAME can be in a file, which NAME_file names, in an environment variable such as CXR_NODE_DATABASE_URL, or in
+# a systemd credential such as database.url; docs/security.md has the order.
 """
 
 _PEER = PeerSection(
@@ -67,7 +70,7 @@ def text() -> str:
 
 def _lines(section: Section) -> str:
     return "".join(
-        f"# {field.description}\n{name} = {_toml(getattr(section, name))}\n"
+        f"# {_description(name, field)}\n{name} = {_toml(getattr(section, name))}\n"
         for name, field in _fields(section)
         if not _is_repeated_table(field)
     )
@@ -75,8 +78,14 @@ def _lines(section: Section) -> str:
 
 def _table(key: str, example: Section) -> str:
     lines = [f"# {type(example).__doc__}", f"# [[{key}]]"]
-    lines += [f"# {name} = {_toml(getattr(example, name))}  # {field.description}" for name, field in _fields(example)]
+    lines += [
+        f"# {name} = {_toml(getattr(example, name))}  # {_description(name, field)}" for name, field in _fields(example)
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _description(name: str, field: FieldInfo) -> str:
+    return f"{field.description} Secret: or {name}_file." if is_secret(field.annotation) else str(field.description)
 
 
 def _fields(section: Section) -> list[tuple[str, FieldInfo]]:
@@ -95,4 +104,6 @@ def _toml(value: object) -> str:
         return f"{{ {', '.join(entries)} }}"
     if isinstance(value, tuple):
         return json.dumps([str(item) for item in value])
+    if isinstance(value, SecretText):
+        value = value.get_secret_value()
     return json.dumps(str(value or "") if isinstance(value, Path | None) else value)

@@ -21,6 +21,7 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Event
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.files import replace_whole
+from cxr_node.domain.secret import SecretText
 from cxr_node.queries import attempts
 from cxr_node.queries.attempts import Attempt, Step
 from cxr_node.settings.root import Settings
@@ -124,7 +125,9 @@ class TraceExporter:
 def trace_exporter(settings: Settings, reads: Database, *, clock: Callable[[], datetime]) -> Iterator[TraceExporter]:
     """Return the exporter to the collector of the settings, while the block lasts."""
     section = settings.trace
-    exporter = OTLPSpanExporter(endpoint=section.endpoint, headers=_headers(section.headers), timeout=section.timeout_s)
+    exporter = OTLPSpanExporter(
+        endpoint=section.endpoint.get_secret_value(), headers=_headers(section.headers), timeout=section.timeout_s
+    )
     resource = Resource({"service.name": settings.node.name, "service.version": version("cxr-node")})
     # The library logs each attempt and response; the exporter logs once that the collector is unreachable.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
@@ -139,8 +142,8 @@ def trace_exporter(settings: Settings, reads: Database, *, clock: Callable[[], d
         exporter.shutdown()  # type: ignore[no-untyped-call]  # the library has no type here
 
 
-def _headers(lines: Sequence[str]) -> dict[str, str]:
-    pairs = (line.partition("=") for line in lines)
+def _headers(lines: Sequence[SecretText]) -> dict[str, str]:
+    pairs = (line.get_secret_value().partition("=") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

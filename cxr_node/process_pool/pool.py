@@ -4,7 +4,6 @@ The death of a worker affects the film in it and no other: the worker restarts f
 """
 
 import logging
-import os
 import queue
 import socket
 import subprocess
@@ -125,7 +124,7 @@ class _PoolWorker:
                 "cxr_node.process_pool",
                 theirs.fileno(),
                 self._memory_bytes,
-                environment={**_MALLOC, **os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                environment={**_MALLOC, **child_process.environment_without_secrets(), "OPENBLAS_NUM_THREADS": "1"},
                 stderr=None,
                 pass_fds=(theirs.fileno(),),
             )

@@ -1,11 +1,14 @@
 """Settings of the host: names, folders, database, archive, schedule, log."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from cxr_node.db.url import is_postgresql, is_url, with_password, without_password
+from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
 from cxr_node.domain.section import Seconds, Section, Trigger
 
 _LONGEST_HOST = 64
@@ -40,12 +43,22 @@ class NodeSection(Section):
         return self.data_folder / "bundles-for-all"
 
 
-def _database_url(url: str) -> str:
+class DatabaseUrl(SecretUrl):
+    """URL of a database; its password and parameters that may be secrets are not shown."""
+
+    def _display(self) -> str:
+        return without_password(self.get_secret_value()) if self else ""
+
+
+def _database_url(secret: DatabaseUrl) -> DatabaseUrl:
+    url = secret.get_secret_value()
     scheme = url.partition("://")[0].partition("+")[0]
     if url and ("://" not in url or scheme not in _DATABASES):
         fault = f"{scheme} is not supported" if "://" in url else "this is not a URL"
         raise ValueError(f"{fault}; use postgresql:// or sqlite:///, or leave it empty")
-    return url
+    if url and not is_url(url):
+        raise ValueError("this is not a URL; expected postgresql://USER@HOST:PORT/NAME")
+    return secret
 
 
 _DATABASES = ("postgresql", "sqlite")
@@ -54,10 +67,24 @@ _DATABASES = ("postgresql", "sqlite")
 class DatabaseSection(Section):
     """Job database."""
 
-    url: Annotated[str, AfterValidator(_database_url)] = Field(
-        "", description="URL, such as postgresql://user@host/name; empty: SQLite in the data folder."
+    url: Annotated[DatabaseUrl, AfterValidator(_database_url)] = Field(
+        DatabaseUrl(""), description="URL, such as postgresql://user@host/name; empty: SQLite in the data folder."
+    )
+    password: SecretText = Field(
+        SecretText(""), description="Password for PostgreSQL, in place of one in the URL; empty: that of the URL."
     )
     busy_timeout_s: Seconds = Field(30.0, description="Time that SQLite waits for the write lock, in seconds.")
+
+    @property
+    def full_url(self) -> str:
+        """The URL with its password; empty for SQLite in the data folder."""
+        url = self.url.get_secret_value()
+        return with_password(url, self.password.get_secret_value()) if self.password else url
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for a password without a server."""
+        if self.password and not (self.url and is_postgresql(self.url.get_secret_value())):
+            yield f"{key}.password: needs {key}.url with a PostgreSQL server"
 
 
 class ArchiveSection(Section):
@@ -69,12 +96,19 @@ class ArchiveSection(Section):
         description="Bucket of an S3-compatible store; empty: the data folder. Requires the extra s3.",
     )
     bucket_prefix: str = Field("", pattern=r"^[A-Za-z0-9._/-]{0,200}$", description="Prefix of the object keys.")
-    bucket_endpoint: str = Field(
-        "",
-        pattern=r"^(https?://\S{1,200})?$",
+    bucket_endpoint: Annotated[
+        SecretUrl, secret_form(r"(https?://\S{1,200})?", "http://... or https://..., at most 200 characters")
+    ] = Field(
+        SecretUrl(""),
         description="URL of the store; empty: Amazon S3. Use http:// only on a trusted network.",
     )
     bucket_region: str = Field("us-east-1", min_length=1, max_length=60, description="Region of the bucket.")
+    bucket_access_key_id: SecretText = Field(
+        SecretText(""), description="Access key ID; empty: from AWS_ACCESS_KEY_ID, or the role of the host."
+    )
+    bucket_secret_access_key: SecretText = Field(
+        SecretText(""), description="Secret access key; empty: from AWS_SECRET_ACCESS_KEY, or the role of the host."
+    )
     bucket_timeout_s: Seconds = Field(
         30.0, description="Timeout of a request to the store, in seconds; it is retried three times."
     )
@@ -96,6 +130,12 @@ class ArchiveSection(Section):
         ge=0,
         description="Scrub rate: archived bytes per second that are checked against their digests; 0: no scrub.",
     )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for half a pair of keys."""
+        if bool(self.bucket_access_key_id) != bool(self.bucket_secret_access_key):
+            names = f"{key}.bucket_access_key_id and {key}.bucket_secret_access_key"
+            yield f"{names}: one is of no use without the other"
 
 
 class ScheduleSection(Section):

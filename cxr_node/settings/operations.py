@@ -1,12 +1,16 @@
 """Settings of audit trail, web page, logins, traces and alarms."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cxr_node.domain.section import OptionalPath, Port, Seconds, Section
+from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
+from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section
 from cxr_node.net.tls_settings import TlsClient
+
+_HTTP_URL = secret_form(r"(https?://\S{1,400})?", "http://... or https://..., at most 400 characters")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class AuditSection(TlsClient):
@@ -37,10 +41,7 @@ class PageUserSection(Section):
     """Account for the web page."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.@-]+$", description="User name.")
-    password_hash: str = Field(
-        pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
-        description="Hash that `cxr-node config password` prints.",
-    )
+    password_hash: PasswordHashText = Field(description="Hash that `cxr-node config password` prints.")
     role: Literal["viewer", "operator"] = Field(
         "viewer", description='"viewer" reads; "operator" may also requeue jobs.'
     )
@@ -50,16 +51,24 @@ class PageUserSection(Section):
 class OidcSection(Section):
     """Logins to the web page by OpenID Connect, in addition to web.users. Roles of the provider give permissions."""
 
-    issuer: str = Field(
-        "",
-        pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?\S*)?$",
+    issuer: Annotated[
+        SecretUrl,
+        secret_form(
+            r"(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?\S*)?",
+            "https://HOST/..., or http:// on this host",
+        ),
+    ] = Field(
+        SecretUrl(""),
         description="Issuer URL, exactly as the provider states it; empty: no OpenID Connect. http only on this host.",
     )
     client_id: str = Field("", description="Client ID of this node at the provider.")
-    client_secret: str = Field("", description="Client secret; empty: public client, protected by PKCE only.")
-    redirect_url: str = Field(
-        "http://127.0.0.1:8011/login/oidc/callback",
-        pattern=r"^https?://\S+/login/oidc/callback$",
+    client_secret: SecretText = Field(
+        SecretText(""), description="Client secret; empty: public client, protected by PKCE only."
+    )
+    redirect_url: Annotated[
+        SecretUrl, secret_form(r"https?://\S+/login/oidc/callback", "http(s)://HOST/login/oidc/callback")
+    ] = Field(
+        SecretUrl("http://127.0.0.1:8011/login/oidc/callback"),
         description="Redirect URI, as registered at the provider: the page's address and /login/oidc/callback.",
     )
     label: str = Field("OpenID Connect", max_length=64, description="Text of the login button.")
@@ -100,12 +109,13 @@ class WebSection(Section):
 class TraceSection(Section):
     """OpenTelemetry traces of each study from C-STORE to delivery, by OTLP over HTTP. Requires the extra otel."""
 
-    endpoint: str = Field(
-        "",
-        pattern=r"^(https?://\S{1,400})?$",
+    endpoint: Annotated[SecretUrl, _HTTP_URL] = Field(
+        SecretUrl(""),
         description="Traces URL of the collector, such as http://127.0.0.1:4318/v1/traces; empty: no traces.",
     )
-    headers: tuple[str, ...] = Field((), description='HTTP headers of each request, such as "Authorization=Bearer x".')
+    headers: tuple[SecretText, ...] = Field(
+        (), description='HTTP headers of each request, such as "Authorization=Bearer x".'
+    )
     timeout_s: Seconds = Field(5.0, le=8.0, description="Timeout of a request, in seconds.")
     every_s: Seconds = Field(5.0, description="Export interval, in seconds.")
 
@@ -113,15 +123,24 @@ class TraceSection(Section):
 class AlertSection(Section):
     """Alarms, sent once at begin and end: failed or overdue jobs, disk space, certificates, database, model."""
 
-    webhook: str = Field(
-        "", pattern=r"^(https?://\S{1,400})?$", description="URL that a JSON message is posted to; empty: none."
+    webhook: Annotated[SecretText, _HTTP_URL] = Field(
+        SecretText(""), description="URL that a JSON message is posted to; empty: none."
     )
     mail_to: tuple[str, ...] = Field((), description="E-mail recipients; empty: none.")
     mail_from: str = Field("cxr-node@localhost", description="E-mail sender.")
     mail_host: str = Field("127.0.0.1", description="SMTP server.")
     mail_port: Port = Field(25, description="TCP port of the SMTP server.")
     mail_tls: bool = Field(False, description="Require STARTTLS.")
+    mail_user: str = Field("", description="User name at the SMTP server; empty: no login.")
+    mail_password: SecretText = Field(SecretText(""), description="Password of mail_user.")
     every_s: Seconds = Field(60.0, description="Interval of the checks, in seconds.")
     destination_unreachable_s: Seconds = Field(
         300.0, description="Time after which an unreachable destination is an alarm, in seconds."
     )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for an incomplete or unencrypted login at the SMTP server."""
+        if bool(self.mail_user) != bool(self.mail_password):
+            yield f"{key}.mail_user and {key}.mail_password: one is of no use without the other"
+        if self.mail_password and not self.mail_tls and self.mail_host not in _LOOPBACK:
+            yield f"{key}.mail_password: needs {key}.mail_tls = true, or the password is sent in plain text"

@@ -12,7 +12,7 @@ from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
-from cxr_node.domain.section import OptionalPath, Port, Seconds, Section, Title
+from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section, Title
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.net.tls_settings import TlsIdentity
 
@@ -53,10 +53,7 @@ class UserSection(Section):
     """User Identity of senders (PS3.7 annex D.3.3.7). With one such table, associations without one are rejected."""
 
     name: str = Field(min_length=1, max_length=64, description="User name.")
-    password_hash: str = Field(
-        pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
-        description="Hash that `cxr-node config password` prints.",
-    )
+    password_hash: PasswordHashText = Field(description="Hash that `cxr-node config password` prints.")
 
 
 def _element(text: str) -> str:

@@ -1,9 +1,7 @@
 """All settings of a node, in the order of the main path."""
 
-import re
 from collections.abc import Iterator
 
-from cxr_node.db.url import without_password
 from cxr_node.domain.section import Section
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
 from cxr_node.settings.node import ArchiveSection, DatabaseSection, LogSection, NodeSection, ScheduleSection
@@ -42,8 +40,8 @@ class Settings(Section):
 
     @property
     def database_url(self) -> str:
-        """URL of the database: `database.url`, else SQLite in the data folder."""
-        return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
+        """URL of the database, with its password: `database.url`, else SQLite in the data folder."""
+        return self.database.full_url or f"sqlite:///{self.node.data_folder / 'node.db'}"
 
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting that contradicts one of another table."""
@@ -62,38 +60,3 @@ class Settings(Section):
                 f"remote.timeout_s: {_REMOTE_REQUESTS} requests may follow each other for one film, {longest_s:g} s, "
                 "which must not exceed read.timeout_s and read.lease_s"
             )
-
-    def without_secrets(self) -> "Settings":
-        """Return the settings without passwords, hashes and other secrets, as web page and command line show them."""
-        database_url = without_password(self.database.url) if self.database.url else ""
-        receive_users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
-        web_users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
-        return self.model_copy(
-            update={
-                "database": self.database.model_copy(update={"url": database_url}),
-                "archive": self.archive.model_copy(update={"bucket_endpoint": _masked(self.archive.bucket_endpoint)}),
-                "receive": self.receive.model_copy(update={"users": receive_users}),
-                "web": self.web.model_copy(update={"users": web_users}),
-                "oidc": self.oidc.model_copy(
-                    update={
-                        "client_secret": "***" if self.oidc.client_secret else "",
-                        "issuer": _masked(self.oidc.issuer),
-                        "redirect_url": _masked(self.oidc.redirect_url),
-                    }
-                ),
-                "trace": self.trace.model_copy(
-                    update={
-                        "headers": ("***",) if self.trace.headers else (),
-                        "endpoint": _masked(self.trace.endpoint),
-                    }
-                ),
-                "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),
-            }
-        )
-
-
-def _masked(url: str) -> str:
-    """Return a URL with user information, query and fragment masked: each of them may hold a password or a token."""
-    scheme, separator, rest = url.partition("://")
-    rest = re.sub(r"^.*@", "***@", rest)
-    return scheme + separator + re.sub(r"[?#].*$", "?***", rest)

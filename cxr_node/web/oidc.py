@@ -88,7 +88,7 @@ class Provider:
         parameters = {
             "response_type": "code",
             "client_id": self._section.client_id,
-            "redirect_uri": self._section.redirect_url,
+            "redirect_uri": self._section.redirect_url.get_secret_value(),
             "scope": " ".join(self._section.scopes),
             "state": attempt.state,
             "nonce": attempt.nonce,
@@ -114,7 +114,7 @@ class Provider:
             claims = verify_id_token(
                 str(tokens.get("id_token", "")),
                 usable_keys(keys),
-                issuer=self._section.issuer,
+                issuer=self._section.issuer.get_secret_value(),
                 client_id=self._section.client_id,
                 nonce=attempt.nonce,
                 now=self._clock(),
@@ -141,14 +141,14 @@ class Provider:
             return self._discovery
         if self._timer() - self._unreachable_at < _UNREACHABLE_S:
             raise ProviderUnreachable(f"the provider was unreachable within the last {_UNREACHABLE_S:g} s")
-        address = f"{self._section.issuer.rstrip('/')}/.well-known/openid-configuration"
+        address = f"{self._section.issuer.get_secret_value().rstrip('/')}/.well-known/openid-configuration"
         try:
             metadata = fetch(address, tls=self._tls, remaining_s=remaining_s)
         except ProviderUnreachable:
             self._unreachable_at = self._timer()
             raise
         # OpenID Connect Discovery 1.0, section 4.3: prevents impersonation.
-        if metadata.get("issuer") != self._section.issuer:
+        if metadata.get("issuer") != self._section.issuer.get_secret_value():
             raise LoginError("the provider's issuer is not oidc.issuer")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             if not is_safe(str(metadata.get(name, ""))):
@@ -161,7 +161,7 @@ class Provider:
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": section.redirect_url,
+            "redirect_uri": section.redirect_url.get_secret_value(),
             "client_id": section.client_id,
             "code_verifier": attempt.verifier,
         }
@@ -170,7 +170,7 @@ class Provider:
             if "client_secret_basic" in methods:
                 authorization = f"Basic {_basic(section)}"
             else:
-                form["client_secret"] = section.client_secret
+                form["client_secret"] = section.client_secret.get_secret_value()
         address = str(metadata["token_endpoint"])
         return fetch(address, tls=self._tls, remaining_s=remaining_s, form=form, authorization=authorization)
 
@@ -273,7 +273,8 @@ def is_safe(address: str) -> bool:
 
 def _basic(section: OidcSection) -> str:
     """Return the client credentials for HTTP Basic, both parts form-encoded (RFC 6749, section 2.3.1)."""
-    return b64encode(f"{quote(section.client_id, safe='')}:{quote(section.client_secret, safe='')}".encode()).decode()
+    parts = (section.client_id, section.client_secret.get_secret_value())
+    return b64encode(":".join(quote(part, safe="") for part in parts).encode()).decode()
 
 
 def _token_fault(error: Exception) -> str:

@@ -227,8 +227,7 @@ def trends_page(request: Request, context: InContext, person: LoggedIn, days: Da
 @router.get("/settings")
 def settings_page(request: Request, context: InContext, person: LoggedIn) -> Response:
     """Show all settings, without secrets."""
-    settings = context.settings.without_secrets()
-    return render_page(request, person, "settings.html", active="settings", settings=settings)
+    return render_page(request, person, "settings.html", active="settings", settings=context.settings)
 
 
 def _queue(context: WebContext) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def note_settings(settings: Settings, clock: Clock) -> None:
     if not settings.audit.enabled:
         return
     file = trail_folder(settings) / "settings.sha256"
-    digest = digest_of(settings.model_dump_json().encode())
+    digest = digest_of(settings.canonical_json().encode())
     before = file.read_text(encoding="ascii") if file.exists() else digest
     if before != digest:
         change = "the settings are not those of the last start"

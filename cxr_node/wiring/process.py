@@ -102,7 +102,9 @@ class Process:
             Bucket(
                 name=section.bucket,
                 prefix=section.bucket_prefix,
-                endpoint=section.bucket_endpoint,
+                endpoint=section.bucket_endpoint.get_secret_value(),
+                access_key_id=section.bucket_access_key_id.get_secret_value(),
+                secret_access_key=section.bucket_secret_access_key.get_secret_value(),
                 region=section.bucket_region,
                 timeout_s=section.bucket_timeout_s,
             )

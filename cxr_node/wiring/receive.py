@@ -75,7 +75,7 @@ def _options(section: ReceiveSection) -> ReceiverOptions:
         association_timeout_s=section.association_timeout_s,
         maximum_object_bytes=section.maximum_object_bytes,
         peers=tuple(_peer(peer) for peer in section.peers),
-        users={user.name: PasswordHash.parse(user.password_hash) for user in section.users},
+        users={user.name: PasswordHash.parse(user.password_hash.get_secret_value()) for user in section.users},
         tls=_tls_files(section),
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )

@@ -3,6 +3,7 @@
 import json
 import socketserver
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -52,9 +53,10 @@ def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object
 
 
 @contextmanager
-def mail_server() -> Iterator[tuple[int, list[str]]]:
-    """Speak as much SMTP (RFC 5321) as taking a message needs."""
+def mail_server() -> Iterator[tuple[int, list[str], list[bytes]]]:
+    """Speak as much SMTP (RFC 5321) as taking a message needs; yield port, messages and logins (RFC 4616)."""
     messages: list[str] = []
+    logins: list[bytes] = []
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -65,6 +67,13 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
                     self.wfile.write(b"354 go on\r\n")
                     lines = iter(self.rfile.readline, b".\r\n")
                     messages.append(b"".join(lines).decode())
+                if command.startswith(b"AUTH PLAIN "):
+                    logins.append(b64decode(line.split()[2]))
+                    self.wfile.write(b"235 ok\r\n")
+                    continue
+                if command.startswith(b"EHLO"):
+                    self.wfile.write(b"250-mail\r\n250 AUTH PLAIN\r\n")
+                    continue
                 self.wfile.write(b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n")
                 if command == b"QUIT":
                     return
@@ -73,7 +82,7 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield int(server.server_address[1]), messages
+            yield int(server.server_address[1]), messages, logins
         finally:
             server.shutdown()
             thread.join()
@@ -109,7 +118,7 @@ def test_failed_alarm_message_is_sent_again() -> None:
 
 
 def test_alarm_is_sent_by_mail() -> None:
-    with mail_server() as (port, messages):
+    with mail_server() as (port, messages, logins):
         section = AlertSection(mail_to=("pacs@hospital.example",), mail_host=LOOPBACK, mail_port=port)
         Alarms(lambda: {"failed deliver": "jobs failed"}, notifier(section), name="node").update()
 
@@ -117,6 +126,21 @@ def test_alarm_is_sent_by_mail() -> None:
     assert "Subject: node: failed deliver" in message
     assert "To: pacs@hospital.example" in message
     assert "failed deliver: jobs failed" in message
+    assert logins == []
+
+
+def test_an_alarm_is_sent_after_a_login_at_the_mail_server() -> None:
+    with mail_server() as (port, messages, logins):
+        section = AlertSection(
+            mail_to=("a@b.example",),
+            mail_host=LOOPBACK,
+            mail_port=port,
+            mail_user="cxr",
+            mail_password="sesame",  # noqa: S106  # of nobody
+        )
+        Alarms(lambda: {"disk": "full"}, notifier(section), name="node").update()
+
+    assert (len(messages), logins) == (1, [b"\0cxr\0sesame"])
 
 
 @pytest.mark.parametrize("reserve", [0, 2**62])

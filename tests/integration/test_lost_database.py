@@ -27,6 +27,7 @@ from cxr_node.ops.checks.node import Status
 from cxr_node.queries import ledger
 from cxr_node.receive import part10
 from cxr_node.records import dump
+from cxr_node.settings.node import DatabaseUrl
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring import startup
@@ -170,7 +171,9 @@ def test_the_node_does_not_start_on_an_older_database(
     settings: Settings, database_kind: str, database_url: str
 ) -> None:
     if database_kind == "postgresql":
-        settings = settings.model_copy(update={"database": settings.database.model_copy(update={"url": database_url})})
+        settings = settings.model_copy(
+            update={"database": settings.database.model_copy(update={"url": DatabaseUrl(database_url)})}
+        )
     older = settings.node.data_folder / "older.db"
     with opened(settings) as process:
         accept(process)

@@ -57,6 +57,16 @@ def test_a_call_beyond_the_memory_limit_ends_its_process_alone(workers: ProcessP
     assert workers.map(pool.process_id, [None]) != before
 
 
+def test_a_worker_inherits_no_secret_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXR_NODE_DATABASE_PASSWORD", "sesame")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with ProcessPool(1, partial(pool.read_context, tmp_path), timeout_s=SOON_S, memory_bytes=MEMORY_BYTES) as workers:
+        (names,) = workers.map(pool.variables, [None])
+
+    assert not {"CXR_NODE_DATABASE_PASSWORD", "CREDENTIALS_DIRECTORY"} & set(names)
+    assert "PATH" in names
+
+
 def test_errors_of_a_worker_reach_the_parent_without_film_content(
     workers: ProcessPool[ReadContext], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -49,6 +49,11 @@ def sleeps(_context: ReadContext, _item: None) -> None:
     time.sleep(3600)
 
 
+def variables(_context: ReadContext, _item: None) -> list[str]:
+    """Return the names of the process's environment variables."""
+    return list(os.environ)
+
+
 def gives_up(_context: ReadContext, _item: None) -> None:
     """Give up."""
     raise GiveUp(Reason.DECODE, "the detail")

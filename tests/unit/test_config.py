@@ -218,8 +218,8 @@ def test_user_identities_without_tls_are_an_error() -> None:
 def test_hashes_of_passwords_are_not_shown() -> None:
     settings = config.parse({"receive": {"users": [USER], "tls_certificate": "a.pem", "tls_key": "k.pem"}})
 
-    assert "scrypt" not in settings.without_secrets().model_dump_json()
-    assert settings.receive.users[0].password_hash.startswith("scrypt")
+    assert "scrypt" not in settings.model_dump_json()
+    assert settings.receive.users[0].password_hash.get_secret_value().startswith("scrypt")
 
 
 def test_a_password_instead_of_its_hash_is_an_error_that_does_not_quote_it() -> None:
@@ -262,7 +262,7 @@ SECRET_TABLES: tuple[dict[str, Any], ...] = (
 
 @pytest.mark.parametrize("tables", SECRET_TABLES)
 def test_passwords_in_urls_are_not_shown(tables: dict[str, Any]) -> None:
-    shown = config.parse(tables).without_secrets().model_dump_json()
+    shown = config.parse(tables).model_dump_json()
 
     assert "sesame" not in shown
     assert "***" in shown
@@ -273,10 +273,10 @@ def test_urls_without_secrets_are_shown() -> None:
         "database": {"url": "postgresql://node@127.0.0.1/cxr?host=%2Frun%2Fpostgresql"},
         "trace": {"endpoint": "https://otlp.example:4318/v1/traces"},
     }
-    shown = config.parse(urls).without_secrets()
+    shown = config.parse(urls)
 
-    assert shown.database.url == urls["database"]["url"]
-    assert shown.trace.endpoint == urls["trace"]["endpoint"]
+    assert str(shown.database.url) == urls["database"]["url"]
+    assert str(shown.trace.endpoint) == urls["trace"]["endpoint"]
 
 
 @pytest.mark.parametrize(
