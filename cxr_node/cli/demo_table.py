@@ -48,7 +48,7 @@ def answer_of(film: Row, findings: Sequence[Row]) -> str:
 
 
 def scores_of(findings: Sequence[Row]) -> str:
-    """Return the score of each finding beside its threshold: 0 to 100, a ratio with two digits."""
+    """Return the score of each finding beside its threshold: 0 to 100, or ratios."""
     return (
         "; ".join(
             f"{one['code_meaning'].lower()} {score_words(one['key'], one['score'], one['operating_point'])}"

@@ -27,6 +27,8 @@ _STEEP = 0.075
 """Least mean slope along the outline of a large object, per pixel, as a share of the step: no organ ends so sharply."""
 _WALL = 5
 _MAX_OBJECTS = 24
+_MARGIN = 13
+"""Width in grid pixels, 10 mm, of the film's margin. What lies wholly within it is the border of a scan or shutter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,8 +53,11 @@ def find_metal(grid: Grid, anchors: Anchors) -> tuple[Mask, tuple[MetalObject, .
     outlines += [
         outline
         for outline in trace(small)
-        if (area := polygon_area(outline)) >= _MIN_SMALL_AREA
-        or (area >= _MIN_MARKER_AREA and _is_beside(lungs, outline))
+        if not _is_border(outline, bright.shape)
+        and (
+            (area := polygon_area(outline)) >= _MIN_SMALL_AREA
+            or (area >= _MIN_MARKER_AREA and _is_beside(lungs, outline))
+        )
     ]
     largest = sorted(outlines, key=polygon_area, reverse=True)[:_MAX_OBJECTS]
     mask = np.zeros(bright.shape, np.bool_)
@@ -110,6 +115,13 @@ def _in_lungs(grid: Grid) -> Mask:
         mask = grid.mask(lung)
         inside |= mask & np.roll(mask, _WALL, 1) & np.roll(mask, -_WALL, 1) & np.roll(mask, -_WALL, 0)
     return inside
+
+
+def _is_border(outline: Points, shape: tuple[int, ...]) -> bool:
+    """Whether an outline lies wholly within the margin of the film: a bright border, or the inner line of one."""
+    columns, rows = outline.T
+    depths = np.minimum.reduce((columns, rows, shape[1] - columns, shape[0] - rows))
+    return bool(depths.max() <= _MARGIN)
 
 
 def _is_beside(lungs: Mask, outline: Points) -> bool:

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from cxr_node.domain import concepts
 from cxr_node.domain.reading import Presence
+from cxr_node.domain.stated_numbers import stated
 
 _UNITS_S = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 
@@ -27,7 +27,6 @@ def finding_words(meaning: str, laterality: str | None, presence: str) -> str:
 
 
 def score_words(key: str, score: float, operating_point: float) -> str:
-    """Return a score beside its threshold: 0 to 100, a ratio with two digits."""
-    if key == concepts.CARDIOMEGALY_BY_RATIO:
-        return f"{score:.2f} / {operating_point:.2f}"
-    return f"{score * 100:.0f} / {operating_point * 100:.0f}"
+    """Return a score beside its threshold, with the digits of the results: 0 to 100, or ratios."""
+    number = stated(key, score, operating_point)
+    return f"{number.score:.{number.score_digits}f} / {number.threshold:.{number.threshold_digits}f}"

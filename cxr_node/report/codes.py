@@ -298,11 +298,19 @@ UNPAIRED = frozenset(
 )
 """Structures of which there is one, or whose code names the side: they have no laterality."""
 _UNPAIRED = frozenset(code.value for code in UNPAIRED)
+_PAIRED = frozenset({LUNG.value, PLEURA.value})
+_DIFFUSE = frozenset(FINDINGS[label][0].value for label in ("Edema", "Emphysema", "Fibrosis", "Tuberculosis"))
 
 
 def side_of(site: Code | None, side: Laterality | None) -> Laterality | None:
     """Return the side of a structure, or None where the structure has none."""
     return None if site is not None and site.value in _UNPAIRED else side
+
+
+def lacks_its_side(finding: Finding) -> bool:
+    """Whether a finding is of one lung or pleura, and its side is unknown; diffuse findings are of both lungs."""
+    is_of_one_side = finding.site is not None and finding.site.value in _PAIRED and finding.code.value not in _DIFFUSE
+    return is_of_one_side and finding.laterality is None
 
 
 def names_its_site(finding: Finding) -> bool:

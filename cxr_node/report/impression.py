@@ -1,7 +1,7 @@
 """Impression of a study, with which every kind begins: verdict, findings, what was not seen, ratio, quality.
 
-The words are those of the language's TOML file. Scores and thresholds are 0 to 100, ratios have two digits; both have
-one digit more where the rounded two would be equal. Each ratio of a film that is not PA has the caveat of its view.
+The words are those of the language's TOML file, numbers those of `domain.stated_numbers`. Each ratio of a film that is
+not PA has the caveat of its view. The word beside a ratio follows the finding cardiomegaly, where there is one.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,12 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import CascadeStep, Finding, Laterality, ModelIdentity, Presence, Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.stated_numbers import NORMAL_RATIO, ratio_digits, ratio_of, stated_score
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.study import time_of
-
-NORMAL_RATIO = 0.5
-"""Cardiothoracic ratio of adults on PA films below which the heart is of normal width."""
 
 _FAILURES = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT, Reason.DECODE, Reason.DAMAGED})
 """Reasons why an analysis was attempted and failed; of any other, none was attempted."""
@@ -31,7 +29,7 @@ class Verdict(StrEnum):
 
     ABNORMAL = "abnormal"
     UNCERTAIN = "uncertain"
-    WIDE_HEART = "wide_heart"
+    RATIO_ABOVE_NORMAL = "ratio_above_normal"
     NORMAL = "normal"
     NO_TARGETS = "no_targets"
     NOT_ANALYSED = "not_analysed"
@@ -117,7 +115,10 @@ def label_of(film: ReportedFilm, language: Language = ENGLISH) -> str:
 
 
 def finding_line(film: ReportedFilm, finding: Finding, language: Language = ENGLISH) -> str:
-    """Return a finding with its side and place, score and threshold; of a cascade, with its model in brackets."""
+    """Return a finding with its side and place, score and threshold; of a cascade, with its model in brackets.
+
+    A suspected one of lung or pleura without a side has words for that: a reader would take it for an omission.
+    """
     phrases = language.phrases
     if finding.presence is Presence.ABSENT:
         return phrases.absent_findings.format(findings=_absent(film, finding, language))
@@ -128,9 +129,11 @@ def finding_line(film: ReportedFilm, finding: Finding, language: Language = ENGL
         if finding.key == concepts.CARDIOMEGALY_BY_RATIO
         else place_of(site, codes.side_of(finding.site, finding.laterality), language)
     )
+    is_without_side = finding.presence is Presence.PRESENT and codes.lacks_its_side(finding)
+    places = filter(None, (place, phrases.side_not_determined if is_without_side else ""))
     line = pattern.format(
         finding=language.within_sentence(finding.code),
-        place=f"{phrases.list_separator}{place}" if place else "",
+        place="".join(f"{phrases.list_separator}{words}" for words in places),
         evidence=evidence_of(film, finding, language),
     )
     return line + _model(film, finding)
@@ -148,27 +151,14 @@ def place_of(site: Code | None, side: Laterality | None, language: Language = EN
 
 def evidence_of(film: ReportedFilm, finding: Finding, language: Language = ENGLISH) -> str:
     """Return the score of a finding beside its threshold, in words."""
-    _, digits = _precision(finding)
-    score, threshold = (language.number(value, f".{digits}f") for value in stated_numbers(finding))
+    stated = stated_score(finding)
+    score = language.number(stated.score, f".{stated.score_digits}f")
+    threshold = language.number(stated.threshold, f".{stated.threshold_digits}f")
     if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
         return language.phrases.by_ratio.format(
             ratio=score, threshold=threshold, caveat=_caveat(film.reading, language)
         )
     return language.phrases.by_score.format(score=score, threshold=threshold)
-
-
-def stated_numbers(finding: Finding) -> tuple[float, float]:
-    """Return score and threshold of a finding with the digits that every kind states: 0 to 100, or ratios."""
-    factor, digits = _precision(finding)
-    score, threshold = (round(value * factor, digits or None) for value in (finding.score, finding.operating_point))
-    return score, threshold
-
-
-def _precision(finding: Finding) -> tuple[int, int]:
-    """Return factor and digits of a finding's numbers: one digit more where they would be equal and are not."""
-    factor, digits = (1, 2) if finding.key == concepts.CARDIOMEGALY_BY_RATIO else (100, 0)
-    score, threshold = finding.score * factor, finding.operating_point * factor
-    return factor, digits + (round(score, digits) == round(threshold, digits) and score != threshold)
 
 
 def ratio_line(reading: Reading, language: Language = ENGLISH) -> str:
@@ -178,23 +168,32 @@ def ratio_line(reading: Reading, language: Language = ENGLISH) -> str:
         return ""
     phrases = language.phrases
     return phrases.ratio.format(
-        ratio=language.number(value, ".2f"),
-        enlarged=phrases.enlarged if is_enlarged(reading) else "",
+        ratio=language.number(value, f".{ratio_digits(reading)}f"),
+        word=_ratio_word(reading, language),
         limit=language.number(NORMAL_RATIO, ".2f"),
         caveat=_caveat(reading, language),
     )
 
 
-def ratio_of(reading: Reading) -> float | None:
-    """Return the cardiothoracic ratio of a film, or None where it was not measured."""
-    values = (one.value for one in reading.measurements if one.code == concepts.CARDIOTHORACIC_RATIO)
-    return next(values, None)
-
-
-def is_enlarged(reading: Reading) -> bool:
-    """Whether the ratio, as written with two digits, is not normal; only of a PA film, for which the limit holds."""
+def _is_above_normal(reading: Reading) -> bool:
+    """Whether the ratio is not below its normal limit; only of a PA film, for which the limit holds."""
     value = ratio_of(reading)
-    return value is not None and _view(reading) is View.PA and round(value, 2) >= NORMAL_RATIO
+    return value is not None and _view(reading) is View.PA and value >= NORMAL_RATIO
+
+
+def _ratio_word(reading: Reading, language: Language) -> str:
+    """Return the word for a ratio above its normal limit; "" of any other.
+
+    A heart is called enlarged where cardiomegaly is suspected, or where no model looked for it.
+    """
+    if not _is_above_normal(reading):
+        return ""
+    findings = () if reading.prediction is None else reading.prediction.findings
+    presences = {finding.presence for finding in findings if finding.code == concepts.CARDIOMEGALY}
+    if not presences or Presence.PRESENT in presences:
+        return language.phrases.ratio_enlarged
+    is_undetermined = Presence.UNDETERMINED in presences
+    return language.phrases.ratio_borderline if is_undetermined else language.phrases.ratio_above_normal
 
 
 def _film(film: ReportedFilm, language: Language) -> FilmImpression:
@@ -262,8 +261,8 @@ def _verdict(readings: Sequence[Reading]) -> Verdict:
             return verdict
     if not analysed:
         return Verdict.NOT_ANALYSED
-    if any(is_enlarged(reading) for reading in analysed):
-        return Verdict.WIDE_HEART
+    if any(_is_above_normal(reading) for reading in analysed):
+        return Verdict.RATIO_ABOVE_NORMAL
     return Verdict.NORMAL if findings else Verdict.NO_TARGETS
 
 

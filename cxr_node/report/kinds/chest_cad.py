@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ChestCADSRStorage
 
 from cxr_node.domain.reading import Finding, Point, Prediction, Presence
+from cxr_node.domain.stated_numbers import stated_score
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_identifier, tracking_uid
-from cxr_node.report.impression import impression_of, stated_numbers
+from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.pictures.outlines import centroid
 from cxr_node.report.segments import tracked_regions
@@ -97,7 +98,7 @@ def _single_image_findings(film: ReportedFilm, observer: Observer) -> Iterator[C
                     codes.TRACKING_UNIQUE_IDENTIFIER, tracking_uid(film.reading.film.sop_instance_uid, key), _CONTEXT
                 ),
                 *identification(prediction, finding, _CONTEXT, observer.language.phrases.caution),
-                number(codes.CERTAINTY_OF_FINDING, stated_numbers(finding)[0], codes.PERCENT, _PROPERTY),
+                number(codes.CERTAINTY_OF_FINDING, stated_score(finding).score, codes.PERCENT, _PROPERTY),
                 *_geometry(film, outline),
             )
 

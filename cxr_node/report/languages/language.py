@@ -54,7 +54,7 @@ class Phrases:
     impression: str
     verdict_abnormal: str
     verdict_uncertain: str
-    verdict_wide_heart: str
+    verdict_ratio_above_normal: str
     verdict_normal: str
     verdict_no_targets: str
     verdict_not_analysed: str
@@ -63,8 +63,11 @@ class Phrases:
     by_score: str
     by_ratio: str
     place: str
+    side_not_determined: str
     ratio: str
-    enlarged: str
+    ratio_enlarged: str
+    ratio_borderline: str
+    ratio_above_normal: str
     caveat_ap: str
     caveat_unknown: str
     quality_usable: str

@@ -85,7 +85,7 @@ def _measurements(
 ) -> Iterator[Block]:
     for film, words in zip(films, impression.films, strict=True):
         by_key = {one.key: one for one in film.reading.measurements}
-        labels = [measurement_label(by_key[key], language) for key in _MEASURED if key in by_key]
+        labels = [measurement_label(by_key[key], film.reading, language) for key in _MEASURED if key in by_key]
         if labels:
             yield ruler.paragraph(words.label + language.phrases.page_measurements, _TEXT, bold=True)
             yield ruler.columns([("", label) for label in labels], _TEXT - 1, 2)

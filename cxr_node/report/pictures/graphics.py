@@ -14,7 +14,7 @@ from cxr_node.domain.reading import Measurement, Point, Presence
 from cxr_node.report import codes
 from cxr_node.report.header.elements import item
 from cxr_node.report.impression import named, ratio_line
-from cxr_node.report.labels import finding_label, measurement_label, observation_label
+from cxr_node.report.labels import caliper_label, finding_label, observation_label
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
@@ -145,9 +145,8 @@ def _calipers(film: ReportedFilm, language: Language) -> list[Graphic]:
 
 
 def _caliper_label(film: ReportedFilm, measurement: Measurement, language: Language) -> str:
-    if measurement.unit == codes.RATIO:
-        return ratio_line(film.reading, language).rstrip(".。") or measurement_label(measurement, language)
-    return measurement_label(measurement, language)
+    ratio = ratio_line(film.reading, language).rstrip(".。") if measurement.unit == codes.RATIO else ""
+    return ratio or caliper_label(measurement, film.reading, language)
 
 
 def _object(graphic: Graphic) -> Dataset:

@@ -12,7 +12,7 @@ from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.reading import Finding, Measurement, Observation, Presence, Reading
 from cxr_node.report.impression import ratio_line
-from cxr_node.report.labels import finding_label, measurement_label, observation_label
+from cxr_node.report.labels import caliper_label, finding_label, observation_label
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures.drawing import Drawing
 from cxr_node.report.pictures.typeface import Color
@@ -91,11 +91,11 @@ def _measurements(drawing: Drawing, reading: Reading, language: Language) -> Non
     for key in CALIPERS if "MTCD" in measurements else ("CTR", *CALIPERS):
         if key in measurements:
             drawing.caliper(measurements[key].line, ORANGE)
-            _label(drawing, measurements[key], language)
+            _label(drawing, measurements[key], reading, language)
     for key in ANGLES:
         if key in measurements:
             drawing.polyline(measurements[key].line, ORANGE, width=1)
-            _label(drawing, measurements[key], language)
+            _label(drawing, measurements[key], reading, language)
     for measurement in reading.measurements:
         if measurement.code == concepts.ZONE_DENSITY:
             _zone(drawing, measurement, measurements, language)
@@ -108,17 +108,16 @@ def _observation(drawing: Drawing, observation: Observation, language: Language)
         drawing.label(observation_label(observation, language), anchor, VERMILION)
     elif observation.code == concepts.CLEAR and observation.line and not observation.key.endswith("angle"):
         drawing.polyline(observation.line, SKY, width=3)
-    elif observation.code == concepts.METAL:
+    elif observation.code == concepts.METAL and observation.value == concepts.DEVICE:  # letters of lead are clutter
         for region in observation.regions:
             drawing.outline(region.outline, YELLOW, width=1)
-        if observation.value == concepts.DEVICE:
-            drawing.label(language.meaning(observation.value), observation.regions[0].outline[0], YELLOW)
+        drawing.label(language.meaning(observation.value), observation.regions[0].outline[0], YELLOW)
 
 
-def _label(drawing: Drawing, measurement: Measurement, language: Language) -> None:
+def _label(drawing: Drawing, measurement: Measurement, reading: Reading, language: Language) -> None:
     if measurement.line:
         anchor = measurement.line[len(measurement.line) // 2]
-        drawing.label(measurement_label(measurement, language), anchor, ORANGE)
+        drawing.label(caliper_label(measurement, reading, language), anchor, ORANGE)
 
 
 def _zone(

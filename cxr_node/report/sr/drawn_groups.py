@@ -9,8 +9,8 @@ outline without words. Finding Site is left out: OHIF writes its code instead of
 from collections.abc import Iterator
 
 from cxr_node.domain.reading import Finding, Prediction, Presence
+from cxr_node.domain.stated_numbers import stated_score
 from cxr_node.report import codes
-from cxr_node.report.impression import stated_numbers
 from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.segments import tracked_regions
 from cxr_node.report.sr.algorithm import identification
@@ -30,14 +30,13 @@ def drawn_groups(groups: FilmGroups) -> list[ContentItem]:
 def _regions(groups: FilmGroups, prediction: Prediction, finding: Finding) -> Iterator[ContentItem]:
     if finding.presence is Presence.ABSENT:
         return
-    score, _ = stated_numbers(finding)
     algorithm = identification(prediction, finding, Relationship.HAS_CONCEPT_MOD)
     for label, key, outline in tracked_regions(finding, groups.film):
         rows = [
             *groups.tracking(label, key),
             code(codes.FINDING, finding.code),
             *algorithm,
-            number(finding.code, score, codes.SCORE_UNITS),
+            number(finding.code, stated_score(finding).score, codes.SCORE_UNITS),
             code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence]),
             groups.region(outline),
         ]

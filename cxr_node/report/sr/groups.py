@@ -15,9 +15,10 @@ from cxr_node.domain.instance import Identity
 from cxr_node.domain.radiograph import ViewSource
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.stated_numbers import stated_score
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_identifier, tracking_uid
-from cxr_node.report.impression import failure, stated_numbers
+from cxr_node.report.impression import failure
 from cxr_node.report.segments import tracked_regions
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification, measuring
@@ -145,8 +146,8 @@ def _score(finding: Finding) -> list[ContentItem]:
     name, unit = codes.SCORE, codes.SCORE_UNITS
     if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
         name, unit = concepts.CARDIOTHORACIC_RATIO, concepts.RATIO
-    score, threshold = stated_numbers(finding)
-    return [number(name, score, unit), number(codes.THRESHOLD, threshold, unit)]
+    stated = stated_score(finding)
+    return [number(name, stated.score, unit), number(codes.THRESHOLD, stated.threshold, unit)]
 
 
 def _finding_and_site(finding: Finding) -> list[ContentItem]:

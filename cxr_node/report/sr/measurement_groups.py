@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import CARDIOTHORACIC_RATIO
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
+from cxr_node.domain.stated_numbers import ratio_digits
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
@@ -74,8 +75,8 @@ def measured(film: ReportedFilm, measurement: Measurement) -> ContentItem:
     """Return a measurement with its caliper, if it has one."""
     line = fitted(_thinned(measurement.line), bounds(film))
     caliper = [polyline(codes.IMAGE_REGION, line, film.reading.film, Relationship.INFERRED_FROM)] if line[1:] else []
-    is_ratio = measurement.code == CARDIOTHORACIC_RATIO  # with two digits, as every kind states it
-    value = round(measurement.value, 2) if is_ratio else measurement.value
+    is_ratio = measurement.code == CARDIOTHORACIC_RATIO  # with the digits with which every kind states it
+    value = round(measurement.value, ratio_digits(film.reading)) if is_ratio else measurement.value
     return number(measurement.code, value, measurement.unit, Relationship.CONTAINS, *caliper)
 
 

@@ -11,7 +11,7 @@ import torch
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Border
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.radiograph import WHITE, Radiograph, View
 from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observation, Region, Structure
 from cxr_node.measure import borders, quality
 from cxr_node.measure.film import FilmMeasurements, measure_film
@@ -174,6 +174,25 @@ def test_a_pacemaker_is_a_device_and_a_lead_letter_is_none() -> None:
     can = phantom.masks[phantom.truth.lesions[0].mask]
     assert any(can[round(row), round(column)] for device in devices for column, row in [_center(device.regions[0])])
     assert any(metal.value == concepts.MARKER for metal in objects)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inset", [0, 4])
+@pytest.mark.parametrize("edges", ["top", "bottom", "left", "right", "all"])
+def test_a_bright_border_of_the_film_is_no_metal(edges: str, inset: int) -> None:
+    phantom = phantom_film(11)
+    framed = phantom.p_values.copy()
+    inner = framed[inset:-inset] if inset else framed
+    inner = inner[:, inset:-inset] if inset else inner
+    for edge, turns in (("top", 0), ("right", 1), ("bottom", 2), ("left", 3)):
+        if edges in (edge, "all"):
+            np.rot90(inner, turns)[0] = WHITE
+    film = replace(radiograph(phantom), p_values=framed)
+
+    result = measure_film(film, structures(phantom))
+
+    found = [one.regions for one in result.observations if one.code == concepts.METAL]
+    assert found == [one.regions for one in measured(phantom).observations if one.code == concepts.METAL]
 
 
 @pytest.mark.slow

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.concepts import CARDIOMEGALY_BY_RATIO
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.stated_numbers import stated_score
 from cxr_node.report import codes
-from cxr_node.report.impression import Impression, impression_of, ratio_line, stated_numbers
+from cxr_node.report.impression import Impression, evidence_of, impression_of, ratio_line
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import KIND_BY_NAME, RESULT_KINDS
 from cxr_node.report.labels import finding_label
@@ -39,14 +41,24 @@ _REPORTS = ("report", "report-comprehensive", "report-enhanced", "report-ohif")
 
 
 def _study() -> list[ReportedFilm]:
-    """Return a PA film with findings, an AP film with a ratio and a finding on the other side, and a lateral film."""
+    """Return a PA film with findings, an AP film with a ratio and a finding on the other side, and a lateral film.
+
+    The heart of the PA film is close to the threshold: 0.528 must not be read as 0.53.
+    """
     first = everything(films.dx(changes={"AccessionNumber": "A1"}))
     opacity = finding(
         "Lung Opacity", 0.86, Presence.PRESENT, laterality=Laterality.RIGHT, regions=(square(2, 2, 9), square(20, 2, 9))
     )
     portable = films.cr(changes={"AccessionNumber": "A1", "AcquisitionTime": "181500"})
     found = (replace(opacity, operating_point=0.46), finding("Effusion", 0.041, Presence.ABSENT))
-    second = read(portable, *found, measurements=first.reading.measurements, view=View.AP)
+    wide = replace(first.reading.measurements[0], value=0.61)
+    second = read(portable, *found, measurements=(wide,), view=View.AP)
+    near = replace(first.reading.measurements[0], value=0.528)
+    by_ratio = replace(finding("Cardiomegaly", 0.528, Presence.UNDETERMINED), key=CARDIOMEGALY_BY_RATIO)
+    assert first.reading.prediction is not None
+    findings = tuple(one for one in first.reading.prediction.findings if one.code != by_ratio.code)
+    prediction = replace(first.reading.prediction, findings=(*findings, replace(by_ratio, operating_point=0.53)))
+    first = replace(first, reading=replace(first.reading, prediction=prediction, measurements=(near,)))
     lateral = not_read(films.sc(changes={"AccessionNumber": "A1"}), Reason.VIEW, "LATERAL")
     return [lateral, second, first]
 
@@ -71,6 +83,26 @@ def _analysed(language: str) -> Iterator[tuple[ReportedFilm, tuple[str, ...]]]:
             yield film, words.lines
 
 
+def _near() -> str:
+    """Return the film whose ratio is close to the threshold."""
+    return str(next(film for film, _ in _analysed("en")).reading.film.sop_instance_uid)
+
+
+def _states_another_ratio(text: str, language: str) -> bool:
+    """Whether words of the PA film have its ratio with other digits, or another word beside it."""
+    ((film, by_ratio),) = [
+        (film, one)
+        for film, _ in _analysed(language)
+        for one in (film.reading.prediction.findings if film.reading.prediction else ())
+        if one.key == CARDIOMEGALY_BY_RATIO
+    ]
+    rest = text.replace(joined(evidence_of(film, by_ratio, LANGUAGES[language])), "")
+    phrases = LANGUAGES[language].phrases
+    others = (LANGUAGES[language].number(0.53, ".2f"), phrases.ratio_enlarged, phrases.ratio_above_normal)
+    assert LANGUAGES[language].number(0.528, ".3f") in rest
+    return any(joined(other) in rest for other in others)
+
+
 def test_every_kind_is_held_against_the_others() -> None:
     assert sorted((*_OF_FILM, *_OF_STUDY, *_LABELS, *_CODED)) == sorted(KIND_BY_NAME)
 
@@ -81,7 +113,8 @@ def test_the_study_has_a_number_side_caveat_and_reason_to_agree_about() -> None:
         "Film 3 (AP, 18:15):",
         "Suspected opacity, left lung (score 87, threshold 50).",
         "Suspected opacity, right lung (score 86, threshold 46).",
-        "CTR 0.53, enlarged (normal < 0.50).",
+        "Undetermined: cardiomegaly (CTR 0.528, threshold 0.53).",
+        "CTR 0.528, borderline (normal < 0.50).",
         "AP film: the heart is magnified",
         "Not analysed: Not a frontal view",
     ):
@@ -96,6 +129,7 @@ def test_a_result_of_the_study_has_every_line_and_number(name: str, language: st
     _, impression = _impression(language)
 
     assert [line for line in impression.lines if joined(line.rstrip(" :：")) not in text] == []
+    assert not _states_another_ratio(text, language)
     assert text.count(joined(impression.notice)) == 1
 
 
@@ -110,6 +144,7 @@ def test_a_result_of_a_film_has_every_line_of_its_film(name: str, language: str)
     for dataset, text in results:
         lines = by_film[_source(dataset)]
         assert [line for line in lines if joined(line) not in text] == []
+        assert _source(dataset) != _near() or not _states_another_ratio(text, language)
         assert text.count(joined(_impression(language)[1].notice)) == 1
 
 
@@ -128,6 +163,8 @@ def test_labels_have_the_names_and_scores_of_the_findings(name: str, language: s
             assert (joined(finding_label(one, LANGUAGES[language])) in text) == bool(one.regions)
         ratio = joined(ratio_line(film.reading, LANGUAGES[language]).rstrip(".。"))
         assert (ratio in text) == (name == "presentation-state")
+        is_near = name == "presentation-state" and _source(dataset) == _near()
+        assert not is_near or not _states_another_ratio(text, language)
 
 
 @pytest.mark.slow
@@ -141,14 +178,16 @@ def test_codes_and_numbers_of_a_report_are_those_of_its_words(name: str) -> None
         (
             one.code.value,
             codes.PRESENCES[one.presence].value,
-            *stated_numbers(one),
+            stated_score(one).score,
+            stated_score(one).threshold,
             "" if one.laterality is None else codes.LATERALITIES[one.laterality].value,
         )
         for film, _ in _analysed("ja")
         for one in (film.reading.prediction.findings if film.reading.prediction else ())
+        if one.key != CARDIOMEGALY_BY_RATIO  # whose numbers are ratios
     }
     ratios = [values["CTR"] for group in groups if "CTR" in (values := group_values(group))]
-    assert ratios == [0.53, 0.53]
+    assert ratios == [0.528, 0.528, 0.61]  # of the finding, of its film, and of the other film
 
 
 def _coded(group: Dataset) -> tuple[object, ...]:
@@ -173,7 +212,7 @@ def test_chest_cad_has_the_scores_of_the_findings_that_it_can_mark() -> None:
         if name_of(item) == codes.CERTAINTY_OF_FINDING.value
     }
     assert scores == {
-        stated_numbers(one)[0]
+        stated_score(one).score
         for film, _ in _analysed("de")
         for one in (film.reading.prediction.findings if film.reading.prediction else ())
         if one.code in codes.MARKED_BY_CAD and one.presence is not Presence.ABSENT

@@ -43,7 +43,7 @@ def test_the_text_form_has_all_presences_and_the_caution_last() -> None:
     assert "Suspected opacity, left lung (score 87, threshold 50)." in text
     assert "Undetermined: pneumothorax (score 50, threshold 50)." in text
     assert "Looked for and not seen: cardiomegaly (score 3, threshold 50)." in text
-    assert "CTR 0.53, enlarged (normal < 0.50)." in text
+    assert "CTR 0.53, above the limit (normal < 0.50)." in text
     assert ENGLISH.phrases.score_meaning in text
     *_, closing = [line for _, line in lines(report) if line.startswith("Summary: ")]
     assert closing.splitlines()[-1] == ENGLISH.phrases.caution

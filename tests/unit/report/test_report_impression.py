@@ -66,7 +66,7 @@ def test_an_abnormal_film_is_read_as_a_radiologist_writes_it() -> None:
     ("study", "verdict"),
     [
         ([read(films.dx(), NO_OPACITY)], Verdict.NORMAL),
-        ([read(films.dx(), NO_OPACITY, measurements=(ratio(0.52),))], Verdict.WIDE_HEART),
+        ([read(films.dx(), NO_OPACITY, measurements=(ratio(0.52),))], Verdict.RATIO_ABOVE_NORMAL),
         ([read(films.dx(), NO_OPACITY, measurements=(ratio(0.52),), view=View.AP)], Verdict.NORMAL),
         ([read(films.dx(), finding("Nodule", 0.5, Presence.UNDETERMINED), NO_OPACITY)], Verdict.UNCERTAIN),
         ([read(films.dx(), NO_OPACITY), read(films.cr(), OPACITY)], Verdict.ABNORMAL),
@@ -89,19 +89,60 @@ def test_each_ratio_of_a_film_that_is_not_pa_has_its_caveat(view: View, name: st
 
     caveat = {View.PA: "", View.AP: phrases.caveat_ap, View.UNKNOWN: phrases.caveat_unknown}[view]
     assert all(caveat in line for line in (words.findings[0], words.ratio))
-    assert (phrases.enlarged in words.ratio) == (view is View.PA)
+    assert (phrases.ratio_enlarged in words.ratio) == (view is View.PA)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "presence", "finding_line", "line"),
+    [
+        (0.528, 0.53, Presence.UNDETERMINED, "Undetermined: {}CTR 0.528, threshold 0.53).", "CTR 0.528, borderline"),
+        (0.512, 0.53, Presence.UNDETERMINED, "Undetermined: {}CTR 0.51, threshold 0.53).", "CTR 0.51, borderline"),
+        (0.531, 0.53, Presence.PRESENT, "Suspected {}CTR 0.531, threshold 0.53).", "CTR 0.531, enlarged"),
+        (0.5004, 0.5, Presence.PRESENT, "Suspected {}CTR 0.5004, threshold 0.50).", "CTR 0.5004, enlarged"),
+        (0.62, 0.53, Presence.PRESENT, "Suspected {}CTR 0.62, threshold 0.53).", "CTR 0.62, enlarged"),
+        (0.497, 0.53, Presence.ABSENT, "Looked for and not seen: {}CTR 0.497, threshold 0.53).", "CTR 0.497"),
+        (0.46, 0.53, Presence.ABSENT, "Looked for and not seen: {}CTR 0.46, threshold 0.53).", "CTR 0.46"),
+        (
+            0.51,
+            0.53,
+            Presence.ABSENT,
+            "Looked for and not seen: {}CTR 0.51, threshold 0.53).",
+            "CTR 0.51, above the limit",
+        ),
+    ],
+)
+def test_ratio_and_finding_agree_in_number_and_word(
+    value: float, limit: float, presence: Presence, finding_line: str, line: str
+) -> None:
+    film = read(films.dx(), by_ratio(value, limit, presence), measurements=(ratio(value),))
+
+    assert finding_line.format("cardiomegaly (") in lines(film)
+    assert f"{line} (normal < 0.50)." in lines(film)
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("presence", Presence)
+def test_a_ratio_above_normal_has_the_word_of_its_finding(presence: Presence, name: str) -> None:
+    """Also where the finding is by a score, of which the ratio knows nothing."""
+    phrases = LANGUAGES[name].phrases
+    words = {
+        Presence.PRESENT: phrases.ratio_enlarged,
+        Presence.UNDETERMINED: phrases.ratio_borderline,
+        Presence.ABSENT: phrases.ratio_above_normal,
+    }
+    assert len(set(words.values())) == len(words)
+    for judged in (by_ratio(0.52, 0.53, presence), finding("Cardiomegaly", 0.2, presence)):
+        film = read(films.dx(), judged, measurements=(ratio(0.52),))
+        (impression,) = impression_of([film], LANGUAGES[name]).films
+        assert f"{LANGUAGES[name].number(0.52, '.2f')}{words[presence]}" in impression.ratio
 
 
 def test_scores_that_round_to_the_threshold_have_a_digit_more() -> None:
     near = replace(OPACITY, score=0.498, operating_point=0.502, presence=Presence.UNDETERMINED)
-    just = by_ratio(0.5004, 0.5, Presence.PRESENT)
 
-    words = impression_of([read(films.dx(), near, just)]).films[0]
+    words = impression_of([read(films.dx(), near)]).films[0]
 
-    assert words.findings == (
-        "Undetermined: opacity, left lung (score 49.8, threshold 50.2).",
-        "Suspected cardiomegaly (CTR 0.500, threshold 0.500).",
-    )
+    assert words.findings == ("Undetermined: opacity, left lung (score 49.8, threshold 50.2).",)
 
 
 def test_a_film_not_analysed_gives_its_reason_and_never_no_finding() -> None:
@@ -157,8 +198,21 @@ def test_a_late_film_leaves_the_numbers_of_the_reported_ones() -> None:
 
 
 def test_a_site_that_the_findings_name_tells_is_not_repeated() -> None:
-    film = read(films.dx(), finding("Effusion", 0.8, Presence.PRESENT))
-    assert "Suspected pleural effusion (score 80, threshold 50)." in lines(film)
+    film = read(films.dx(), finding("Effusion", 0.8, Presence.PRESENT, laterality=Laterality.LEFT))
+    assert "Suspected pleural effusion, left (score 80, threshold 50)." in lines(film)
+
+
+@pytest.mark.parametrize(
+    ("key", "presence", "line"),
+    [
+        ("Effusion", Presence.PRESENT, "Suspected pleural effusion, side not determined (score 80, threshold 50)."),
+        ("Effusion", Presence.UNDETERMINED, "Undetermined: pleural effusion (score 80, threshold 50)."),
+        ("Edema", Presence.PRESENT, "Suspected pulmonary edema (score 80, threshold 50)."),
+        ("Cardiomegaly", Presence.PRESENT, "Suspected cardiomegaly (score 80, threshold 50)."),
+    ],
+)
+def test_only_a_suspected_finding_of_one_side_says_that_it_has_none(key: str, presence: Presence, line: str) -> None:
+    assert line in lines(read(films.dx(), finding(key, 0.8, presence)))
 
 
 def test_every_language_names_a_side_without_the_implied_site() -> None:
@@ -176,7 +230,7 @@ def test_every_language_names_a_side_without_the_implied_site() -> None:
 
 def test_a_site_that_the_findings_name_leaves_open_is_named() -> None:
     film = read(films.dx(), finding("Lung Opacity", 0.8, Presence.PRESENT))
-    assert "Suspected opacity, lung (score 80, threshold 50)." in lines(film)
+    assert "Suspected opacity, lung, side not determined (score 80, threshold 50)." in lines(film)
 
 
 def test_the_site_is_named_by_its_display_name() -> None:

@@ -194,9 +194,9 @@ def test_another_language_is_another_result_of_the_same_series() -> None:
 def test_numbers_have_the_decimal_sign_of_the_language() -> None:
     film = read(films.dx(), finding("Effusion", 0.503, Presence.PRESENT, laterality=Laterality.LEFT))
     assert impression_of([film], LANGUAGES["de"]).lines[1] == (
-        "Verdacht auf Pleuraerguss, links (Score 50,3, Schwelle 50,0)."
+        "Verdacht auf Pleuraerguss, links (Score 50,3, Schwelle 50)."
     )
-    assert impression_of([film], LANGUAGES["ja"]).lines[1] == "胸水の疑い、左（スコア50.3、閾値50.0）。"
+    assert impression_of([film], LANGUAGES["ja"]).lines[1] == "胸水の疑い、左（スコア50.3、閾値50）。"
 
 
 def test_an_unknown_language_is_refused_with_the_known_ones() -> None:

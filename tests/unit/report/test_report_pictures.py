@@ -20,6 +20,7 @@ from cxr_node.report import codes
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import key_objects, presentation_state, secondary_capture
 from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.labels import caliper_label
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
 from cxr_node.report.pictures import graphics, overlay, picture
@@ -179,6 +180,20 @@ def test_the_caliper_of_a_wide_heart_is_named_enlarged(ratio: float, view: View,
     (box,) = drawing.boxes()
     assert box is not None
     assert not box.overlaps(around([(150, 450), (450, 450)]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "label"),
+    [
+        ("MTCD", 158.7, "Heart 159\N{NO-BREAK SPACE}mm"),
+        ("tracheal_deviation", -3.2, "Trachea 3\N{NO-BREAK SPACE}mm (right)"),
+        ("tracheal_deviation", 0.2, "Trachea 0\N{NO-BREAK SPACE}mm"),
+    ],
+)
+def test_a_caliper_is_labelled_by_what_it_lies_on(key: str, value: float, label: str) -> None:
+    code = concepts.CARDIAC_DIAMETER if key == "MTCD" else concepts.TRACHEAL_DEVIATION
+    measurement = Measurement(key=key, code=code, value=value, unit=concepts.MILLIMETER, line=(), provenance="")
+    assert caliper_label(measurement, read(films.cr()).reading) == label
 
 
 def test_a_smooth_outline_stays_inside_the_original_and_has_no_corner() -> None:
