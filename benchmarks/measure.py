@@ -15,7 +15,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Region, Structure
 from cxr_node.infer import bundle, bundle_registry, prepare
 from cxr_node.infer.reader import Reader

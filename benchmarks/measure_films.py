@@ -28,7 +28,8 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.concepts import CLEAR, NOT_MEASURABLE, OBSCURED
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View, ViewSource
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader

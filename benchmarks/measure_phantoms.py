@@ -23,7 +23,7 @@ from PIL import Image
 from benchmarks.measure_films import with_overlay
 from cxr_node.domain.borders import Border, Density
 from cxr_node.domain.concepts import OBSCURED
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality, Prediction, Structure
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader

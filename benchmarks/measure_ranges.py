@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.phantom.film import film
 from cxr_node.phantom.truth_types import PhantomFilm

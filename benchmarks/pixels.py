@@ -35,8 +35,9 @@ from cxr_node.pixels.description import describe
 from cxr_node.pixels.film import apply_grayscale, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
+from cxr_node.pixels.suitability import judge_header, judge_picture
 
 ROWS, COLUMNS, BITS = 3056, 2500, 14
 SIDE = 256

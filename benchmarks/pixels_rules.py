@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import WHITE, Radiograph, UInt16
 from cxr_node.pixels import image_statistics
-from cxr_node.pixels.suitability import Rules, judge_picture
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import judge_picture
 
 RULES = Rules(minimum_side_pixels=1)
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 import torch
 
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Observation, Point, Region, Structure
 from cxr_node.measure.film import measure_film
 from cxr_node.phantom.film import film as phantom

@@ -1,5 +1,6 @@
 """Databases that tests run on: SQLite and a real PostgreSQL, each empty and at the present schema."""
 
+import gc
 import logging
 import os
 import shutil
@@ -36,6 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose that path and number."""
     receiver.ReceivePath.chosen = config.getoption("--receive-path")
     receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect tests without garbage collections: a sixth of the time in each process, and nothing would be freed."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

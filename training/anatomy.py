@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.infer.prepare import Frame
 from training import datasets, phantoms
 from training.anatomynet import AnatomyNet, Outputs, Sizes

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.film_geometry import Geometry, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.infer.prepare import Frame, prepare
 
 OPACITY_LABELS = frozenset({"Pneumonia", "Infiltration", "Consolidation", "Edema"})

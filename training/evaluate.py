@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from torch.nn import functional
 from tqdm import tqdm
 
-from cxr_node.domain.radiograph import Float32, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Float32
 from training import datasets, phantoms
 from training.anatomy import FRAME, NOT_A_CHEST, PLANES, crop_hearts, largest_component
 from training.anatomynet import AnatomyNet, Sizes

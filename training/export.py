@@ -11,8 +11,9 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Float32, View
+from cxr_node.domain.radiograph import Float32
 from cxr_node.infer import bundle, bundle_registry, prepare
 from cxr_node.infer.export import export_network
 from cxr_node.infer.findings import sigmoid

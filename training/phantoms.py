@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom.film import films
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.truth_types import PhantomFilm

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
+from typing import TYPE_CHECKING
 
 from cxr_node.domain.element_values import transfer_syntax_and_data_set, values_of
 from cxr_node.domain.identifiers import Uid, parse_uid
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID = 0x00080016, 0x00080018, 0x0020000D
 _VRS = {
@@ -54,7 +54,12 @@ def parse_subject(content: bytes) -> StudySubject:
         raise ValueError("not a DICOM file with valid UIDs") from None
 
 
-def _parse(content: bytes) -> Dataset:
+def _parse(content: bytes) -> "Dataset":
+    # Every command loads this module with the audit trail, and most parse no film.
+    from pydicom.dataelem import RawDataElement
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
+
     syntax, data_set = transfer_syntax_and_data_set(content)
     values = values_of(data_set, _VRS.keys(), transfer_syntax_uid=syntax, required=_UIDS)
     return Dataset(

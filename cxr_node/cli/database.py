@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cxr_node import config
 from cxr_node.cli.terminal import CommandError
-from cxr_node.db import migrate
+from cxr_node.db import schema_version
 from cxr_node.db.database import Connection, Database
 from cxr_node.db.url import sqlite_file
 from cxr_node.settings.root import Settings
@@ -43,7 +43,7 @@ def read_write(path: Path) -> Iterator[Process]:
 
 
 def _check_schema(connection: Connection) -> None:
-    if why_not := migrate.why_not(connection):
+    if why_not := schema_version.why_not(connection):
         raise CommandError(why_not)
 
 

@@ -24,6 +24,7 @@ from cxr_node.domain.reasons import Note
 from cxr_node.ops import operator_log
 from cxr_node.pixels import display, film, suitability
 from cxr_node.pixels.parsing import parse
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.queries import archived
 from cxr_node.records import dismissals
@@ -153,9 +154,7 @@ def _ask(settings: Settings, radiograph: Radiograph) -> _ModelAnswer:
     return _ModelAnswer(name, appearance, upright_after)
 
 
-def _description(
-    dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules, answer: _ModelAnswer
-) -> dict[str, object]:
+def _description(dataset: Dataset, radiograph: Radiograph, rules: Rules, answer: _ModelAnswer) -> dict[str, object]:
     geometry = radiograph.geometry
     verdicts = [suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules)]
     if answer.appearance is not None:

@@ -7,7 +7,7 @@ import typer
 from cxr_node import config
 from cxr_node.audit.events import SECURITY_CONFIGURATION
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, reporting_errors
-from cxr_node.db import migrate
+from cxr_node.db import schema_version
 from cxr_node.db.url import read_only_url
 from cxr_node.ops import operator_log
 from cxr_node.queries import grants
@@ -27,7 +27,7 @@ def grant_reader(
             raise CommandError(f"SQLite has no roles: open it as {url}, and restrict access by file permissions")
         with process.database.write() as transaction:
             connection = transaction.connection
-            if why_not := migrate.why_not(connection):
+            if why_not := schema_version.why_not(connection):
                 raise CommandError(why_not)
             statements = grants.statements(connection, role, timeout_s=at_most_s)
             if only_print:

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFilter
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom import compare as comparing
 from cxr_node.phantom.dicom import EXAMPLE_TIME
 from cxr_node.phantom.film import film, films, measure_rate

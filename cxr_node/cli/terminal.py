@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from cxr_node.config import ConfigurationError
-from cxr_node.db.migrate import TooNew
+from cxr_node.db.schema_version import TooNew
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, parse_uid
 

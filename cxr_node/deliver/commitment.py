@@ -24,13 +24,11 @@ from cxr_node.domain.commitment import (
     CommitmentResult,
     FailureReason,
     Reference,
-    action_information,
-    event_information,
-    parse_event,
 )
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
+from cxr_node.net.commitment_data_sets import action_information, event_information, parse_event
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
-from pydicom.dataset import Dataset
 
 from cxr_node.deliver.destination import (
     ApplicationEntity,
@@ -34,6 +33,7 @@ from cxr_node.domain.section import Seconds, Title
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, VERIFICATION
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
     from pynetdicom.association import Association
 
 _log = logging.getLogger(__name__)
@@ -182,8 +182,9 @@ def _in_accepted_syntax(file: DicomFile, accepted: list[Uid]) -> DicomFile:
     return converted(file, transfer_syntax_uid=accepted[0])
 
 
-def _c_store(association: "Association", file: DicomFile) -> Dataset:
+def _c_store(association: "Association", file: DicomFile) -> "Dataset":
     """Send the encoded data set of the file unchanged; return an empty data set without a response."""
+    from pydicom.dataset import Dataset
     from pynetdicom import _config
 
     # pynetdicom then sends the bytes of a file unchanged, but only from a path; it reads the option at each call.

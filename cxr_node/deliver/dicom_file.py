@@ -1,11 +1,10 @@
-"""DICOM file to send: its UIDs, transfer syntax and uncompressed alternatives."""
+"""DICOM file to send: its UIDs, transfer syntax and uncompressed alternatives.
+
+Functions import pydicom, as every command loads the kinds of destinations.
+"""
 
 from dataclasses import dataclass
 from io import BytesIO
-
-from pydicom import dcmread, dcmwrite
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
 
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import Uid, parse_uid
@@ -49,6 +48,9 @@ def read_dicom_file(content: bytes) -> DicomFile:
     DeliveryRejected
         If it is no DICOM file.
     """
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
     try:
         # With one early tag, reading ends after the File Meta Information and the first elements.
         meta = dcmread(BytesIO(content), specific_tags=[0x00080016], stop_before_pixels=True).file_meta
@@ -64,6 +66,9 @@ def read_dicom_file(content: bytes) -> DicomFile:
 
 def converted(file: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:
     """Return the object encoded in one of its `alternatives`."""
+    from pydicom import dcmread, dcmwrite
+    from pydicom.uid import UID
+
     data_set = dcmread(BytesIO(file.content))
     if file.transfer_syntax_uid == JPEG_BASELINE:
         from pydicom.pixels.utils import decompress

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.section import Section, Title
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing
 from cxr_node.domain.geometry import Orientation
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, Observation, Point, Prediction, Reading, Region
 
 STANDARD = ("L", "F")

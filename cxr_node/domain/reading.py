@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cxr_node.domain.codes import Code
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.instance import Identity
-from cxr_node.domain.radiograph import Geometry, View
 from cxr_node.domain.reasons import Note, Reason
 
 Point = tuple[float, float]

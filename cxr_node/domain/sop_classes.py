@@ -5,12 +5,15 @@ from cxr_node.domain.identifiers import Uid
 VERIFICATION = Uid("1.2.840.10008.1.1")
 STUDY_ROOT_FIND = Uid("1.2.840.10008.5.1.4.1.2.2.1")
 
-STORAGE_SOP_CLASSES = (
-    Uid("1.2.840.10008.5.1.4.1.1.1"),  # Computed Radiography Image
-    Uid("1.2.840.10008.5.1.4.1.1.1.1"),  # Digital X-Ray Image, For Presentation
-    Uid("1.2.840.10008.5.1.4.1.1.1.1.1"),  # Digital X-Ray Image, For Processing
-    Uid("1.2.840.10008.5.1.4.1.1.7"),  # Secondary Capture Image
-    Uid("1.2.840.10008.5.1.4.1.1.7.2"),  # Multi-frame Grayscale Byte Secondary Capture Image
-    Uid("1.2.840.10008.5.1.4.1.1.7.3"),  # Multi-frame Grayscale Word Secondary Capture Image
-)
+STORAGE_KEYWORDS = {
+    "ComputedRadiographyImageStorage": Uid("1.2.840.10008.5.1.4.1.1.1"),
+    "DigitalXRayImageStorageForPresentation": Uid("1.2.840.10008.5.1.4.1.1.1.1"),
+    "DigitalXRayImageStorageForProcessing": Uid("1.2.840.10008.5.1.4.1.1.1.1.1"),
+    "SecondaryCaptureImageStorage": Uid("1.2.840.10008.5.1.4.1.1.7"),
+    "MultiFrameGrayscaleByteSecondaryCaptureImageStorage": Uid("1.2.840.10008.5.1.4.1.1.7.2"),
+    "MultiFrameGrayscaleWordSecondaryCaptureImageStorage": Uid("1.2.840.10008.5.1.4.1.1.7.3"),
+}
+"""Storage SOP Classes of chest films by keyword (PS3.6 table A-1)."""
+
+STORAGE_SOP_CLASSES = tuple(STORAGE_KEYWORDS.values())
 """Classes of chest films. pynetdicom copies supported contexts for each association, so no others are offered."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from cxr_node.domain.codes import Code
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import Finding, Measurement, ModelIdentity, Prediction, Presence, Region
 from cxr_node.reading.network import Outputs
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from cxr_node.domain import concepts
-from cxr_node.domain.radiograph import Float32, Geometry, View
+from cxr_node.domain.film_geometry import Geometry, View
+from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Finding, Laterality, Measurement, Presence, Region
 from cxr_node.infer import outline
 from cxr_node.infer.card import Card, Label, RatioTable, ScoreLimits

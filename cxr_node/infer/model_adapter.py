@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.film_geometry import Geometry, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import (
     Appearance,
     Embedding,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cxr_node.domain.radiograph import Float32, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Appearance
 
 VIEWS = (View.PA, View.AP, View.LATERAL, None)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxr_node.domain.radiograph import WHITE, Float32, Geometry, Radiograph
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import WHITE, Float32, Radiograph
 from cxr_node.domain.reading import Region
 from cxr_node.infer import center_crop, steps
 from cxr_node.infer.steps import Steps

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.borders import Border
-from cxr_node.domain.radiograph import Float32, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Float32
 from cxr_node.measure.grid import Points
 from cxr_node.measure.interfaces import Interface
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Border
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality
 from cxr_node.measure import densities
 from cxr_node.measure.grid import Grid, Mask, Points

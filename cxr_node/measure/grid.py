@@ -12,8 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing
 from cxr_node.domain.geometry import fill_with_border
-from cxr_node.domain.radiograph import WHITE, Float32, Geometry, PixelSpacing, Radiograph
+from cxr_node.domain.radiograph import WHITE, Float32, Radiograph
 from cxr_node.domain.reading import Point, Structure
 from cxr_node.measure import parts
 

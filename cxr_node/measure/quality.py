@@ -6,7 +6,8 @@ import numpy as np
 
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import LIMITED, UNUSABLE, USABLE
-from cxr_node.domain.radiograph import Float32, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Appearance
 from cxr_node.measure.borders import sides
 from cxr_node.measure.densities import Anchors

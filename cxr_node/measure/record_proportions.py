@@ -4,7 +4,7 @@ from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Border
 from cxr_node.domain.codes import Code
-from cxr_node.domain.radiograph import SpacingSource, View
+from cxr_node.domain.film_geometry import SpacingSource, View
 from cxr_node.domain.reading import Laterality, Observation, Topic
 from cxr_node.measure import preconditions, proportions
 from cxr_node.measure.context import BOTH_LUNGS, LUNGS, NO_LUNG_BESIDE, MeasurementContext

@@ -1,12 +1,7 @@
-"""Alarms by webhook and e-mail: one message when a problem begins, and one when it is resolved."""
+"""Active alarms: conditions of this host, its jobs and its model that need attention."""
 
-import json
-import logging
-import smtplib
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 
 from cxr_node.archive import space
 from cxr_node.db.database import Database
@@ -16,24 +11,17 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.queries import drift, overview
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus
 from cxr_node.records import bundles, constancy, corrections
-from cxr_node.settings.operations import AlertSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
 from cxr_node.wiring.reserve import reserve_of
-from cxr_node.work.scheduler import Outcome
-
-_log = logging.getLogger(__name__)
+from cxr_node.work.periodic_job import Outcome
 
 _RECENT = timedelta(days=1)
 """A host that is gone leaves its last failure; it is an alarm for a day."""
 _OVERDUE = timedelta(minutes=15)
 _CERTIFICATE_NOTICE = timedelta(days=14)
 _CONSTANCY_INTERVAL = timedelta(hours=26)
-_TIMEOUT_S = 10.0
 _CORRECTIONS_SHOWN = timedelta(days=30)
-
-Notify = Callable[[str, Mapping[str, str]], None]
-"""Sends a message: its subject, and a sentence for each alarm by name."""
 
 
 def active_alarms(
@@ -135,62 +123,3 @@ def _model_alarms(settings: Settings, database: Database, now: datetime) -> Iter
         yield "constancy overdue", "no constancy check for more than a day"
     for device, statistics in drifted.items():
         yield f"drift {device}", f"differs from the reference: {', '.join(statistics)}; see `cxr-node drift`"
-
-
-class Alarms:
-    """Sends one message per change of the active alarms; a failed message is sent again at the next update."""
-
-    def __init__(self, find: Callable[[], dict[str, str]], notify: Notify, *, name: str) -> None:
-        self._find = find
-        self._notify = notify
-        self._name = name
-        self._active: dict[str, str] = {}
-
-    def update(self) -> None:
-        """Find the active alarms, and send what changed since the last message."""
-        current = self._find()
-        begun = {name: sentence for name, sentence in current.items() if name not in self._active}
-        resolved = [name for name in self._active if name not in current]
-        if not begun and not resolved:
-            return
-        changes = {**begun, **dict.fromkeys(resolved, "resolved")}
-        try:
-            self._notify(f"{self._name}: {', '.join(changes)}", changes)
-        except (OSError, smtplib.SMTPException) as error:
-            _log.warning("an alarm could not be sent: %s", type(error).__name__)
-            return
-        self._active = {name: self._active.get(name, sentence) for name, sentence in current.items()}
-
-
-def notifier(section: AlertSection) -> Notify:
-    """Return the sender of messages for the webhook and mail recipients of the settings."""
-
-    def send(subject: str, alarms: Mapping[str, str]) -> None:
-        if section.webhook:
-            _post(section.webhook.get_secret_value(), subject, alarms)
-        if section.mail_to:
-            _mail(section, subject, alarms)
-
-    return send
-
-
-def _post(url: str, subject: str, alarms: Mapping[str, str]) -> None:
-    body = json.dumps({"text": subject, "alarms": dict(alarms)}).encode()
-    request = urllib.request.Request(  # noqa: S310  # the settings allow only http and https
-        url, data=body, headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310  # as above
-        pass
-
-
-def _mail(section: AlertSection, subject: str, alarms: Mapping[str, str]) -> None:
-    message = EmailMessage()
-    message["Subject"], message["From"] = subject, section.mail_from
-    message["To"] = ", ".join(section.mail_to)
-    message.set_content("\n".join(f"{name}: {sentence}" for name, sentence in alarms.items()))
-    with smtplib.SMTP(section.mail_host, section.mail_port, timeout=_TIMEOUT_S) as server:
-        if section.mail_tls:
-            server.starttls()
-        if section.mail_user:
-            server.login(section.mail_user, section.mail_password.get_secret_value())
-        server.send_message(message)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from cxr_node.domain.errors import cause_of
 from cxr_node.net.tls_settings import TlsIdentity
 from cxr_node.settings.root import Settings
@@ -61,6 +59,9 @@ def key_pairs(settings: Settings) -> Iterator[KeyPair]:
 
 
 def _read(setting: str, path: Path) -> Certificate:
+    # Takes longer to import than most commands run, and few nodes have a certificate.
+    from cryptography import x509
+
     try:
         chain = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:

@@ -23,8 +23,8 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.pixels.decoding import CODECS, NATIVE
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.status import StoreStatus
 from cxr_node.report import check, codes
 from cxr_node.report.header import patient_study

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom.projection import Beam
 from cxr_node.phantom.shapes import Float64
 from cxr_node.phantom.thorax import PatientAnatomy, rotation

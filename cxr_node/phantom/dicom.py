@@ -12,9 +12,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from cxr_node.domain.codes import Code
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from cxr_node.domain.radiograph import WHITE, UInt16, View
+from cxr_node.domain.radiograph import WHITE, UInt16
 from cxr_node.phantom.truth_types import PhantomFilm
 
 EXAMPLE_TIME: Final = datetime(2024, 5, 1, 10, 15)  # noqa: DTZ001  # DICOM's DA and TM carry no zone

@@ -6,7 +6,7 @@ Torch is imported only when a film is generated, so that modules that only store
 import time
 from collections.abc import Iterator, Sequence
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom.pathology import Pathology
 from cxr_node.phantom.truth_types import PhantomFilm
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 
 Float32 = npt.NDArray[np.float32]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cxr_node.domain.radiograph import WHITE, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import WHITE
 from cxr_node.phantom import deposit, detector
 from cxr_node.phantom.beam import beam_of
 from cxr_node.phantom.layers import Effect

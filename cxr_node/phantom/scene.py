@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom import devices, findings
 from cxr_node.phantom.airways import airway, vessels
 from cxr_node.phantom.beam import Exposure, sample_exposure

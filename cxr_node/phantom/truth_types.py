@@ -7,7 +7,8 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from cxr_node.domain.radiograph import Float32, UInt16, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Float32, UInt16
 from cxr_node.phantom.pathology import Pathology
 from cxr_node.phantom.thorax import PatientAnatomy
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.film_geometry import Geometry, ViewSource
 from cxr_node.domain.hanging import orientation_of, states_sides
-from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, ViewSource
+from cxr_node.domain.radiograph import WHITE, Radiograph, UInt16
 from cxr_node.domain.reasons import Note
 from cxr_node.pixels import background, image_statistics, lookup
 from cxr_node.pixels.age import age_in_years

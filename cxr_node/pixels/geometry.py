@@ -5,7 +5,7 @@ import re
 
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource
 from cxr_node.pixels import elements
 from cxr_node.pixels.view import find_view
 

@@ -5,13 +5,13 @@ Type (0008,0064), Quality Control Image (0028,0300) and Subject (0010,0200), and
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from pydicom import uid
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.image_kind import ImageKind
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import elements
 from cxr_node.pixels.view import stated_views
@@ -29,37 +29,14 @@ _LORDOTIC = ("R-10244",)
 """View modifiers (PS3.16 CID 4011) of SNOMED CT and SNOMED-RT; other codes count by the words of their meaning."""
 
 
-class ImageKind(StrEnum):
-    """A kind of image; the value is its setting under `[gate]`."""
-
-    QUALITY_CONTROL = "quality_control"
-    CAPTURE = "capture"
-    TOMOSYNTHESIS = "tomosynthesis"
-    BONE_SUPPRESSED = "bone_suppressed"
-    DUAL_ENERGY = "dual_energy"
-    STITCHED = "stitched"
-    DECUBITUS = "decubitus"
-    LORDOTIC = "lordotic"
-    VIEW_CONFLICT = "view_conflict"
-    PROJECTION_CONFLICT = "projection_conflict"
-
-
-class Action(StrEnum):
-    """What the gate does with an image of a kind: refuse it with the reason, or read it with the note."""
-
-    REFUSE = "refuse"
-    NOTE = "note"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindRule:
-    """How a kind is recognised, and what becomes of it. `where` returns the element that says so, or ""."""
+    """How a kind is recognised, with its reason and note. `where` returns the element that says so, or ""."""
 
     kind: ImageKind
     where: Callable[[Dataset], str]
     reason: Reason
     note: Note = Note.SPECIAL_IMAGE
-    action: Action = Action.REFUSE
 
 
 def _types(dataset: Dataset) -> tuple[str, ...]:
@@ -175,7 +152,6 @@ RULES: tuple[KindRule, ...] = (
         where=_modifier(_LORDOTIC, "LORDOTIC"),
         reason=Reason.SPECIAL_VIEW,
         note=Note.LORDOTIC,
-        action=Action.NOTE,
     ),
     KindRule(
         kind=ImageKind.VIEW_CONFLICT,
@@ -188,12 +164,9 @@ RULES: tuple[KindRule, ...] = (
         where=_conflict(is_frontal=True),
         reason=Reason.VIEW,
         note=Note.VIEW_CONFLICT,
-        action=Action.NOTE,
     ),
 )
 """Rules in the order of precedence."""
-
-DEFAULT_ACTIONS: Mapping[ImageKind, Action] = {rule.kind: rule.action for rule in RULES}
 
 
 def kinds_of(dataset: Dataset) -> list[tuple[KindRule, str]]:

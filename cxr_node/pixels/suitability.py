@@ -3,76 +3,24 @@
 No detail quotes a value typed by a person: such text can name the patient.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.radiograph import Radiograph, View, ViewSource
+from cxr_node.domain.film_geometry import View, ViewSource
+from cxr_node.domain.image_kind import Action
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import elements, image_statistics
 from cxr_node.pixels.age import find_age
 from cxr_node.pixels.body_part import CHEST_WORDS, BodyPart, find_body_part
 from cxr_node.pixels.description import missing_pixels
 from cxr_node.pixels.geometry import patient_orientation
-from cxr_node.pixels.image_kind import DEFAULT_ACTIONS, Action, ImageKind, kinds_of
+from cxr_node.pixels.image_kind import kinds_of
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.veterinary import is_animal
 from cxr_node.pixels.view import find_view
-
-SOP_CLASSES = (
-    uid.ComputedRadiographyImageStorage,
-    uid.DigitalXRayImageStorageForPresentation,
-    uid.DigitalXRayImageStorageForProcessing,
-    uid.SecondaryCaptureImageStorage,
-    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """Rules of the gate. The defaults pass adult frontal chest films; an unstated value passes.
-
-    Attributes
-    ----------
-    sop_class_uids, modalities
-        Allowed values; an absent Modality passes.
-    body_parts
-        Words of Body Part Examined and of descriptions that mean a chest: see `find_body_part`.
-    accept_unknown_body_part, accept_unknown_view, accept_unknown_age
-        Whether a film passes that states it neither by tag, code nor words. The model's view may still refuse it
-        (`view_check.judge_appearance`).
-    view_from_model
-        Whether the model's view is used if the header states none and the score is high enough.
-    no_chest_score
-        Score from which the model's "no chest film" refuses a film whose header states chest and a frontal view. Any
-        other film is refused where that is the model's first choice.
-    minimum_age_years
-        Younger patients are refused; 0 disables the check.
-    accept_for_processing, accept_multi_frame
-        Whether For Processing films, and the first of several frames, are read.
-    kinds
-        What becomes of images that are no plain film, by their kind (`image_kind.RULES`).
-    minimum_side_pixels, maximum_elongation
-        Least length of the shorter side, and largest ratio of the longer side to it.
-    """
-
-    sop_class_uids: tuple[str, ...] = SOP_CLASSES
-    modalities: tuple[str, ...] = ("CR", "DX", "RG", "DR", "XR", "OT", "SC")
-    body_parts: tuple[str, ...] = CHEST_WORDS
-    accept_unknown_body_part: bool = True
-    accept_unknown_view: bool = True
-    accept_unknown_age: bool = True
-    view_from_model: bool = True
-    no_chest_score: float = 0.9
-    minimum_age_years: float = 18.0
-    accept_for_processing: bool = False
-    accept_multi_frame: bool = False
-    kinds: Mapping[ImageKind, Action] = field(default_factory=lambda: dict(DEFAULT_ACTIONS))
-    minimum_side_pixels: int = 224
-    maximum_elongation: float = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +49,7 @@ def judge_header(dataset: Dataset, rules: Rules) -> Verdict:
 
 def states_frontal_chest(dataset: Dataset, rules: Rules) -> bool:
     """Whether the header states a chest, by tag, code or words, and a frontal view."""
-    part = find_body_part(dataset, chest_words=rules.body_parts).part
+    part = find_body_part(dataset, chest_words=rules.body_parts or CHEST_WORDS).part
     return part is BodyPart.CHEST and find_view(dataset)[0].is_frontal
 
 
@@ -137,7 +85,7 @@ def _image_kind(dataset: Dataset, rules: Rules) -> _Refusal:
 
 
 def _body_part(dataset: Dataset, rules: Rules) -> _Refusal:
-    stated = find_body_part(dataset, chest_words=rules.body_parts)
+    stated = find_body_part(dataset, chest_words=rules.body_parts or CHEST_WORDS)
     if stated.part is BodyPart.CHEST or (stated.part is BodyPart.UNSTATED and rules.accept_unknown_body_part):
         return None
     return Reason.BODY_PART, f"{stated.where} names another" if stated.where else "the body part is stated nowhere"

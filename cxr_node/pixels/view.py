@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.radiograph import View, ViewSource
+from cxr_node.domain.film_geometry import View, ViewSource
 from cxr_node.pixels import elements
 
 _POSITIONS: Mapping[str, View] = {

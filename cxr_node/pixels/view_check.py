@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from cxr_node.domain.radiograph import Geometry, View, ViewSource
+from cxr_node.domain.film_geometry import Geometry, View, ViewSource
 from cxr_node.domain.reading import Appearance
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels.suitability import Rules, Verdict
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import Verdict
 
 CERTAIN = 0.9
 """Least score at which the model's view counts, whether the header states another or none."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.film_geometry import Geometry, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import (
     Appearance,
     CascadeStep,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from cxr_node.archive.store import Archive
-from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
 
 
@@ -12,7 +12,7 @@ from cxr_node.pixels.sandbox import Sandbox
 class ReadRules:
     """Gate rules, decoding limits, and whether readings keep the embeddings of their models."""
 
-    gate: suitability.Rules
+    gate: Rules
     limits: Limits
     keep_embeddings: bool = False
 

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.film_geometry import Geometry, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import Appearance, Finding, Measurement, ModelIdentity, Prediction
 
 Prepared = Any

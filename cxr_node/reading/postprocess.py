@@ -6,8 +6,8 @@ All of it on the film as it hangs; the coordinates of the reading are turned bac
 from dataclasses import replace
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.hanging import hang_geometry, states_sides, turn_back
-from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.domain.reasons import Note
 from cxr_node.measure.film import FilmMeasurements, measure_film

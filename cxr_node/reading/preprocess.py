@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from cxr_node.archive.integrity import read_intact
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang, orientation_of
-from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.measure.grid import MeasurementImage, reduce_for_measurement

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import cast
 
@@ -16,6 +15,7 @@ from cxr_node.domain.failed_logins import FailedLogins, KnownPasswords
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.upper_layer.negotiation import client_certificate, confirm_user_identity, restrict_contexts
 
 _USERNAME_AND_PASSCODE = 2
@@ -27,18 +27,6 @@ _MAX_FAILURES = 10
 """Wrong passwords of an address within a minute, before it is rejected for a minute."""
 _ADDRESS_LOCKS = 64
 _CHECKS = 2
-
-
-class Rejection(Enum):
-    """A-ASSOCIATE-RJ: result, source and reason (PS3.8 table 9-21)."""
-
-    CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
-    CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
-    APPLICATION_CONTEXT_NOT_SUPPORTED = (1, 1, 2)
-    PROTOCOL_VERSION_NOT_SUPPORTED = (1, 2, 2)
-    USER_NOT_AUTHENTICATED = (1, 2, 1)  # permanent, ACSE, no reason given (PS3.7 section D.3.3.7)
-    TEMPORARY_CONGESTION = (2, 3, 1)
-    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,13 +21,11 @@ from cxr_node.domain.commitment import (
     REQUEST_SUCCESSFUL,
     CommitmentResult,
     Reference,
-    event_information,
-    parse_action,
-    parse_event,
 )
 from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Sender
+from cxr_node.net.commitment_data_sets import event_information, parse_action, parse_event
 from cxr_node.receive.sender import sender_of
 from cxr_node.receive.upper_layer.bounded_dimse import BoundedDimse
 

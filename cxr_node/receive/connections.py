@@ -9,7 +9,7 @@ from typing import cast
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from cxr_node.domain.repeats import RepeatFilter
-from cxr_node.receive.admission import Rejection, requested_user
+from cxr_node.receive.admission import requested_user
 from cxr_node.receive.events import (
     AssociationAccepted,
     AssociationRejected,
@@ -18,6 +18,7 @@ from cxr_node.receive.events import (
     ReceiveEvent,
     TlsFailed,
 )
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.upper_layer.association import AcceptorAssociation
 
 _log = logging.getLogger(__name__)

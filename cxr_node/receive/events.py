@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from cxr_node.receive.admission import Rejection
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.status import StoreStatus
 
 

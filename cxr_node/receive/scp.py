@@ -18,13 +18,14 @@ from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
 from cxr_node.domain.sop_classes import VERIFICATION
-from cxr_node.receive.admission import AdmissionPolicy, Rejection, Users, requested_user
+from cxr_node.receive.admission import AdmissionPolicy, Users, requested_user
 from cxr_node.receive.application_entity import ReceiverOptions, application_entity
 from cxr_node.receive.commitment import CommitmentProvider, CommitmentScp
 from cxr_node.receive.connections import ConnectionReporter
 from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import instance_of
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, out_of_resources, too_large
 from cxr_node.receive.store_scp import StoreScp

@@ -10,8 +10,8 @@ from enum import StrEnum
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code, dcm, sct, ucum
 from cxr_node.domain.concepts import private
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import derive_uid
-from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Finding, Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 

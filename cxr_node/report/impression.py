@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import CascadeStep, Finding, Laterality, ModelIdentity, Presence, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.domain.stated_numbers import NORMAL_RATIO, ratio_digits, ratio_of, stated_score

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cxr_node.domain.image_kind import Action, ImageKind
 from cxr_node.domain.section import NameOrPath, Seconds, Section
-from cxr_node.pixels.image_kind import Action, ImageKind
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 
 _RULES, _LIMITS = Rules(), Limits()
 _KINDS = _RULES.kinds

@@ -5,15 +5,13 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.uid import UID
 
 from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section, Title
-from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
+from cxr_node.domain.sop_classes import STORAGE_KEYWORDS
 from cxr_node.net.tls_settings import TlsIdentity
 
 Network = IPv4Network | IPv6Network
@@ -23,10 +21,13 @@ def _fingerprint(text: str) -> Digest:
     return parse_digest(text.replace(":", "").lower())
 
 
+SENDER_SOP_CLASSES = {**STORAGE_KEYWORDS, "StorageCommitmentPushModel": PUSH_MODEL}
+"""SOP Classes that a sender may be restricted to, by keyword."""
+
+
 def _sop_class(text: str) -> str:
-    supported = [UID(uid) for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL)]
-    if text not in supported and text not in [uid.keyword for uid in supported]:
-        raise ValueError(f"{text!r} is none of {', '.join(uid.keyword for uid in supported)}")
+    if text not in SENDER_SOP_CLASSES and text not in SENDER_SOP_CLASSES.values():
+        raise ValueError(f"{text!r} is none of {', '.join(SENDER_SOP_CLASSES)}")
     return text
 
 
@@ -57,6 +58,11 @@ class UserSection(Section):
 
 
 def _element(text: str) -> str:
+    # pydicom takes a quarter of a second to import, and few nodes have such rules.
+
+    # pydicom takes a quarter of a second to import, and few nodes have such rules.
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
     keyword, equals, value = text.partition("=")
     tag = tag_for_keyword(keyword)
     if not equals or not value or tag is None or dictionary_VR(tag) not in _TEXT_VRS:

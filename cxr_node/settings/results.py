@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny
-from pydicom.charset import python_encoding
 
 from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
@@ -40,6 +39,9 @@ def _language(text: str) -> str:
 
 
 def _character_set(text: str) -> str:
+    # pydicom takes a quarter of a second to import, and few nodes have such a setting.
+    from pydicom.charset import python_encoding
+
     if text and text not in python_encoding:
         raise ValueError(f"{text!r} is no defined term of Specific Character Set, such as GB18030 or ISO 2022 IR 87")
     return text

@@ -6,16 +6,9 @@ from collections.abc import Sequence
 
 from pynetdicom import AE, build_context, evt
 
-from cxr_node.domain.commitment import (
-    PUSH_MODEL,
-    PUSH_MODEL_INSTANCE,
-    REQUEST,
-    CommitmentResult,
-    Reference,
-    action_information,
-    parse_event,
-)
+from cxr_node.domain.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST, CommitmentResult, Reference
 from cxr_node.domain.identifiers import Uid, new_uid
+from cxr_node.net.commitment_data_sets import action_information, parse_event
 from cxr_node.simulators.peer import Peer
 from cxr_node.simulators.scp import SimulatedScp
 

@@ -19,16 +19,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.status import STATUS_WARNING, code_to_category
 
-from cxr_node.domain.commitment import (
-    PUSH_MODEL,
-    PUSH_MODEL_INSTANCE,
-    CommitmentResult,
-    FailureReason,
-    Reference,
-    event_information,
-    parse_action,
-)
+from cxr_node.domain.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, CommitmentResult, FailureReason, Reference
 from cxr_node.domain.identifiers import Uid, digest_of, parse_uid
+from cxr_node.net.commitment_data_sets import event_information, parse_action
 from cxr_node.simulators.scp import SimulatedScp
 
 SOP_CLASSES = (

@@ -11,7 +11,8 @@ from fastapi import APIRouter
 
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
-from cxr_node.ops.alarms import Alarms, active_alarms, notifier
+from cxr_node.ops.alarm_messages import Alarms, notifier
+from cxr_node.ops.alarms import active_alarms
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit

@@ -30,7 +30,6 @@ from cxr_node.domain.errors import RejectObject, RetryLater, place_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import (
     AssociationAccepted,
     AssociationRejected,
@@ -40,6 +39,7 @@ from cxr_node.receive.events import (
     TlsFailed,
 )
 from cxr_node.receive.part10 import data_set_of
+from cxr_node.receive.rejection import Rejection
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.process import Process
 

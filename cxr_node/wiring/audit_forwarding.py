@@ -14,7 +14,7 @@ from cxr_node.audit.syslog import SyslogReceiver
 from cxr_node.domain.clock import Clock
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import journal, trail_folder
-from cxr_node.work.scheduler import Outcome
+from cxr_node.work.periodic_job import Outcome
 
 
 @contextmanager

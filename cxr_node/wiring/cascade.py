@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.reading.cascade import Cascade, Condition, Member
 from cxr_node.settings.read import CascadeSection, ReadSection
 from cxr_node.wiring.active_bundle import ActiveBundle

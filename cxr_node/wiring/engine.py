@@ -9,7 +9,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.settings.root import Settings
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from cxr_node.records import periodic_jobs
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_forwarding
 from cxr_node.wiring.process import Process
-from cxr_node.work.scheduler import JobRun, Outcome, PeriodicJob, Scheduler, Trigger
+from cxr_node.work.periodic_job import JobRun, Outcome, PeriodicJob, Trigger
+from cxr_node.work.scheduler import Scheduler
 
 _RECORD_S = 60.0
 """A run like the last recorded one is recorded after this time only: a commit costs a flush."""

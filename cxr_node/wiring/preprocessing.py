@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cxr_node.pixels import suitability
-from cxr_node.pixels.body_part import CHEST_WORDS
-from cxr_node.pixels.image_kind import Action, ImageKind
+from cxr_node.domain.image_kind import Action, ImageKind
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.settings.read import GateSection
@@ -14,12 +13,12 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 
 
-def gate_rules(settings: Settings) -> suitability.Rules:
+def gate_rules(settings: Settings) -> Rules:
     """Return the rules of the gate."""
     section = settings.gate
-    return suitability.Rules(
+    return Rules(
         minimum_age_years=section.minimum_age_years,
-        body_parts=section.body_parts or CHEST_WORDS,
+        body_parts=section.body_parts,
         accept_unknown_view=section.accept_unknown_view,
         view_from_model=section.view_from_model,
         no_chest_score=section.no_chest_score,

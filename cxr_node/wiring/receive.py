@@ -6,17 +6,15 @@ from datetime import timedelta
 from functools import partial
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.uid import UID
 
 from cxr_node import pipeline
 from cxr_node.archive import space
 from cxr_node.db.states import Stage
-from cxr_node.domain.commitment import PUSH_MODEL, CommitmentResult, Reference
+from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
 from cxr_node.domain.instance import Sender
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.queue import queue
 from cxr_node.receive.admission import PeerRule
 from cxr_node.receive.application_entity import ReceiverOptions
@@ -26,7 +24,7 @@ from cxr_node.receive.priority import PriorityRule, priority_boost_s
 from cxr_node.receive.scp import Receiver
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.records import commitment_requests, commitments
-from cxr_node.settings.receive import PeerSection, ReceiveSection
+from cxr_node.settings.receive import SENDER_SOP_CLASSES, PeerSection, ReceiveSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
@@ -113,7 +111,7 @@ def _element(text: str) -> tuple[int, str]:
 
 def _sop_class_uid(text: str) -> Uid:
     """Return the UID of a SOP Class that settings name by keyword or UID."""
-    return next((uid for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL) if UID(uid).keyword == text), Uid(text))
+    return SENDER_SOP_CLASSES.get(text, Uid(text))
 
 
 def _commitment_provider(process: Process) -> CommitmentProvider:

@@ -4,9 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Self
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -15,44 +13,9 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from cxr_node.domain.errors import RetryLater, place_of, type_and_place
+from cxr_node.work.periodic_job import JobRun, Outcome, PeriodicJob, Trigger
 
 _log = logging.getLogger(__name__)
-
-Trigger = float | str
-"""Interval in seconds, or a cron expression of five fields in UTC."""
-
-
-class Outcome(StrEnum):
-    """How a run of a periodic job ended; skipped: another host ran it."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodicJob:
-    """A named job and when it runs; `run` returns `Outcome.SKIPPED` if another host runs it.
-
-    The end of the scheduler waits for a run, at most `stop_s` seconds if that is given.
-    """
-
-    name: str
-    trigger: Trigger
-    run: Callable[[], object]
-    stop_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRun:
-    """One run of a periodic job; `next_at` is when the job runs next."""
-
-    name: str
-    started_at: datetime
-    duration_s: float
-    outcome: Outcome
-    detail: str
-    next_at: datetime | None
 
 
 class Scheduler:

@@ -21,7 +21,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 from cxr_node.reading.context import ReadRules
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators.demo_films import write_demo_films

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from cxr_node.cli.app import app
 from cxr_node.config import load
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom.dicom import dataset
 from cxr_node.phantom.film import film as phantom_film
 from tests.support import films, tiny_bundles

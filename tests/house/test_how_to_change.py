@@ -41,7 +41,7 @@ EXPECTED: dict[str, Callable[..., bool]] = {
     "LANGUAGES": lambda languages: holds(Language)(languages.values()),
     "_CHECKS": lambda checks: bool(checks) and all(map(callable, checks)),
     "_Node": lambda collector: hasattr(collector, "collect"),
-    "COMMANDS": lambda commands: all(":" in place for _, place in commands.values()),
+    "COMMANDS": lambda commands: all(":" in entry.place for entry in commands.values()),
     "JOBS": holds(JobSpec),
     "Settings": is_class(Settings),
 }
@@ -122,7 +122,7 @@ def test_every_module_of_a_command_is_registered() -> None:
     groups = {"bundle_activate", "bundle_import", "bundle_import_onnx", "bundles", "grants"}
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - helpers - groups
 
-    assert modules == {place.partition(":")[0] for _, place in app.COMMANDS.values()}
+    assert modules == {entry.place.partition(":")[0] for entry in app.COMMANDS.values()}
 
 
 def test_every_setting_is_used_outside_the_settings() -> None:

@@ -2,8 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import typer
+
+from cxr_node.cli.app import COMMANDS, app
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
 
 ROLE_LIBRARIES = {"apscheduler", "contourpy", "cxr_node.report.kinds", "fastapi", "pynetdicom", "torch"}
 
@@ -20,16 +26,41 @@ def test_a_module_of_every_process_loads_no_library_of_one_role(module: str) -> 
     assert ended.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["no-such-command"]])
-def test_the_command_line_loads_a_command_only_when_it_is_named(arguments: list[str]) -> None:
-    libraries = {"alembic", "numpy", "pydicom", "sqlalchemy", "torch"}
+def loaded(arguments: list[str], libraries: set[str]) -> str:
+    """Return which of the libraries a command line has loaded when it ends."""
     program = f"""
 import atexit, sys
 from cxr_node.__main__ import main
-atexit.register(lambda: print(*({libraries!r} & set(sys.modules)), file=sys.stderr))
+atexit.register(lambda: print(*sorted({libraries!r} & set(sys.modules)), file=sys.stderr))
 sys.argv = ["cxr-node", *{arguments!r}]
 main()
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended.stderr.splitlines()[-1]
 
-    assert ended.stderr.splitlines()[-1] == ""
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["no-such-command"]])
+def test_the_command_line_loads_a_command_only_when_it_is_named(arguments: list[str]) -> None:
+    assert loaded(arguments, {"alembic", "numpy", "pydicom", "sqlalchemy", "torch"}) == ""
+
+
+@pytest.mark.parametrize("command", [["status"], ["study", "1.2.3"], ["jobs", "list"], ["query", "v1_films"]])
+def test_a_command_that_looks_loads_no_library_of_a_role(command: list[str], tmp_path: Path) -> None:
+    """These are run often, by people who wait and by scripts: what they import is most of what they cost."""
+    config = tmp_path / "cxr-node.toml"
+    config.touch()
+    database = Database(f"sqlite:///{tmp_path / 'cxr-node-data' / 'node.db'}")
+    (tmp_path / "cxr-node-data").mkdir()
+    migrate.upgrade(database)
+    database.close()
+    libraries = {"alembic", "apscheduler", "cryptography", "numpy", "pydicom", "pynetdicom", "smtplib", "torch"}
+
+    assert loaded([*command, "--config", str(config)], {*libraries, "sqlalchemy"}) == "sqlalchemy"
+
+
+def test_the_help_shows_the_first_sentence_of_each_command() -> None:
+    """Its table is not read from the commands, which it does not import."""
+    for name, entry in COMMANDS.items():
+        command = typer.main.get_command(app).get_command(None, name)  # type: ignore[attr-defined]
+        assert " ".join(command.help.split()).startswith(entry.summary), name

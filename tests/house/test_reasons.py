@@ -13,8 +13,8 @@ from cxr_node.domain.errors import cause_of
 from cxr_node.domain.explanations import Explanation, Group, explanations, find_explanations, parse_explanations
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.ops.reason_document import tables, with_tables
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import ConnectionFailure
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.status import StoreStatus, comment_of
 from cxr_node.settings.root import Settings
 from tests.support.films import ROOT

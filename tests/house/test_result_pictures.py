@@ -1,6 +1,9 @@
 """Nothing that results.md shows of a result is older than the code that makes results."""
 
 import re
+from pathlib import Path
+
+import pytest
 
 from tests.support import screenshots
 from tests.support.films import ROOT
@@ -22,3 +25,16 @@ def test_no_picture_is_older_than_the_code_that_makes_results() -> None:
     assert recorded
     for name, entry in recorded.items():
         assert entry == screenshots.entry(screenshots.FOLDER / name), f"{name} is out of date: make pictures"
+
+
+def test_a_moved_import_makes_no_picture_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "kind.py"
+    monkeypatch.setattr(screenshots, "_SOURCES", tmp_path)
+    source.write_text("from a import name\nWIDTH = name\n", encoding="utf-8")
+    before = screenshots.digest_of_report()
+
+    source.write_text("# Moved.\nfrom b import name\nWIDTH = name\n", encoding="utf-8")
+    assert screenshots.digest_of_report() == before
+
+    source.write_text("from b import name\nWIDTH = 2 * name\n", encoding="utf-8")
+    assert screenshots.digest_of_report() != before

@@ -15,7 +15,8 @@ import pytest
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.domain.clock import utc_now
-from cxr_node.ops.alarms import Alarms, active_alarms, notifier
+from cxr_node.ops.alarm_messages import Alarms, notifier
+from cxr_node.ops.alarms import active_alarms
 from cxr_node.settings.operations import AlertSection
 from tests.support import certificates, films
 from tests.support.node import InProcessNode

@@ -16,7 +16,6 @@ from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Received, Sender
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import (
     AssociationAccepted,
     AssociationRejected,
@@ -24,6 +23,7 @@ from cxr_node.receive.events import (
     ConnectionFailure,
     TlsFailed,
 )
+from cxr_node.receive.rejection import Rejection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.audit import Audit, administration, note_settings, recording

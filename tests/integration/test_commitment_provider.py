@@ -28,12 +28,10 @@ from cxr_node.domain.commitment import (
     CommitmentResult,
     FailureReason,
     Reference,
-    action_information,
-    parse_action,
-    parse_event,
 )
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
+from cxr_node.net.commitment_data_sets import action_information, parse_action, parse_event
 from cxr_node.records import commitments
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.commitment import CommitmentListener
@@ -264,7 +262,7 @@ def test_a_peer_without_an_address_gets_the_result_on_its_association(tmp_path: 
             assert results.get(timeout=60) == CommitmentResult(
                 transaction_uid=TRANSACTION, committed=(reference(film),)
             )
-        peers.until(lambda: _is_answered(node), what="the answer's row")
+        peers.until(lambda: _are_answered(node, 1), what="the answer's row")
         node.clock.now = node.jobs(Stage.COMMIT)[0].due_at
         assert node.turn(Stage.COMMIT)
         assert answers(node) == [(State.DONE, "answered on the association of the request")]
@@ -293,6 +291,8 @@ def test_messages_of_several_threads_are_not_interleaved(tmp_path: Path, monkeyp
             for transaction_uid in transactions:
                 assert request_commitment(opened, action_information(transaction_uid, [reference(film)])) == 0x0000
             transaction_uids = [results.get(timeout=60).transaction_uid for _ in transactions]
+            # The response to a result follows `on_result`, and none may be sent once the release is requested.
+            peers.until(lambda: _are_answered(node, len(transactions)), what="the response to each result")
     assert sorted(transaction_uids) == transactions
 
 
@@ -399,6 +399,6 @@ def key_of(node: InProcessNode, film: Dataset) -> str:
     return held.archive_key
 
 
-def _is_answered(node: InProcessNode) -> bool:
+def _are_answered(node: InProcessNode, count: int) -> bool:
     with node.database.read() as connection:
-        return commitments.get(connection, 1).is_reported
+        return all(commitments.get(connection, number + 1).is_reported for number in range(count))

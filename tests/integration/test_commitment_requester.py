@@ -13,12 +13,9 @@ from cxr_node.deliver.commitment import CommitmentRequester, FindVerifier
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import DeliveryVerifier, VerificationRule
 from cxr_node.deliver.peer import Peer
-from cxr_node.domain.commitment import (
-    PUSH_MODEL,
-    PUSH_MODEL_INSTANCE,
-    event_information,
-)
+from cxr_node.domain.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.net.commitment_data_sets import event_information
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.queue import queue

@@ -16,14 +16,15 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.phantom import film as phantom
 from cxr_node.phantom.dicom import dataset
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.view import TEXTS
 from cxr_node.queue import search
 from cxr_node.queue.search import Count

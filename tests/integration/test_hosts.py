@@ -12,6 +12,7 @@ from sqlalchemy import text as sql
 from cxr_node.archive.objects import Bucket
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
+from cxr_node.db.schema_version import Standing, standing
 from cxr_node.db.states import Stage
 from cxr_node.queue.postgres_listen import PostgresListener
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -94,7 +95,7 @@ def test_hosts_that_start_together_migrate_once(database_url: str) -> None:
         together.wait(SOON_S)
         migrate.upgrade(host)
         with host.read() as connection:
-            return migrate.is_current(connection)
+            return standing(connection) is Standing.SAME
 
     try:
         with ThreadPoolExecutor(len(hosts)) as pool:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Geometry, Radiograph, View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.bundle import BundleError

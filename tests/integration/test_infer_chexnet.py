@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer import bundle, chexnet, weights
 from cxr_node.infer.reader import Reader
 from tests.support import films

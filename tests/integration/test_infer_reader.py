@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.infer import bundle

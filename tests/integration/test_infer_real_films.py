@@ -2,7 +2,8 @@
 
 import pytest
 
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits

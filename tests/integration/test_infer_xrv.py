@@ -20,8 +20,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer import bundle, center_crop, weights, xrv
 from cxr_node.infer.networks.densenet import DenseNet
 from cxr_node.infer.networks.resnet import ResNet

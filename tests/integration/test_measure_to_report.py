@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Laterality, Prediction, Presence
 from cxr_node.infer.card import RatioTable, ScoreLimits
 from cxr_node.infer.findings import cardiomegaly

@@ -8,15 +8,17 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, SpacingSource, View, ViewSource
+from cxr_node.domain.film_geometry import Geometry, SpacingSource, View, ViewSource
+from cxr_node.domain.radiograph import WHITE, Radiograph
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import image_statistics
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
+from cxr_node.pixels.suitability import judge_header, judge_picture
 from tests.support import films
 from tests.support.pixel_films import part10
 

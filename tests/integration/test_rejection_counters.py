@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import (
     AssociationAccepted,
     AssociationRejected,
@@ -17,6 +16,7 @@ from cxr_node.receive.events import (
     StoreRejected,
     TlsFailed,
 )
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.status import StoreStatus
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.process import Process

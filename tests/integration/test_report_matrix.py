@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ChestCADSRStorage
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.measure.film import measure_film
@@ -21,7 +22,8 @@ from cxr_node.phantom.film import film as phantom
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules, judge_header
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import judge_header
 from cxr_node.report import codes
 from cxr_node.report.kinds import basic_text, chest_cad, key_objects, tid1500
 from cxr_node.report.kinds.kind import ResultKind

@@ -19,7 +19,8 @@ from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import (
     Appearance,
     Laterality,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from cxr_node.db import cascade_tables, migrate, monitoring_tables, point_tables  # noqa: F401  # part of the metadata
 from cxr_node.db.database import Database
+from cxr_node.db.schema_version import Standing, standing
 from cxr_node.db.tables import metadata
 from cxr_node.queries.views.registry import VIEWS
 from tests.support import migrations
@@ -23,7 +24,7 @@ def test_the_migrated_schema_is_that_of_the_tables(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-        assert migrate.is_current(connection)
+        assert standing(connection) is Standing.SAME
 
 
 def test_the_migrated_schema_has_the_check_constraints_of_the_tables(database: Database) -> None:
@@ -81,7 +82,7 @@ def test_every_revision_is_upgraded_to_the_present_schema(
                 command.upgrade(config, revision)
             migrate.upgrade(database)
             with database.read() as connection:
-                assert migrate.is_current(connection)
+                assert standing(connection) is Standing.SAME
             migrations.bring_to(database, "base")
         finally:
             database.close()
@@ -99,6 +100,6 @@ def test_an_empty_database_is_not_current(database_url: str) -> None:
     database = Database(database_url)
     try:
         with database.read() as connection:
-            assert not migrate.is_current(connection)
+            assert standing(connection) is Standing.OLDER
     finally:
         database.close()

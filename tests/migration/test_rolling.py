@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.migrate import Standing, TooNew
+from cxr_node.db.schema_version import Standing, TooNew, standing, why_not
 from cxr_node.db.states import Stage, State
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue, search
@@ -137,8 +137,8 @@ def test_a_newer_schema_is_worked_with_down_to_its_floor(
         transaction.connection.execute(text(f"CREATE VIEW schema_floor AS SELECT '{floor}' AS oldest"))
 
     with database.read() as connection:
-        assert migrate.standing(connection) is expected
-        assert bool(migrate.why_not(connection)) is (expected is Standing.TOO_NEW)
+        assert standing(connection) is expected
+        assert bool(why_not(connection)) is (expected is Standing.TOO_NEW)
     if expected is Standing.NEWER:
         migrate.upgrade(database)
     else:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Region, Structure
 from cxr_node.measure.film import measure_film
 

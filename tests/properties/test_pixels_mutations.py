@@ -17,8 +17,9 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
+from cxr_node.pixels.suitability import judge_header, judge_picture
 from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut
 
 # What pydicom cannot make sense of it warns of; here every film is like that.

@@ -13,14 +13,14 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang_geometry, orientation_of
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Prediction, Reading, Region, Structure
 from cxr_node.measure.grid import MeasurementImage
 from cxr_node.pixels.geometry import patient_orientation
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 from cxr_node.reading.context import ReadRules
 from cxr_node.reading.postprocess import build_reading
 from cxr_node.reading.preprocess import PreprocessedFilm

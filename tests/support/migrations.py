@@ -8,7 +8,7 @@ from alembic import command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from cxr_node.db import migrate
+from cxr_node.db import migrate, schema_version
 from cxr_node.db.database import Database
 from tests.support.films import ROOT
 
@@ -22,7 +22,8 @@ def with_test_migrations(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     shutil.copytree(ROOT / "migrations", chain)
     for migration in (ROOT / "tests" / "migration" / "versions").glob("*.py"):
         shutil.copy(migration, chain / "versions")
-    monkeypatch.setattr(migrate, "_migrations", lambda: chain)
+    monkeypatch.setattr(schema_version, "migrations_folder", lambda: chain)
+    monkeypatch.setattr(migrate, "migrations_folder", lambda: chain)
 
 
 def revisions() -> list[str]:

@@ -19,14 +19,15 @@ from cxr_node.deliver.destination import Destination, Receipt, VerificationRule
 from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
 from cxr_node.domain.instance import Instance, Sender
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.infer.card import RatioTable
 from cxr_node.infer.findings import cardiomegaly
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 from cxr_node.process_pool.executor import Executor, InProcess
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule

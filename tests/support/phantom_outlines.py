@@ -5,7 +5,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View, ViewSource
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Region, Structure
 from cxr_node.phantom.truth_types import PhantomFilm
 

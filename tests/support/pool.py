@@ -12,7 +12,8 @@ import numpy as np
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.film_geometry import Geometry, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import Finding, Measurement, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.reading.context import ReadContext

@@ -1,9 +1,11 @@
 """What results look like in viewers, in `docs/pictures/results`, with a record of the code that made the results.
 
 Tests that look at results in viewers write it, if that is asked for. The record has a digest of `cxr_node/report`, so
-that `tests/house/test_result_pictures.py` finds pictures that are older than the code, in a clone too.
+that `tests/house/test_result_pictures.py` finds pictures that are older than the code, in a clone too. Comments and
+import statements do not count: no result shows them.
 """
 
+import ast
 import json
 import os
 from collections.abc import Callable
@@ -26,7 +28,7 @@ _SUFFIXES = (".py", ".toml")
 def digest_of_report() -> Digest:
     """Return a digest of names and lines of all sources of results."""
     paths = sorted(path for path in _SOURCES.rglob("*") if path.suffix in _SUFFIXES)
-    lines = [f"{path.relative_to(_SOURCES).as_posix()} {_digest(path)}\n" for path in paths]
+    lines = [f"{path.relative_to(_SOURCES).as_posix()} {_digest_of_source(path)}\n" for path in paths]
     return digest_of("".join(lines).encode())
 
 
@@ -77,6 +79,14 @@ def _is_asked(target: Path) -> bool:
 def _record(target: Path) -> None:
     entries = {**(recorded() if RECORD.exists() else {}), target.name: entry(target)}
     RECORD.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _digest_of_source(path: Path) -> str:
+    if path.suffix != ".py":
+        return _digest(path)
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    module.body = [statement for statement in module.body if not isinstance(statement, ast.Import | ast.ImportFrom)]
+    return digest_of(ast.unparse(module).encode())
 
 
 def _digest(path: Path) -> str:

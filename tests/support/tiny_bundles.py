@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.export import export_network
 from cxr_node.infer.prepare import Frame
 

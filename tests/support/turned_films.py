@@ -13,16 +13,16 @@ from pydicom import Dataset
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import film_key
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import derive_uid
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Point, Reading
 from cxr_node.infer.reader import Reader
 from cxr_node.phantom.dicom import EXAMPLE_TIME, dataset
 from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 from cxr_node.process_pool.executor import InProcess
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.records.films import Film

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cxr_node.archive import space
-from cxr_node.db import migrate
+from cxr_node.db import schema_version
 from cxr_node.db.database import Database, DatabaseDamaged, SQLAlchemyError, WrongDatabase
-from cxr_node.db.migrate import Standing
+from cxr_node.db.schema_version import Standing
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.files import write_fault
 from cxr_node.records import bundles
@@ -77,7 +77,7 @@ def database(process: Process) -> Check:
     try:
         database_guard.check_start(process)
         with opened.read() as connection:
-            standing, why_not = migrate.standing(connection), migrate.why_not(connection)
+            standing, why_not = schema_version.standing(connection), schema_version.why_not(connection)
     except (DatabaseDamaged, WrongDatabase) as error:
         return problem("database", str(error), "do so before the node runs: it does not start with this database")
     except (RetryLater, SQLAlchemyError) as error:

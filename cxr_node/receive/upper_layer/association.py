@@ -24,8 +24,8 @@ from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHa
 
 from cxr_node.net.associate_pdu import P_DATA_TF, with_context_ids
 from cxr_node.net.lenient_dul import LenientDul
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import ConnectionFailure
+from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.upper_layer.request import NoRequestError, receive_request
 from cxr_node.receive.upper_layer.transport import BoundedSocket, ReceiveServer
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cxr_node.domain import concepts
+from cxr_node.domain.film_geometry import ViewSource
 from cxr_node.domain.instance import Identity
-from cxr_node.domain.radiograph import ViewSource
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.domain.stated_numbers import stated_score

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cxr_node.domain.radiograph import Geometry
+from cxr_node.domain.film_geometry import Geometry
 from cxr_node.report import codes
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, code, container, date, image, time

@@ -10,8 +10,8 @@ from socket import SHUT_WR
 import pytest
 from pynetdicom.dsutils import encode
 
-from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import AssociationRejected, ConnectionFailed, ReceiveEvent
+from cxr_node.receive.rejection import Rejection
 from tests.support import films, peers
 from tests.support.peers import until
 from tests.support.raw_upper_layer import (

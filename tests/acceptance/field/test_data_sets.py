@@ -18,7 +18,8 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
-from cxr_node.pixels.suitability import Rules, judge_header
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import judge_header
 from cxr_node.receive.identify import identify
 from cxr_node.report.header.safe_header import safe_header
 from tests.support import films

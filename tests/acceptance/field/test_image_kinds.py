@@ -7,10 +7,12 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from cxr_node.domain.radiograph import View, ViewSource
+from cxr_node.domain.film_geometry import View, ViewSource
+from cxr_node.domain.image_kind import DEFAULT_ACTIONS, Action, ImageKind
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels.image_kind import DEFAULT_ACTIONS, RULES, Action, ImageKind
-from cxr_node.pixels.suitability import Rules, Verdict, judge_header
+from cxr_node.pixels.image_kind import RULES
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import Verdict, judge_header
 from cxr_node.pixels.view import find_view
 from tests.support import films
 

@@ -5,9 +5,10 @@ from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reasons import Reason
-from cxr_node.pixels.suitability import Rules, judge_header
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import judge_header
 from cxr_node.pixels.view import find_view
 from tests.support import films
 

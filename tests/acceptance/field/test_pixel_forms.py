@@ -30,6 +30,7 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.grayscale import stored_values
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
 from tests.support import peers
 from tests.support.odd_encodings import data_set_of, explicit, file_of, in_items, with_pixels
@@ -378,7 +379,7 @@ REFUSED = {
 def test_a_form_that_is_no_radiograph_is_refused_with_its_reason(form: str) -> None:
     film, reason, words = REFUSED[form]
     data = parse(written(film))
-    verdict = suitability.judge_header(data, suitability.Rules())
+    verdict = suitability.judge_header(data, Rules())
     with pytest.raises(GiveUp) as gave_up:
         radiograph(data, limits=LIMITS)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse

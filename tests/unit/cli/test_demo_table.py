@@ -46,5 +46,5 @@ def test_a_film_that_was_not_analysed_has_its_reason_and_no_scores() -> None:
     assert scores_of([]) == "-"
 
 
-def test_scores_are_percents_and_the_ratio_has_two_digits() -> None:
-    assert scores_of([OPACITY, RATIO]) == "opacity 50 / 24; cardiomegaly 0.53 / 0.53"
+def test_scores_are_percents_and_a_ratio_differs_from_its_threshold() -> None:
+    assert scores_of([OPACITY, RATIO]) == "opacity 50 / 24; cardiomegaly 0.528 / 0.53"

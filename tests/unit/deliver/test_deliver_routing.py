@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_node.deliver.routing import Condition, FilmFacts, film_decision, study_decision
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 
 FILM = FilmFacts(calling_ae_title="DX1", station_name="ROOM 3", view=View.PA, findings=frozenset({"lung_opacity"}))
 

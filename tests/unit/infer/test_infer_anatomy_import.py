@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Geometry
 from cxr_node.infer import anatomy_import, card, chexnet
 from cxr_node.infer.bundle import BundleError
 from cxr_node.infer.model_adapter import ModelAdapter

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, UInt16
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import Float32, Radiograph, UInt16
 from cxr_node.infer import center_crop, prepare
 from cxr_node.infer.prepare import Frame
 

@@ -5,7 +5,7 @@ import pytest
 
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
-from cxr_node.domain.radiograph import Geometry, View
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.reading import Laterality, Measurement, Presence, Region
 from cxr_node.infer import bundle, bundle_registry, card
 from cxr_node.infer.findings import cardiomegaly, findings, laterality, sigmoid

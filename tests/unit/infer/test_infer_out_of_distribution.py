@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.infer.out_of_distribution import appearance
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_node.domain.radiograph import Geometry, Radiograph, UInt16
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import Radiograph, UInt16
 from cxr_node.infer.prepare import Frame, analysed_area, prepare
 
 

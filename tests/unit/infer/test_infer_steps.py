@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, UInt16
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import Float32, Radiograph, UInt16
 from cxr_node.infer.prepare import Frame, analysed_area, prepare
 from cxr_node.infer.resize import Kernel, resize
 from cxr_node.infer.steps import RECIPE, Steps

@@ -11,7 +11,8 @@ import torch
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Border
-from cxr_node.domain.radiograph import WHITE, Radiograph, View
+from cxr_node.domain.film_geometry import View
+from cxr_node.domain.radiograph import WHITE, Radiograph
 from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observation, Region, Structure
 from cxr_node.measure import borders, quality
 from cxr_node.measure.film import FilmMeasurements, measure_film

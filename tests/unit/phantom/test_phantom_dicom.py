@@ -10,8 +10,8 @@ import torch
 from pydicom import dcmread
 from pydicom.pixels.processing import apply_voi_lut
 
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import parse_uid
-from cxr_node.domain.radiograph import View
 from cxr_node.phantom.dicom import Voi, dataset, write_examples
 from cxr_node.phantom.film import film
 from cxr_node.phantom.folder import write

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.phantom.compare import ranges
 from cxr_node.phantom.film import film, films
 from cxr_node.phantom.pathology import Kind, Pathology

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality
 from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.radiograph import SpacingSource, View, ViewSource
+from cxr_node.domain.film_geometry import SpacingSource, View, ViewSource
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.parsing import parse
 from tests.support.pixel_films import chest, data_set, lut, with_text_elements, written

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import WHITE, Radiograph, UInt16
 from cxr_node.domain.reasons import Note
 from cxr_node.pixels import image_statistics
 from cxr_node.pixels.display import png
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
-from cxr_node.pixels.suitability import Rules, judge_picture
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import judge_picture
 from tests.support.pixel_films import chest, data_set, written
 
 CHEST: UInt16 = chest(1024, 800, bits=16).astype(np.uint16)

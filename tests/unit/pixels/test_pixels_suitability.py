@@ -8,12 +8,14 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
+from cxr_node.domain.film_geometry import Geometry
+from cxr_node.domain.radiograph import WHITE, Radiograph, UInt16
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
-from cxr_node.pixels.suitability import Rules, Verdict, judge_header, judge_picture
+from cxr_node.pixels.rules import Rules
+from cxr_node.pixels.suitability import Verdict, judge_header, judge_picture
 from tests.support.pixel_films import chest, data_set, written
 
 Changes = dict[str, Any]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from cxr_node.domain.radiograph import Geometry, View, ViewSource
+from cxr_node.domain.film_geometry import Geometry, View, ViewSource
 from cxr_node.domain.reading import Appearance
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.view_check import judge_appearance, with_view
 
 

@@ -9,8 +9,9 @@ import pytest
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.codes import Code
 from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import (
     Appearance,
     Finding,

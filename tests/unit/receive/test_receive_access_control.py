@@ -5,7 +5,8 @@ from ipaddress import ip_network
 import pytest
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.admission import AccessControl, PeerRule, Rejection
+from cxr_node.receive.admission import AccessControl, PeerRule
+from cxr_node.receive.rejection import Rejection
 
 ADDRESS = "10.0.7.20"
 

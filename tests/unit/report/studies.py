@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View, ViewSource
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import (
     Finding,
     Laterality,

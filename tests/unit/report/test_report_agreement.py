@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.concepts import CARDIOMEGALY_BY_RATIO
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.domain.stated_numbers import stated_score

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_node.domain import concepts
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Finding, Laterality, Measurement, Observation, Presence, Topic
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain import concepts
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes

@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from cxr_node.domain import concepts
+from cxr_node.domain.film_geometry import Geometry, View
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.radiograph import Geometry, Radiograph, View
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Measurement, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes

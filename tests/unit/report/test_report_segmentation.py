@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.radiograph import PixelSpacing, SpacingSource
+from cxr_node.domain.film_geometry import PixelSpacing, SpacingSource
 from cxr_node.domain.reading import Laterality, Measurement, Presence, Region, Structure
 from cxr_node.report import segments
 from cxr_node.report.check import faults_of

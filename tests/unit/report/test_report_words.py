@@ -8,7 +8,7 @@ from string import Formatter
 import pytest
 
 from cxr_node.domain import concepts
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Measurement, Observation, Presence, Topic
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_node.domain.radiograph import View
+from cxr_node.domain.film_geometry import View
 from training import datasets
 from training.datasets import BINS, FOLDS, LabeledFilm
 

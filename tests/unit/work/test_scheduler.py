@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.work.scheduler import JobRun, Outcome, PeriodicJob, Scheduler
+from cxr_node.work.periodic_job import JobRun, Outcome, PeriodicJob
+from cxr_node.work.scheduler import Scheduler
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOON = 0.01
