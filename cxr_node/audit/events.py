@@ -37,6 +37,8 @@ NODE_AUTHENTICATION = dcm("110126", "Node Authentication")
 SECURITY_CONFIGURATION = dcm("110129", "Security Configuration")
 SOFTWARE_CONFIGURATION = dcm("110131", "Software Configuration")
 USE_OF_RESTRICTED_FUNCTION = dcm("110132", "Use of Restricted Function")
+SECURITY_ROLES_CHANGED = dcm("110136", "Security Roles Changed")
+USER_SECURITY_ATTRIBUTES_CHANGED = dcm("110137", "User Security Attributes Changed")
 
 _APPLICATION = dcm("110150", "Application")
 _APPLICATION_LAUNCHER = dcm("110151", "Application Launcher")

@@ -83,6 +83,7 @@ COMMANDS: dict[str, Entry] = {
     "embeddings": Entry(MODELS, "embeddings:app", "Embeddings of films."),
     "constancy": Entry(MODELS, "constancy:app", "Constancy checks with phantoms."),
     "config": Entry(SET_UP, "settings:app", "Settings."),
+    "user": Entry(SET_UP, "users:app", "Users of the web page."),
     "db": Entry(SET_UP, "schema:app", "Job database."),
     "doctor": Entry(
         SET_UP,

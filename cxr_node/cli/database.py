@@ -42,6 +42,25 @@ def read_write(path: Path) -> Iterator[Process]:
         yield process
 
 
+@contextmanager
+def read_write_or_new(path: Path) -> Iterator[Process]:
+    """Open a process as `read_write` does; a database without tables gets the schema first."""
+    # Most commands need none of these.
+    from cxr_node.db import migrate
+    from cxr_node.queries import archived
+    from cxr_node.wiring import database_guard
+
+    with Process.open(config.load(path)) as process:
+        with process.database.read() as connection:
+            is_new = not archived.has_schema(connection)
+        if is_new:
+            database_guard.check_start(process)
+            migrate.upgrade(process.database)
+        with process.database.read() as connection:
+            _check_schema(connection)
+        yield process
+
+
 def _check_schema(connection: Connection) -> None:
     if why_not := schema_version.why_not(connection):
         raise CommandError(why_not)

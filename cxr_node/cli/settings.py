@@ -5,7 +5,7 @@ import secrets
 import typer
 
 from cxr_node import config
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, read_password, reporting_errors
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.ops import example_config
 
@@ -38,6 +38,10 @@ def config_example() -> None:
 
 @app.command("password")
 def config_password() -> None:
-    """Prompt for a password and print its hash, for [[receive.users]] and [[web.users]]."""
-    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    """Print the hash of a password, for receive.users and web.users of the settings. `cxr-node user` needs no hash.
+
+    The password is prompted for, or read from standard input.
+    """
+    with reporting_errors():
+        password = read_password()
     typer.echo(str(PasswordHash.from_password(password, salt=secrets.token_bytes(16))))

@@ -42,6 +42,16 @@ def uid_of(text: str) -> Uid:
         raise CommandError(f"{text!r} is not a UID") from None
 
 
+def read_password() -> str:
+    """Return a password: prompted for twice at a terminal, else the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    text = sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        raise CommandError("standard input has no password; write it there, in one line")
+    return text
+
+
 @contextmanager
 def reporting_errors() -> Iterator[None]:
     """Print expected errors as sentences and exit with their status."""

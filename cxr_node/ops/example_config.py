@@ -60,7 +60,7 @@ def text() -> str:
     parts.append("# Priority rules. Uncomment this, or repeat it.\n")
     parts.append(_table("receive.urgent", _URGENT))
     parts.append(_table("report.character_sets", _GB18030))
-    parts.append("# Accounts of the web page. Uncomment this, or repeat it.\n")
+    parts.append("# Users of the web page beside those of the database. Uncomment this, or repeat it.\n")
     parts.append(_table("web.users", _ACCOUNT))
     names = f"# Names in `results`: {', '.join(result_names())}."
     parts.append(f"# Destinations. Uncomment one of these, or repeat them.\n{names}\n")

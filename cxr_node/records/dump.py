@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from cxr_node.db import cascade_tables, migrate, monitoring_tables, point_tables  # noqa: F401  # part of the metadata
+from cxr_node.db import account_tables, cascade_tables, migrate, monitoring_tables, point_tables  # noqa: F401  # part of the metadata
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film, metadata, result
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cxr_node.domain.permissions import PageRole
 from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
 from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section
 from cxr_node.net.tls_settings import TlsClient
@@ -37,13 +38,16 @@ class AuditSection(TlsClient):
             yield f'{key}.syslog_host: needs {key}.tls_ca, or syslog_transport = "tcp", which is unencrypted'
 
 
-class PageUserSection(Section):
-    """Account for the web page."""
+USER_NAME = r"^[\w.@-]{1,64}$"
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.@-]+$", description="User name.")
+
+class PageUserSection(Section):
+    """User of the web page. `cxr-node user add` adds users to the database instead, without a restart."""
+
+    name: str = Field(pattern=USER_NAME, description="User name, 1 to 64 letters, digits, or any of . _ - @.")
     password_hash: PasswordHashText = Field(description="Hash that `cxr-node config password` prints.")
-    role: Literal["viewer", "operator"] = Field(
-        "viewer", description='"viewer" reads; "operator" may also requeue jobs.'
+    role: PageRole = Field(
+        PageRole.VIEWER, description='"viewer" reads; "operator" may also change the node and its work.'
     )
     sees_films: bool = Field(False, description="Permit films and their readings.")
 
@@ -103,7 +107,10 @@ class WebSection(Section):
         False, description="Mark the session cookie Secure (HTTPS only). Set it behind a proxy with TLS."
     )
     session_s: Seconds = Field(28800.0, description="Lifetime of a session, in seconds.")
-    users: tuple[PageUserSection, ...] = Field((), description="Accounts; empty: none.")
+    minimum_password_characters: int = Field(
+        15, ge=8, le=64, description="Minimum length of new passwords, in characters; NIST SP 800-63B-4 requires 15."
+    )
+    users: tuple[PageUserSection, ...] = Field((), description="Users beside those of the database; empty: none.")
 
 
 class TraceSection(Section):

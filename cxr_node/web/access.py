@@ -17,8 +17,11 @@ from cxr_node.config import ConfigurationError
 from cxr_node.domain.failed_logins import FailedLogins
 from cxr_node.domain.files import create_whole
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.settings.operations import OidcSection, PageUserSection, WebSection
-from cxr_node.web.ended_sessions import EndedSessions
+from cxr_node.domain.permissions import PageRole, Permissions
+from cxr_node.ops.users import user_of_settings
+from cxr_node.records.web_users import WebUser
+from cxr_node.settings.operations import OidcSection, WebSection
+from cxr_node.web.accounts import Accounts
 
 COOKIE = "cxr-node-session"
 TOKEN = "token"  # noqa: S105  # the name of a form's field
@@ -33,9 +36,18 @@ class Person:
     """A person with a session, and the CSRF token of its forms."""
 
     name: str
-    is_operator: bool
-    sees_films: bool
+    permissions: Permissions
     token: str
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the person may change the node and its work."""
+        return self.permissions.role is PageRole.OPERATOR
+
+    @property
+    def sees_films(self) -> bool:
+        """Whether the person may see films and their readings."""
+        return self.permissions.sees_films
 
 
 class TooManyAttempts(Exception):
@@ -43,11 +55,11 @@ class TooManyAttempts(Exception):
 
 
 class Authenticator:
-    """Checks passwords, and issues and verifies sessions, which are signed cookies.
+    """Checks passwords, and issues and verifies sessions: signed cookies, with a row in the database.
 
-    A changed password or role ends the user's sessions; a changed `oidc` setting ends those from its provider; a logout
-    ends one. Wrong passwords count by address, whether there is such a user or not: no one can lock out a user from
-    elsewhere, or learn who is one.
+    Users are those of the settings, and those of the database. A changed password or role ends the user's sessions; a
+    changed `oidc` setting ends those from its provider; a logout ends one. Wrong passwords count by address, whether
+    there is such a user or not: no one can lock out a user from elsewhere, or learn who is one.
     """
 
     def __init__(
@@ -55,25 +67,24 @@ class Authenticator:
         section: WebSection,
         key: bytes,
         *,
+        accounts: Accounts,
         oidc: OidcSection | None = None,
-        ended: EndedSessions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         has_provider = oidc is not None and oidc.issuer
         # Keyed: the settings alone are known to people outside.
         self._oidc_fingerprint = _keyed_digest(key, oidc.canonical_json()) if oidc and has_provider else ""
-        self._users = {user.name: user for user in section.users}
+        self._users = {user.name: user_of_settings(user) for user in section.users}
+        self._accounts = accounts
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
         self._dummy_hash = PasswordHash.from_password(secrets.token_hex(), salt=secrets.token_bytes(16))
-        self._ended = ended
         self._failed_of_name = FailedLogins(_MAX_FAILURES_OF_NAME, clock=clock)
         self._failed_of_address = FailedLogins(_MAX_FAILURES_OF_ADDRESS, clock=clock)
 
-    @property
-    def has_no_users(self) -> bool:
-        """Whether no user is configured."""
-        return not self._users and not self._oidc_fingerprint
+    def has_users(self) -> bool:
+        """Whether anyone can log in."""
+        return bool(self._users or self._oidc_fingerprint) or self._accounts.has_users()
 
     def log_in(self, name: str, password: str, *, address: str) -> str | None:
         """Return a session if name and password are right, else None; an unknown name takes as long as a known one.
@@ -83,51 +94,65 @@ class Authenticator:
         TooManyAttempts
             If there were too many wrong passwords of this address in the last minute.
         """
-        user, attempt = self._users.get(name), f"{address} {name}"
+        attempt = f"{address} {name}"
         if not self._failed_of_name.begin(attempt) or not self._failed_of_address.begin(address):
             raise TooManyAttempts
-        password_hash = PasswordHash.parse(user.password_hash.get_secret_value()) if user else self._dummy_hash
+        user = self._users.get(name) or self._accounts.user(name)
+        if user is not None and user.locked_at is not None:
+            user = None
+        password_hash = PasswordHash.parse(user.password_hash) if user else self._dummy_hash
         if not password_hash.matches(password.encode()) or user is None:
             return None
         self._failed_of_name.succeeded(attempt)
         self._failed_of_address.succeeded(address)
-        return self._signer.dumps({"name": name, "is": _user_fingerprint(user), "token": secrets.token_urlsafe(16)})
+        return self._start(name, address, {"is": _user_fingerprint(user)})
 
     def log_out(self, person: Person) -> None:
         """End the session of a person, in every copy of its cookie."""
-        if self._ended is not None:
-            self._ended.end(person.token, until=time.time() + self._session_s)
+        self._accounts.end_session(person.token)
 
-    def start_session(self, name: str, *, is_operator: bool, sees_films: bool) -> str:
+    def start_session(self, name: str, permissions: Permissions, *, address: str) -> str:
         """Return a session for a person whom the OpenID Provider authenticated."""
-        payload = {"name": name, "is": self._oidc_fingerprint, "token": secrets.token_urlsafe(16)}
-        return self._signer.dumps(payload | {"operator": is_operator, "films": sees_films})
+        granted = {"operator": permissions.role is PageRole.OPERATOR, "films": permissions.sees_films}
+        return self._start(name, address, {"is": self._oidc_fingerprint, **granted})
+
+    def _start(self, name: str, address: str, payload: Mapping[str, object]) -> str:
+        token = secrets.token_urlsafe(16)
+        self._accounts.start_session(token, user_name=name, address=address, lifetime_s=self._session_s)
+        return self._signer.dumps({"name": name, "token": token, **payload})
 
     def person(self, cookie: str | None) -> Person | None:
-        """Return the person of a session cookie; None if it is missing, forged, expired or revoked."""
+        """Return the person of a session cookie; None if it is missing, forged, expired or ended.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            If the database cannot be asked.
+        """
         if not cookie:
             return None
         try:
-            session = self._signer.loads(cookie, max_age=int(self._session_s))
+            payload = self._signer.loads(cookie, max_age=int(self._session_s))
         except BadSignature:
             return None
-        if self._ended is not None and self._ended.has(session["token"]):
+        session = self._accounts.session(payload["token"])
+        if session is None:
             return None
-        if "operator" in session:
-            return self._oidc_person(session)
-        user = self._users.get(session["name"])
-        if user is None or not hmac.compare_digest(session["is"], _user_fingerprint(user)):
+        if "operator" in payload:
+            return self._oidc_person(payload)
+        user = self._users.get(payload["name"]) or session.user
+        if user is None or user.locked_at is not None:
             return None
-        return Person(
-            name=user.name, is_operator=user.role == "operator", sees_films=user.sees_films, token=session["token"]
-        )
+        if not hmac.compare_digest(payload["is"], _user_fingerprint(user)):
+            return None
+        return Person(name=user.name, permissions=user.permissions, token=payload["token"])
 
-    def _oidc_person(self, session: Mapping[str, Any]) -> Person | None:
-        if not self._oidc_fingerprint or not hmac.compare_digest(session["is"], self._oidc_fingerprint):
+    def _oidc_person(self, payload: Mapping[str, Any]) -> Person | None:
+        if not self._oidc_fingerprint or not hmac.compare_digest(payload["is"], self._oidc_fingerprint):
             return None
-        return Person(
-            name=session["name"], is_operator=session["operator"], sees_films=session["films"], token=session["token"]
-        )
+        role = PageRole.OPERATOR if payload["operator"] else PageRole.VIEWER
+        permissions = Permissions(role=role, sees_films=payload["films"])
+        return Person(name=payload["name"], permissions=permissions, token=payload["token"])
 
 
 def session_key(folder: Path) -> bytes:
@@ -171,9 +196,17 @@ def _require_film_access(person: LoggedIn) -> Person:
 SeesFilms = Annotated[Person, Depends(_require_film_access)]
 
 
-async def _require_operator(person: LoggedIn, request: Request) -> Person:
+def _require_operator_role(person: LoggedIn) -> Person:
     if not person.is_operator:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "your login may not change anything")
+    return person
+
+
+HasOperatorRole = Annotated[Person, Depends(_require_operator_role)]
+"""An operator, in a request that changes nothing."""
+
+
+async def _require_operator(person: HasOperatorRole, request: Request) -> Person:
     token = request.headers.get(TOKEN_HEADER)
     if token is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         token = str((await request.form()).get(TOKEN, ""))
@@ -185,9 +218,9 @@ async def _require_operator(person: LoggedIn, request: Request) -> Person:
 Operator = Annotated[Person, Depends(_require_operator)]
 
 
-def _user_fingerprint(user: PageUserSection) -> str:
-    """Return a digest of what a session depends on: a change of password, role or film access ends it."""
-    return _digest(f"{user.password_hash.get_secret_value()} {user.role} {user.sees_films}")
+def _user_fingerprint(user: WebUser) -> str:
+    """Return a digest of what a session depends on: a change of password or permissions ends it."""
+    return _digest(f"{user.password_hash} {user.permissions}")
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,7 @@
 """Web application: pages, JSON API, metrics and health, with security headers."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.web import api, metrics, models, monitoring, pages
+from cxr_node.web import api, metrics, models, monitoring, pages, users
 from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
 from cxr_node.web.context import WebContext
@@ -62,6 +63,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(monitoring.api)
     app.include_router(pages.router)
     app.include_router(monitoring.pages)
+    app.include_router(users.api)
+    app.include_router(users.pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_machine_readable(app, context)
     return app
@@ -146,7 +149,9 @@ def _error_page(request: Request, message: str, code: int) -> Response:
     authenticator: Authenticator = request.app.state.authenticator
     template = request.app.state.templates.get_template("error.html")
     context: WebContext = request.app.state.context
-    person = authenticator.person(request.cookies.get(COOKIE))
+    person = None
+    with suppress(RetryLater):  # the database is unavailable, as the page says
+        person = authenticator.person(request.cookies.get(COOKIE))
     page = template.render(person=person, node=context.settings.node.name, active="", message=message, code=code)
     return Response(page, code, media_type="text/html")
 

@@ -17,6 +17,7 @@ from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, Jos
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from cxr_node.domain.errors import type_and_place
+from cxr_node.domain.permissions import PageRole, Permissions
 from cxr_node.settings.operations import OidcSection
 from cxr_node.web.provider_client import Json, LoginError, ProviderUnreachable, Remaining, fetch
 
@@ -47,8 +48,7 @@ class OidcUser:
     """A person authenticated by the provider, with the permissions that the settings give to the roles."""
 
     name: str
-    is_operator: bool
-    sees_films: bool
+    permissions: Permissions
 
 
 class Provider:
@@ -250,7 +250,8 @@ def user_of_claims(claims: Json, section: OidcSection) -> OidcUser:
     is_operator = not roles.isdisjoint(section.operators)
     if not is_operator and roles.isdisjoint(section.viewers):
         raise LoginError("the provider gives this person no role of this node", name=name)
-    return OidcUser(name=name, is_operator=is_operator, sees_films=not roles.isdisjoint(section.see_films))
+    role = PageRole.OPERATOR if is_operator else PageRole.VIEWER
+    return OidcUser(name=name, permissions=Permissions(role=role, sees_films=not roles.isdisjoint(section.see_films)))
 
 
 def roles_of(claims: Json, path: str) -> frozenset[str]:

@@ -103,7 +103,7 @@ def _logged_in(request: Request, user: OidcUser) -> Response:
     template = request.app.state.templates.get_template("welcome.html")
     page = template.render(person=None, node=context.settings.node.name, active="")
     response = Response(page, media_type="text/html")
-    session = authenticator.start_session(user.name, is_operator=user.is_operator, sees_films=user.sees_films)
+    session = authenticator.start_session(user.name, user.permissions, address=address_of(request))
     set_session_cookie(response, session, context.settings.web)
     response.delete_cookie(COOKIE, path=CALLBACK_PATH)
     return response

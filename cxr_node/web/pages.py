@@ -74,7 +74,7 @@ def login_form(request: Request, *, failure: str, code: int = status.HTTP_200_OK
     section = request.app.state.context.settings.oidc
     provider = section.label if section.issuer else ""
     page = render_page(
-        request, None, "login.html", no_users=authenticator.has_no_users, failure=failure, provider=provider
+        request, None, "login.html", no_users=not authenticator.has_users(), failure=failure, provider=provider
     )
     page.status_code = code
     return page

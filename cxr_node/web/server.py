@@ -16,9 +16,9 @@ from cxr_node.ops.alarms import active_alarms
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
+from cxr_node.web.accounts import StoredAccounts
 from cxr_node.web.app import application
 from cxr_node.web.context import LatestHealth, Trends, WebContext
-from cxr_node.web.ended_sessions import EndedSessions
 from cxr_node.web.http_protocol import MAXIMUM_CONNECTIONS, TimedProtocol
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.periodic import run_jobs
@@ -99,8 +99,8 @@ def serve(process: Process) -> Iterator[str]:
     section = settings.web
     with web_context(process) as context, _background_jobs(context):
         key = session_key(settings.node.data_folder)
-        ended = EndedSessions(settings.node.data_folder / "web.ended")
-        app = application(context, Authenticator(section, key, oidc=settings.oidc, ended=ended))
+        accounts = StoredAccounts(database=process.database, read_database=context.read_database, clock=process.clock)
+        app = application(context, Authenticator(section, key, accounts=accounts, oidc=settings.oidc))
         if settings.oidc.issuer:
             app.include_router(_oidc_router(settings, key))
         uvicorn_config = uvicorn.Config(

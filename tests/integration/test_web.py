@@ -24,12 +24,13 @@ from cxr_node.records import destination_troubles
 from cxr_node.web import metrics
 from cxr_node.wiring.process import Process
 from tests.support import films
+from tests.support.accounts import MemoryAccounts
 from tests.support.films import ROOT
 from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
-         "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings")  # fmt: skip
+         "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings", "/users")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
               "/films/1/heat/1.png", "/reports/1")  # fmt: skip
 RESOURCES = {
@@ -42,6 +43,7 @@ RESOURCES = {
     "/trends": "/api/v1/trends",
     "/monitoring": "/api/v1/monitoring",
     "/settings": "/api/v1/settings",
+    "/users": "/api/v1/users",
 }
 
 
@@ -294,16 +296,17 @@ def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
     from cxr_node.web.access import Authenticator
 
     section = load(sqlite_page.config).web
-    cookie = Authenticator(section, b"key").log_in("op", PASSWORD, address="127.0.0.1")
-    person = Authenticator(section, b"key").person(cookie)
+    accounts = MemoryAccounts()
+    cookie = Authenticator(section, b"key", accounts=accounts).log_in("op", PASSWORD, address="127.0.0.1")
+    person = Authenticator(section, b"key", accounts=accounts).person(cookie)
     assert person is not None
     assert person.is_operator
     demoted = section.model_copy(
         update={"users": tuple(user.model_copy(update={"role": "viewer"}) for user in section.users)}
     )
 
-    assert Authenticator(demoted, b"key").person(cookie) is None
-    assert Authenticator(section, b"another key").person(cookie) is None
+    assert Authenticator(demoted, b"key", accounts=accounts).person(cookie) is None
+    assert Authenticator(section, b"another key", accounts=accounts).person(cookie) is None
 
 
 def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:

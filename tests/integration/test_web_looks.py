@@ -26,6 +26,7 @@ PATHS = (
     "/trends",
     "/monitoring",
     "/settings",
+    "/users",
 )
 WIDTHS = (1280, 390)
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}

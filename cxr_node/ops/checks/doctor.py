@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cxr_node.db.database import SQLAlchemyError
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import single_instance
 from cxr_node.ops.checks import audit, destinations, host, node, remote, trial_report
 from cxr_node.ops.checks.destinations import DestinationReport
 from cxr_node.ops.checks.node import Check, Status
-from cxr_node.records import destination_capabilities
+from cxr_node.queries import archived
+from cxr_node.records import destination_capabilities, web_users
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.registry import KIND_BY_NAME
@@ -36,13 +38,14 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
     settings = process.settings
     checks = list(node.data_folder(settings))
     reports = [destinations.check_destination(settings, section) for section in settings.deliver.destinations]
-    if not _has_problem(checks):
+    has_folder = not _has_problem(checks)
+    if has_folder:
         checks.extend(_database_checks(process, reports))
     checks.extend(node.reading_bundles(settings))
     checks.extend(remote.inference_server(settings))
     checks.append(host.gpu(settings))
     checks.extend(host.certificate_checks(settings, now=process.clock()))
-    checks.append(host.web(settings))
+    checks.append(host.web(settings, stored_users=_stored_users(process) if has_folder else 0))
     checks.append(audit.trail(settings))
     if not reports:
         next_step = "add [[deliver.destinations]] to deliver them"
@@ -50,6 +53,15 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
     checks.extend(check for report in reports for check in report.checks)
     checks.extend(_send_test_report(process, name, reports) for name in test_reports)
     return Diagnosis(checks=tuple(checks), destinations=tuple(reports))
+
+
+def _stored_users(process: Process) -> int:
+    """Return the number of users of the database who can log in; 0 if it cannot be asked, as another check says."""
+    try:
+        with process.database.read() as connection:
+            return web_users.count(connection) if archived.has_schema(connection) else 0
+    except (RetryLater, SQLAlchemyError):  # also a schema of an older version
+        return 0
 
 
 def _database_checks(process: Process, reports: Sequence[DestinationReport]) -> list[Check]:

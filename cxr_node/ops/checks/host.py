@@ -129,14 +129,15 @@ def _overdue_jobs(overdue: list[StageStatus], *, is_running: bool) -> Check:
     return problem("queue", f"jobs have been due for more than 15 minutes: {counts}", next_step)
 
 
-def web(settings: Settings) -> Check:
+def web(settings: Settings, *, stored_users: int) -> Check:
     """Check that the web server is not exposed without TLS, and that someone may log in."""
     section = settings.web
     if section.host not in ("127.0.0.1", "::1", "localhost") and not section.secure_cookie:
         next_step = "use a reverse proxy with TLS, listen on 127.0.0.1, and set web.secure_cookie = true"
         return problem("web", f"{section.host} is not a local address: passwords would cross the network", next_step)
     provider = f"people with a role at {settings.oidc.issuer}" if settings.oidc.issuer else ""
-    if not section.users and not provider:
-        return note("web", "nobody may log in", "add [[web.users]]; `cxr-node config password` prints the hash")
-    users = f"{len(section.users)} users may log in"
+    count = len(section.users) + stored_users
+    if not count and not provider:
+        return note("web", "nobody may log in", "add a user: `cxr-node user add NAME --role operator`")
+    users = f"{count} users may log in"
     return ok("web", f"{users}, and {provider}" if provider else users)

@@ -1,13 +1,16 @@
 """Logins at the page: wrong passwords by address, and sessions that a logout ends."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.domain.permissions import PageRole, Permissions
+from cxr_node.records.web_users import WebUser
 from cxr_node.settings.operations import PageUserSection, WebSection
 from cxr_node.web.access import Authenticator, TooManyAttempts
-from cxr_node.web.ended_sessions import EndedSessions
+from tests.support.accounts import MemoryAccounts
 
 PASSWORD = "correct horse"  # noqa: S105  # of nobody
 _HASH = str(PasswordHash.from_password(PASSWORD, salt=bytes(16), cost=16))
@@ -27,13 +30,19 @@ def outcomes(authenticator: Authenticator, name: str, *, times: int) -> list[str
 
 
 def test_a_known_name_is_answered_as_an_unknown_one() -> None:
-    assert outcomes(Authenticator(SECTION, b"key"), "kim", times=7) == ["wrong"] * 5 + ["too many"] * 2
-    assert outcomes(Authenticator(SECTION, b"key"), "nobody", times=7) == ["wrong"] * 5 + ["too many"] * 2
+    assert (
+        outcomes(Authenticator(SECTION, b"key", accounts=MemoryAccounts()), "kim", times=7)
+        == ["wrong"] * 5 + ["too many"] * 2
+    )
+    assert (
+        outcomes(Authenticator(SECTION, b"key", accounts=MemoryAccounts()), "nobody", times=7)
+        == ["wrong"] * 5 + ["too many"] * 2
+    )
 
 
 def test_no_one_locks_out_a_user_from_another_address() -> None:
     now = 0.0
-    authenticator = Authenticator(SECTION, b"key", clock=lambda: now)
+    authenticator = Authenticator(SECTION, b"key", accounts=MemoryAccounts(), clock=lambda: now)
     outcomes(authenticator, "kim", times=50)
 
     assert authenticator.log_in("kim", PASSWORD, address=HERE) is not None
@@ -44,36 +53,64 @@ def test_no_one_locks_out_a_user_from_another_address() -> None:
 
 
 def test_an_address_guesses_twenty_passwords_a_minute() -> None:
-    authenticator = Authenticator(SECTION, b"key")
+    authenticator = Authenticator(SECTION, b"key", accounts=MemoryAccounts())
     answers = [outcomes(authenticator, f"name{number}", times=1)[0] for number in range(25)]
 
     assert answers == ["wrong"] * 20 + ["too many"] * 5
 
 
-def test_a_logout_ends_every_copy_of_the_session(tmp_path: Path) -> None:
-    def authenticator() -> Authenticator:
-        return Authenticator(SECTION, b"key", ended=EndedSessions(tmp_path / "web.ended"))
-
-    first = authenticator()
+def test_a_logout_ends_every_copy_of_the_session() -> None:
+    accounts = MemoryAccounts()
+    first, restarted = (Authenticator(SECTION, b"key", accounts=accounts) for _ in range(2))
     cookie, other = (first.log_in("kim", PASSWORD, address=HERE) for _ in range(2))
     person = first.person(cookie)
     assert person is not None
     first.log_out(person)
 
-    for each in (first, authenticator()):  # also after a restart
-        assert each.person(cookie) is None
-        assert each.person(other) is not None
-    assert person.token not in (tmp_path / "web.ended").read_text(encoding="utf-8")
+    for authenticator in (first, restarted):
+        assert authenticator.person(cookie) is None
+        assert authenticator.person(other) is not None
 
 
-def test_ended_sessions_are_forgotten_once_they_would_have_expired(tmp_path: Path) -> None:
-    now = 0.0
-    ended = EndedSessions(tmp_path / "web.ended", clock=lambda: now)
-    ended.end("a", until=100.0)
-    now = 200.0
-    ended.end("b", until=300.0)
+def test_a_cookie_without_a_session_in_the_database_is_of_no_use() -> None:
+    cookie = Authenticator(SECTION, b"key", accounts=MemoryAccounts()).log_in("kim", PASSWORD, address=HERE)
 
-    assert not ended.has("a")
-    assert ended.has("b")
-    (tmp_path / "web.ended").write_bytes(b"")
-    assert not EndedSessions(tmp_path / "web.ended").has("b"), "a damaged file does not stop the start"
+    assert Authenticator(SECTION, b"key", accounts=MemoryAccounts()).person(cookie) is None
+
+
+def test_a_stored_user_logs_in_until_locked_or_changed() -> None:
+    lee = WebUser(name="lee", password_hash=_HASH, permissions=Permissions(sees_films=True))
+    accounts = MemoryAccounts(users={"lee": lee})
+    authenticator = Authenticator(SECTION, b"key", accounts=accounts)
+    cookie = authenticator.log_in("lee", PASSWORD, address=HERE)
+    person = authenticator.person(cookie)
+    assert person is not None
+    assert (person.is_operator, person.sees_films) == (False, True)
+
+    for changed in (
+        replace(lee, locked_at=utc_now()),
+        replace(lee, permissions=Permissions(role=PageRole.OPERATOR)),
+        replace(lee, password_hash=str(PasswordHash.from_password("another", salt=bytes(16), cost=16))),
+    ):
+        accounts.users["lee"] = changed
+        assert authenticator.person(cookie) is None
+        assert authenticator.log_in("lee", PASSWORD, address=HERE) is None or changed.locked_at is None
+
+
+def test_a_user_of_the_settings_counts_before_a_stored_one_of_the_name() -> None:
+    other_hash = str(PasswordHash.from_password("another", salt=bytes(16), cost=16))
+    stored = WebUser(name="kim", password_hash=other_hash, permissions=Permissions(role=PageRole.OPERATOR))
+    authenticator = Authenticator(SECTION, b"key", accounts=MemoryAccounts(users={"kim": stored}))
+
+    assert authenticator.log_in("kim", "another", address=HERE) is None
+    person = authenticator.person(authenticator.log_in("kim", PASSWORD, address=HERE))
+    assert person is not None
+    assert not person.is_operator
+
+
+def test_whether_anyone_can_log_in_counts_stored_users() -> None:
+    stored = WebUser(name="lee", password_hash=_HASH, permissions=Permissions())
+
+    assert not Authenticator(WebSection(), b"key", accounts=MemoryAccounts()).has_users()
+    assert Authenticator(WebSection(), b"key", accounts=MemoryAccounts(users={"lee": stored})).has_users()
+    assert Authenticator(SECTION, b"key", accounts=MemoryAccounts()).has_users()

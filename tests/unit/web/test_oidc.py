@@ -7,6 +7,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
+from cxr_node.domain.permissions import PageRole, Permissions
 from cxr_node.settings.operations import OidcSection
 from cxr_node.web.oidc import OidcUser, is_safe, roles_of, usable_keys, user_of_claims, verify_id_token
 from cxr_node.web.provider_client import LoginError
@@ -23,6 +24,10 @@ CLAIMS = {"iss": ISSUER, "aud": CLIENT, "sub": "1", "iat": NOW - 1, "exp": NOW +
 def token(changes: Mapping[str, object] | None = None, *, key: RSAKey | OctKey = KEY, algorithm: str = "RS256") -> str:
     claims = {name: value for name, value in (CLAIMS | dict(changes or {})).items() if value is not None}
     return jwt.encode({"alg": algorithm, "kid": "k"}, claims, key, algorithms=[algorithm])
+
+
+def user(role: PageRole, *, sees_films: bool) -> OidcUser:
+    return OidcUser(name="oidc/kim", permissions=Permissions(role=role, sees_films=sees_films))
 
 
 def validated(text: str) -> Mapping[str, object]:
@@ -115,9 +120,9 @@ def test_permissions_follow_from_the_roles() -> None:
     def permissions(*roles: str) -> OidcUser:
         return user_of_claims({"preferred_username": "kim", "realm_access": {"roles": list(roles)}}, SECTION)
 
-    assert permissions("cxr-viewer") == OidcUser(name="oidc/kim", is_operator=False, sees_films=False)
-    assert permissions("cxr-operator") == OidcUser(name="oidc/kim", is_operator=True, sees_films=False)
-    assert permissions("cxr-viewer", "radiology") == OidcUser(name="oidc/kim", is_operator=False, sees_films=True)
+    assert permissions("cxr-viewer") == user(PageRole.VIEWER, sees_films=False)
+    assert permissions("cxr-operator") == user(PageRole.OPERATOR, sees_films=False)
+    assert permissions("cxr-viewer", "radiology") == user(PageRole.VIEWER, sees_films=True)
     for roles in ((), ("radiology",), ("admin",)):
         with pytest.raises(LoginError, match="no role"):
             permissions(*roles)

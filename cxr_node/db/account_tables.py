@@ -1,0 +1,34 @@
+"""Tables of users of the web page and their sessions."""
+
+from sqlalchemy import Boolean, Column, Index, String, Text
+
+from cxr_node.db.tables import DIGEST, UtcDateTime, numbered_table
+
+_NAME = String(64)
+_ACTOR = String(128)
+
+# A user of the page beside those of the settings. A locked one cannot log in.
+web_user = numbered_table(
+    "web_user",
+    Column("name", _NAME, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("sees_films", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", _ACTOR, nullable=False),
+    Column("password_changed_at", UtcDateTime, nullable=False),
+    Column("locked_at", UtcDateTime),
+)
+
+# A session, by the digest of the token in its cookie; also of users of the settings and of an OpenID Provider.
+web_session = numbered_table(
+    "web_session",
+    Column("user_name", String(128), nullable=False),
+    Column("token_digest", DIGEST, nullable=False, unique=True),
+    Column("address", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index("ix_web_session_user_name", "user_name"),
+    Index("ix_web_session_expires_at", "expires_at"),
+)
