@@ -1,5 +1,6 @@
 """`cxr-node db grant-reader`: read permission on the views for a PostgreSQL role."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -35,7 +36,17 @@ def grant_reader(
                 return
             if not grants.exists(connection, role):
                 raise CommandError(f"there is no role {role!r}: create it first, such as with CREATE ROLE {role} LOGIN")
-            grants.run(connection, statements)
+            denied = grants.run(connection, statements)
+            if any(statement.startswith("GRANT") for statement in denied):
+                raise CommandError(f"nothing was granted: {_needed(denied, 'the owner of the database')}")
         what = f"role {role} may read the views"
         operator_log.record(process, what, subject="database", kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")
+    if denied:
+        typer.echo(f"Its read-only transactions and time-outs are not set: {_needed(denied, 'a role with CREATEROLE')}")
+
+
+def _needed(statements: Sequence[str], who: str) -> str:
+    """Return what has to be run by another role."""
+    lines = "".join(f"\n{statement};" for statement in statements)
+    return f"the node's database role lacks the privilege. Run this as {who}, such as with psql -U postgres:{lines}"

@@ -1,9 +1,13 @@
 """Grants of a PostgreSQL role that reads the views only."""
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 
 from cxr_node.db.engine import READ_ONLY_SETTINGS
 from cxr_node.queries.views.registry import VIEWS
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+"""SQLSTATE of a statement that the role may not run."""
 
 
 def statements(connection: Connection, role: str, *, timeout_s: int) -> list[str]:
@@ -29,7 +33,18 @@ def exists(connection: Connection, role: str) -> bool:
     return connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).first() is not None
 
 
-def run(connection: Connection, granting: list[str]) -> None:
-    """Run statements of `statements`."""
+def run(connection: Connection, granting: list[str]) -> list[str]:
+    """Run statements of `statements`; return those that the role of the connection has no privilege for.
+
+    The owner of a database may grant; only a role with CREATEROLE may change the settings of another role.
+    """
+    denied = []
     for statement in granting:
-        connection.execute(text(statement))
+        try:
+            with connection.begin_nested():
+                connection.execute(text(statement))
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", "") != _INSUFFICIENT_PRIVILEGE:
+                raise
+            denied.append(statement)
+    return denied

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
+from cxr_node.domain.errors import cause_of
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.net.association_request import AssociationRequest
+from cxr_node.net.reachability import why_unreachable
 from cxr_node.net.scu import associate
+
+_PROBE_S = 5.0
+"""Time to learn why there is no association."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Peer:
             try:
                 association = stack.enter_context(associate(self._call, contexts))
             except OSError as error:  # unknown host name
-                raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
+                raise ConnectionError(f"no connection to {self}: {cause_of(error).lower()}") from error
             if not association.is_established:
                 raise ConnectionError(self._failure(association))
             yield association
@@ -53,7 +58,8 @@ class Peer:
             return f"{self} rejected the association: {response.reason_str}"
         if association.rejected_contexts:
             return f"{self} accepts none of the presentation contexts"
-        return f"no association with {self}"
+        cause = why_unreachable(self.host, self.port, timeout_s=min(self.timeout_s, _PROBE_S))
+        return f"no association with {self}: {cause}"
 
     def __str__(self) -> str:
         return f"{self.called_ae_title} at {self.host} port {self.port}"

@@ -239,6 +239,34 @@ def test_a_granted_role_reads_only_the_views(postgresql_server: str, tmp_path: P
         reader.dispose()
 
 
+def test_the_owner_of_the_database_grants_without_createrole(postgresql_server: str, tmp_path: Path) -> None:
+    """As docs/database.md sets it up: the node's role owns its database and has no other privilege."""
+    server = make_url(postgresql_server).set(drivername="postgresql+psycopg")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in ("CREATE ROLE owner LOGIN", "CREATE ROLE analyst LOGIN", "CREATE DATABASE owned OWNER owner"):
+            connection.execute(text(statement))
+    engine.dispose()
+    url = server.set(database="owned", username="owner", password=None).render_as_string(hide_password=False)
+    config = settings_file(tmp_path, database_url=url)
+    CliRunner().invoke(app, ["db", "upgrade", "--config", str(config)])
+
+    granted = CliRunner().invoke(app, ["db", "grant-reader", "analyst", "--config", str(config)])
+
+    assert granted.exit_code == 0, granted.output
+    assert "Run this as a role with CREATEROLE" in granted.output
+    assert "\nALTER ROLE analyst IN DATABASE owned SET statement_timeout = '60s';" in granted.output
+    assert "GRANT" not in granted.output
+    reader = create_engine(server.set(database="owned", username="analyst", password=None))
+    try:
+        with reader.connect() as connection:
+            connection.execute(text("SELECT * FROM v1_films")).all()
+        with reader.connect() as connection, pytest.raises(DBAPIError):
+            connection.execute(text("SELECT patient_key FROM film"))
+    finally:
+        reader.dispose()
+
+
 @pytest.fixture
 def config(tmp_path: Path, database_url: str) -> Path:
     """The settings of a node with one of everything."""
