@@ -12,6 +12,7 @@ from cxr_node.audit.events import SOFTWARE_CONFIGURATION
 from cxr_node.cli.bundles import BundleArgument, bundle_errors
 from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
+from cxr_node.domain.clock import local_time
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
 from cxr_node.records import bundles
@@ -61,7 +62,7 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         rows = [{"host": use.host, "rejected": use.is_rejected, "detail": use.detail} for use in hosts]
         typer.echo(json.dumps({"bundle": bundle and f"{bundle.name}@{bundle.version}", "hosts": rows}, indent=2))
         return
-    by = f", by {choice.activated_by} at {choice.activated_at:%Y-%m-%d %H:%M}" if choice else ""
+    by = f", by {choice.activated_by} at {local_time(choice.activated_at)}" if choice else ""
     typer.echo(f"activated: {f'{bundle.name} {bundle.version}' if bundle else 'none, readers use their settings'}{by}")
     for use in hosts:
         typer.echo(f"{use.host}: {f'REJECTED: {use.detail}' if use.is_rejected else 'uses it'}")

@@ -17,6 +17,7 @@ from cxr_node.cli.terminal import (
     out,
     reporting_errors,
 )
+from cxr_node.domain.clock import local_time
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops import operator_log
 from cxr_node.records import constancy as rows
@@ -95,7 +96,7 @@ def _print(check: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
         document = {**row, "values": [{**v, "is_within_tolerance": _is_within_tolerance(v)} for v in values]}
         typer.echo(json.dumps(document, indent=2, default=str))
         return
-    out.print(f"check {row['id']} of {row['started_at']:%Y-%m-%d %H:%M} UTC: {row['state']}", markup=False)
+    out.print(f"check {row['id']} of {local_time(row['started_at'])}: {row['state']}", markup=False)
     if row["detail"]:
         out.print(row["detail"], markup=False)
     if not values:

@@ -4,10 +4,10 @@ import json
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from cxr_node.cli.database import read_write, reading_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
+from cxr_node.cli.rows import CsvOption, print_rows
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
 from cxr_node.queries import view_rows
@@ -16,7 +16,7 @@ from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
 
 Destination = Annotated[str, typer.Option("--destination", help="Only this destination.")]
-_SHOWN = ("delivery_id", "job_id", "destination", "kind", "state", "attempts", "due_at", "delivered_at", "detail")
+_SHOWN = ("delivery_id", "study_id", "destination", "kind", "state", "attempts", "delivered_at", "detail")
 
 
 def deliveries(
@@ -25,19 +25,15 @@ def deliveries(
     state: Annotated[State | None, typer.Option(help="Only this state; failed lists the dead letters.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 50,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List deliveries, newest first, with the last response of each destination."""
     values = {"destination": destination or None, "state": state}
     conditions = [equal(name, value) for name, value in values.items() if value]
     with reporting_errors(), reading_database(path) as connection:
         rows = view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, limit=limit)
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2, default=str))
-        return
-    table = Table(*_SHOWN)
-    for row in rows:
-        table.add_row(*(f"{row[name] if row[name] is not None else ''}" for name in _SHOWN))
-    out.print(table if rows else "no deliveries")
+    columns = tuple(VIEWS["v1_deliveries"].columns)
+    print_rows(rows, columns, shown=_SHOWN, none="no deliveries", as_json=as_json, as_csv=as_csv)
 
 
 def retry(

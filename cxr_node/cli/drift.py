@@ -1,7 +1,5 @@
 """`cxr-node drift`: comparison of readings with their reference, by device."""
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +9,8 @@ from rich.table import Table
 
 from cxr_node import config
 from cxr_node.cli.database import reading_database
-from cxr_node.cli.query import Format
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, out, reporting_errors
+from cxr_node.cli.rows import CsvOption, csv_text
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.database import Connection
 from cxr_node.queries import drift as drifts
 from cxr_node.queries import view_rows
@@ -30,7 +28,8 @@ def drift(
     only: Annotated[bool, typer.Option("--only-drift", help="Only rows that drifted.")] = False,
     days: Annotated[int, typer.Option(min=1, help="Number of evaluated days, the newest.")] = 1,
     now: Annotated[bool, typer.Option("--now", help="Evaluate outstanding days first.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Compare each device's scores, rates, films not analysed and turnaround with their reference.
 
@@ -42,17 +41,12 @@ def drift(
         with reading_database(path) as connection:
             evaluated = drifts.evaluated_days(connection, limit=days)
             rows = _rows(connection, evaluated, device=device, only=only)
-    match form:
-        case Format.TABLE:
-            _print(rows, evaluated)
-        case Format.JSON:
-            typer.echo(json.dumps({"days": evaluated, "statistics": rows}, indent=2))
-        case Format.CSV:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, [*VIEWS["v1_drift"].columns], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            typer.echo(text.getvalue(), nl=False)
+    if as_json:
+        typer.echo(json.dumps({"days": evaluated, "statistics": rows}, indent=2))
+    elif as_csv:
+        typer.echo(csv_text(rows, [*VIEWS["v1_drift"].columns]), nl=False)
+    else:
+        _print(rows, evaluated)
 
 
 def _evaluate(path: Path) -> None:

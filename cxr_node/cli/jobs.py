@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Annotated
 
@@ -11,13 +11,18 @@ from rich.table import Table
 
 from cxr_node.cli.database import read_write
 from cxr_node.cli.explain import print_explanations
+from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.states import Stage, State
+from cxr_node.domain.clock import local_time
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.ops import operator_log
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
 from cxr_node.records import dismissals
+
+_COLUMNS = tuple(column.name for column in fields(JobRow))
+_SHOWN = ("job_id", "stage", "state", "reason", "study_id", "calling_ae_title", "destination", "created_at")
 
 app = typer.Typer(help="Jobs: waiting, running, done, not analysed, failed, dismissed.", no_args_is_help=True)
 
@@ -29,43 +34,21 @@ def list_jobs(
     stage: Annotated[Stage | None, typer.Option(help="Only this stage.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 50,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List jobs, newest first."""
     with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         rows = search.jobs(connection, state=state, stage=stage, limit=limit)
-    if as_json:
-        typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
-        return
-    table = Table(
-        "job", "stage", "state", "reason", "priority", "attempts", "sender / destination", "created", "object"
-    )
-    for row in rows:
-        table.add_row(
-            str(row.job_id),
-            row.stage,
-            row.state,
-            row.reason or "",
-            f"{row.priority} s" if row.priority else "",
-            str(row.attempts),
-            row.calling_ae_title or row.destination or "",
-            _local(row.created_at),
-            row.sop_instance_uid or row.study_instance_uid,
-        )
-    out.print(table if rows else "no jobs")
+    print_rows([asdict(row) for row in rows], _COLUMNS, shown=_SHOWN, none="no jobs", as_json=as_json, as_csv=as_csv)
 
 
 @app.command("count")
-def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """Count jobs by stage, state and reason."""
     with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         counts = search.counts(connection)
-    if as_json:
-        typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
-        return
-    table = Table("stage", "state", "reason", "jobs")
-    for count in counts:
-        table.add_row(count.stage, count.state, count.reason, str(count.jobs))
-    out.print(table if counts else "no jobs")
+    columns = ("stage", "state", "reason", "jobs")
+    print_rows([asdict(count) for count in counts], columns, none="no jobs", as_json=as_json, as_csv=as_csv)
 
 
 @app.command("show")
@@ -89,7 +72,7 @@ def show_job(
     print_explanations(explanation.as_row() for explanation in explanations_of(reasons=[row.reason]))
     table = Table("at", "event", "state", "by", "detail")
     for event in events:
-        table.add_row(_local(event.at), event.event, event.state, event.actor, event.detail)
+        table.add_row(local_time(event.at), event.event, event.state, event.actor, event.detail)
     out.print(table)
 
 
@@ -148,7 +131,3 @@ def _names(job_ids: Sequence[int]) -> str:
 
 def _plain(row: JobRow | EventRow) -> dict[str, object]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
-
-
-def _local(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

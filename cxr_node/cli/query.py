@@ -1,21 +1,17 @@
 """`cxr-node query`: rows of the database views, filtered, as a table, CSV or JSON."""
 
-import csv
-import io
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from cxr_node.cli.database import STATEMENT_TIMEOUT_S, reading_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, out, reporting_errors
+from cxr_node.cli.rows import CsvOption, print_rows
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, parse_time
 from cxr_node.db.database import DatabaseUnavailable
 from cxr_node.queries import view_rows
@@ -23,21 +19,13 @@ from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType, View
 
-
-class Format(StrEnum):
-    """Output format of rows."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
 _CONDITION = re.compile(r"(?P<column>\w+)(?P<comparison>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
 _NULL = "none"
+_ALL = "all"
 
 
 def query(
-    name: Annotated[str, typer.Argument(metavar="VIEW", help=f"One of {', '.join(VIEWS)}.")],
+    name: Annotated[str, typer.Argument(metavar="[VIEW]", help="View; without it, they are listed.")] = "",
     path: ConfigOption = DEFAULT_CONFIG,
     where: Annotated[
         list[str] | None,
@@ -47,20 +35,28 @@ def query(
     ] = None,
     since: SinceOption = "",
     until: Annotated[str, typer.Option(help="Before this time.")] = "",
-    columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.")] = "",
+    columns: Annotated[str, typer.Option(help="Only these columns, separated by commas; all for every one.")] = "",
     order: Annotated[str, typer.Option(help="Column to sort by; with a minus before it, descending.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many rows, the newest first.")] = 100,
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
     at_most_s: TimeoutOption = STATEMENT_TIMEOUT_S,
     show_columns: Annotated[bool, typer.Option("--columns-of", help="Describe the view's columns.")] = False,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
-    """Query a view of the database, which is opened read-only."""
+    """Query a view of the database, which is opened read-only.
+
+    The table has the main columns of the view; JSON and CSV have all, unless --columns names some.
+    """
     with reporting_errors():
+        if not name:
+            rows = [{"view": view.name, "a row is": view.row} for view in VIEWS.values()]
+            print_rows(rows, ("view", "a row is"), none="", as_json=as_json, as_csv=as_csv)
+            return
         view = _view(name)
         if show_columns:
             _print_columns(view)
             return
-        names = [part.strip() for part in columns.split(",")] if columns else list(view.columns)
+        names = [part.strip() for part in columns.split(",")] if columns not in ("", _ALL) else list(view.columns)
         for name_or_order in (*names, *filter(None, [order.removeprefix("-")])):
             _kind(view, name_or_order)
         conditions = [_condition(view, text) for text in where or ()]
@@ -68,7 +64,8 @@ def query(
         select = partial(view_rows.rows, columns=names, since=parse_time(since), until=parse_time(until))
         with _narrowing_suggested(at_most_s), reading_database(path, at_most_s=at_most_s) as connection:
             rows = select(connection, view, conditions=conditions, order=order, limit=limit)
-        typer.echo(_text(rows, names, form), nl=False) if form is not Format.TABLE else _print(rows, names)
+        shown = names if columns else view.brief
+        print_rows(rows, names, shown=shown, none="no rows", as_json=as_json, as_csv=as_csv)
 
 
 @contextmanager
@@ -124,45 +121,9 @@ def _value(kind: ColumnType, text: str) -> object:
         raise CommandError(f"{text!r} is not valid; expected a {kind}") from None
 
 
-def _text(rows: list[dict[str, Any]], names: list[str], form: Format) -> str:
-    plain = [{name: _plain(row[name]) for name in names} for row in rows]
-    if form is Format.JSON:
-        return json.dumps(plain, indent=2) + "\n"
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain)
-    return text.getvalue()
-
-
-def _print(rows: list[dict[str, Any]], names: list[str]) -> None:
-    table = Table(*names)
-    for row in rows:
-        table.add_row(*(_cell(row[name]) for name in names))
-    out.print(table if rows else "no rows")
-
-
 def _print_columns(view: View) -> None:
     out.print(f"{view.name}: each row is {view.row}", markup=False)
     table = Table("column", "type", "meaning")
     for name, (kind, meaning) in view.columns.items():
         table.add_row(name, kind, meaning)
     out.print(table)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%M:%S}"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.6g}"
-        case _:
-            return str(value)

@@ -12,6 +12,7 @@ from rich.table import Table
 from cxr_node import config
 from cxr_node.archive.store import is_film_key
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
+from cxr_node.domain.clock import local_time
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate, LedgerEntry
 from cxr_node.wiring.process import Process
@@ -124,9 +125,7 @@ def _print_problems(
     if not_reported:
         table = Table("not reported", "sender", "received", "film")
         for film in not_reported:
-            table.add_row(
-                film.reason, film.calling_ae_title, f"{film.received_at:%Y-%m-%d %H:%M:%S}", film.sop_instance_uid
-            )
+            table.add_row(film.reason, film.calling_ae_title, local_time(film.received_at), film.sop_instance_uid)
         out.print(table)
     for key in missing:
         out.print(f"MISSING FILE {key}: its row exists, its file does not; restore it from a backup", markup=False)

@@ -17,7 +17,7 @@ from cxr_node import config
 from cxr_node.archive import space
 from cxr_node.cli.database import STATEMENT_TIMEOUT_S, read_only, reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
-from cxr_node.domain.clock import utc_now
+from cxr_node.domain.clock import local_time, utc_now
 from cxr_node.ops.formatting import age
 from cxr_node.ops.health import Health, Level, health
 from cxr_node.queries import overview
@@ -129,7 +129,7 @@ def _header(state: Overview, path: Path) -> str:
     )
     last = f"last {age(state.last_received_at, state.at)} ago" if state.last_received_at else "none yet"
     return (
-        f"{settings.node.name} at {state.at.astimezone():%Y-%m-%d %H:%M:%S}\n"
+        f"{settings.node.name} at {local_time(state.at)}\n"
         f"films: {state.films_last_hour} in the last hour, {state.films_recent} in 24 h, {last}\n"
         f"{turnaround}; {free / 1e9:.1f} GB free"
     )

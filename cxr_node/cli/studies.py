@@ -1,13 +1,14 @@
 """`cxr-node study`: films, jobs and deliveries of a study, and why it has no report."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from cxr_node.cli.database import reading_database
 from cxr_node.cli.explain import print_explanations
+from cxr_node.cli.rows import cell
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors, uid_of
 from cxr_node.db.database import Connection
 from cxr_node.queries.study_status import find_study_uid, study_status
@@ -37,7 +38,7 @@ def study(
     for name, columns in _TABLES:
         table = Table(*columns, title=name, title_justify="left")
         for row in status[name]:
-            table.add_row(*(_cell(row[column]) for column in columns))
+            table.add_row(*(cell(row[column]) for column in columns))
         out.print(table)
 
 
@@ -47,9 +48,3 @@ def _study_uid(connection: Connection, text: str) -> str:
     if study_instance_uid is None:
         raise CommandError(f"{uid} is unknown: it was not sent, or was rejected; `cxr-node status` counts rejections")
     return study_instance_uid
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "strftime") else str(value)

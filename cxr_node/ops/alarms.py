@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from cxr_node.archive import space
 from cxr_node.db.database import Database
+from cxr_node.domain.clock import local_time
 from cxr_node.domain.errors import RetryLater
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
@@ -96,7 +97,7 @@ def _destination_alarms(
 def _unreachable(destination: DestinationStatus, since: datetime) -> str:
     what = "1 result waits" if destination.waiting == 1 else f"{destination.waiting} results wait"
     return (
-        f"unreachable since {since.astimezone():%Y-%m-%d %H:%M:%S %z}: {destination.trouble}; {what}, and will be sent "
+        f"unreachable since {local_time(since)}: {destination.trouble}; {what}, and will be sent "
         "once it is back; `cxr-node doctor` tries it now"
     )
 

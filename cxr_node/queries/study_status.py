@@ -1,11 +1,11 @@
 """Status of a study: films, jobs and deliveries, and sentences that explain why it has no report."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from cxr_node.db.tables import study
+from cxr_node.domain.clock import local_time
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import reason_meaning
@@ -72,8 +72,8 @@ def _open_jobs(jobs: list[Row]) -> list[str]:
         elif job["state"] == "running":
             sentences.append(f"{stage} is running")
         elif job["state"] == "waiting":
-            due = _time(job["due_at"])
-            sentences.append(f"{stage} is waiting, due {due} UTC, {job['attempts']} attempts so far{detail}")
+            due = local_time(job["due_at"])
+            sentences.append(f"{stage} is waiting, due {due}, {job['attempts']} attempts so far{detail}")
     return sentences
 
 
@@ -81,13 +81,9 @@ def _newest_delivery(deliveries: list[Row], jobs: list[Row]) -> list[str]:
     delivered = [delivery for delivery in deliveries if delivery["delivered_at"] is not None]
     if delivered:
         last = delivered[-1]
-        at = _time(last["delivered_at"])
-        return [f"the newest result ({last['kind']}) was delivered to {last['destination']} on {at} UTC"]
+        at = local_time(last["delivered_at"])
+        return [f"the newest result ({last['kind']}) was delivered to {last['destination']} on {at}"]
     composed = any(job["stage"] == "compose" and job["state"] == "done" for job in jobs)
     if composed and not deliveries:
         return ["a report was composed, but no destination accepts it; see `cxr-node route test`"]
     return [] if composed else ["no report has been composed yet"]
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"

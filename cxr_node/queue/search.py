@@ -14,12 +14,14 @@ from cxr_node.db.tables import commitment, delivery, film, job, job_event, readi
 class JobRow:
     """A job with its study, object and state; a read job with the model of the newest reading.
 
-    A commit job has no study; its `sop_instance_uid` is the Transaction UID (0008,1195).
+    Its sender is that of the film, or of the first film of its study. A commit job has no study; its `sop_instance_uid`
+    is the Transaction UID (0008,1195).
     """
 
     job_id: int
     stage: Stage
     film_id: int | None
+    study_id: int | None
     state: State
     reason: str | None
     detail: str
@@ -109,6 +111,9 @@ _MODEL = (
 def _jobs() -> Select[Any]:
     other = reading.alias("other")
     newest = (select(func.max(other.c.id)).where(other.c.film_id == job.c.film_id).correlate(job)).scalar_subquery()
+    sent = film.alias("sent")
+    first = select(sent.c.calling_ae_title).where(sent.c.study_id == job.c.of_study_id).order_by(sent.c.id).limit(1)
+    sender = first.correlate(job).scalar_subquery()
     return (
         select(
             job,
@@ -116,7 +121,7 @@ def _jobs() -> Select[Any]:
             func.coalesce(film.c.sop_instance_uid, result.c.sop_instance_uid, commitment.c.transaction_uid).label(
                 "sop_instance_uid"
             ),
-            func.coalesce(film.c.calling_ae_title, commitment.c.calling_ae_title).label("calling_ae_title"),
+            func.coalesce(film.c.calling_ae_title, commitment.c.calling_ae_title, sender).label("calling_ae_title"),
             delivery.c.destination,
             *_MODEL,
         )
@@ -132,5 +137,6 @@ def _jobs() -> Select[Any]:
 
 def _row(columns: RowMapping) -> JobRow:
     converted = {"job_id": columns["id"], "stage": Stage(columns["stage"]), "state": State(columns["state"])}
+    converted["study_id"] = columns["of_study_id"]
     names = (field.name for field in fields(JobRow) if field.name not in converted)
     return JobRow(**converted, **{name: columns[name] for name in names})

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, sta
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cxr_node.db.states import State
+from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age
 from cxr_node.queries import archived, browse, overview
@@ -257,13 +258,9 @@ def render_page(request: Request, person: Person | None, template: str, **values
     return HTMLResponse(request.app.state.templates.get_template(template).render(**values))
 
 
-def _local(at: datetime | None) -> str:
-    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
-FILTERS = {"meaning": reason_meaning, "note": note_meaning, "local": _local, "seconds": _seconds, "age": age}
+FILTERS = {"meaning": reason_meaning, "note": note_meaning, "local": local_time, "seconds": _seconds, "age": age}
 """Filters of the templates: meanings of codes, local times, seconds, ages."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cxr_node.archive.store import is_film_key
 from cxr_node.db.database import WrongDatabase
+from cxr_node.domain.clock import local_time
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.files import replace_whole
 from cxr_node.queries import archived
@@ -126,7 +127,7 @@ def _check_age(newest: NewestFilm | None, stamp: NewestFilm | None) -> None:
     number = 0 if newest is None else newest.film_id
     raise WrongDatabase(
         f"the database is older than the kept films: its newest film is number {number}, and number {stamp.film_id} "
-        f"was received on {stamp.received_at.astimezone():%Y-%m-%d %H:%M}: {_NEXT_STEP}"
+        f"was received on {local_time(stamp.received_at)}: {_NEXT_STEP}"
     )
 
 

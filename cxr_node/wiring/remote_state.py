@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cxr_node.domain.clock import Clock
+from cxr_node.domain.clock import Clock, local_time
 from cxr_node.infer.remote.outcome import RemoteTrouble, RequestOutcome
 from cxr_node.settings.root import Settings
 
@@ -86,10 +86,7 @@ def trouble_sentence(trouble: RemoteTrouble, fallback: str) -> str:
     consequence = (
         "films are read by the local bundle" if fallback == "local" else "films wait, and are read once it answers"
     )
-    return (
-        f"not used since {trouble.since.astimezone():%Y-%m-%d %H:%M:%S}, {consequence}: {trouble.message}; "
-        "`cxr-node doctor` checks it"
-    )
+    return f"not used since {local_time(trouble.since)}, {consequence}: {trouble.message}; `cxr-node doctor` checks it"
 
 
 def _read(path: Path) -> RemoteState:

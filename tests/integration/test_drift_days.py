@@ -217,10 +217,10 @@ def test_the_command_evaluates_and_prints_table_csv_and_json(drifting: tuple[Pat
     table = output("--now")
     assert "DRIFT" in table
     assert "score lung_opacity" in table
-    plain = json.loads(output("--format", "json", "--only-drift", "--days", "3"))
+    plain = json.loads(output("--json", "--only-drift", "--days", "3"))
     assert plain["statistics"]
     assert {row["calling_ae_title"] for row in plain["statistics"] if row["is_drift"]} == {"DX1"}
-    assert next(csv.DictReader(io.StringIO(output("--format", "csv"))))["calling_ae_title"] == "DX1"
+    assert next(csv.DictReader(io.StringIO(output("--csv"))))["calling_ae_title"] == "DX1"
     assert "nothing to compare" in output("--device", "DX9")
 
 

@@ -158,7 +158,7 @@ def test_echo_returns_the_response_time() -> None:
 
 
 def test_echo_of_an_unreachable_or_silent_peer_is_an_error() -> None:
-    with pytest.raises(ConnectionError, match="no association.*: the connection is refused: no program listens there"):
+    with pytest.raises(ConnectionError, match=r"no association.*: the connection is refused: no program listens there"):
         echo(peers.free_port())
     stop = threading.Event()
     with peers.line(lambda _connection: wait(stop)) as port:

@@ -285,19 +285,19 @@ def test_query_writes_tables_csv_and_json(config: Path) -> None:
         return ended.output
 
     columns = ("--columns", "job_id,stage,state,ended_at")
-    rows = json.loads(query("v1_jobs", "--where", "state=failed", *columns, "--format", "json"))
+    rows = json.loads(query("v1_jobs", "--where", "state=failed", *columns, "--json"))
     assert [(row["stage"], row["state"]) for row in rows] == [("deliver", "failed")]
     assert rows[0]["ended_at"].startswith("2026-01-02T12:")
-    (row,) = csv.DictReader(io.StringIO(query("v1_jobs", "--where", "state=failed", *columns, "--format", "csv")))
+    (row,) = csv.DictReader(io.StringIO(query("v1_jobs", "--where", "state=failed", *columns, "--csv")))
     assert (row["stage"], row["state"]) == ("deliver", "failed")
     assert "failed" in query("v1_jobs", "--where", "state~fail%", *columns)
     assert query("v1_films", "--since", "1h") == "no rows\n"
     assert query("v1_films", "--until", "2026-01-01") == "no rows\n"
-    count = json.loads(query("v1_films", "--since", "2026-01-01", "--where", "is_original=no", "--format", "json"))
+    count = json.loads(query("v1_films", "--since", "2026-01-01", "--where", "is_original=no", "--json"))
     assert len(count) == 1
-    oldest = json.loads(query("v1_films", "--order", "film_id", "--limit", "1", "--format", "json"))
+    oldest = json.loads(query("v1_films", "--order", "film_id", "--limit", "1", "--json"))
     assert oldest[0]["film_id"] == 1
-    assert len(json.loads(query("v1_films", "--where", "reading_id=none", "--format", "json"))) == 1
+    assert len(json.loads(query("v1_films", "--where", "reading_id=none", "--json"))) == 1
     assert "Study Instance UID" in query("v1_films", "--columns-of")
 
 

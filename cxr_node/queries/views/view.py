@@ -1,6 +1,6 @@
 """View: its name, its columns with their meanings, and a template of its SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -27,12 +27,14 @@ class View:
     """A view: the meaning of a row, its columns with type and meaning, and its SQL.
 
     `time` is the column that `since` and `until` filter; `newest` is indexed and gives the newest rows.
+    `brief` are the columns of a table for people.
     """
 
     name: str
     row: str
     time: str
     newest: str
+    brief: Sequence[str]
     columns: Mapping[str, tuple[ColumnType, str]]
     sql: str
 
