@@ -14,10 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.web import api, metrics, models, monitoring, pages, users
+from cxr_node.web import api, events, metrics, models, monitoring, pages, users
 from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
+from cxr_node.web.changes import ChangeDetector
 from cxr_node.web.context import WebContext
+from cxr_node.web.event_streams import EVENTS_PATH, EventStreams
 from cxr_node.web.request_guard import LIVE_PATH, RequestGuard
 
 _HERE = Path(__file__).parent
@@ -54,6 +56,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     )
     app.state.context, app.state.authenticator, app.state.templates = context, authenticator, _templates()
     app.state.login_pool = BoundedPool("login", threads=1, places=8, places_per_address=4)
+    detector = ChangeDetector(context.read_database, context.health.latest)
+    app.state.event_streams = EventStreams(detector.find, clock=context.process.clock)
     app.add_middleware(RequestGuard)
     app.middleware("http")(_add_headers)  # added last, so around the guard
     app.exception_handler(HTTPException)(_handle_error)
@@ -65,6 +69,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(monitoring.pages)
     app.include_router(users.api)
     app.include_router(users.pages)
+    app.include_router(events.router)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_machine_readable(app, context)
     return app
@@ -120,7 +125,7 @@ async def _add_headers(request: Request, call_next: Next) -> Response:
 
 
 async def _handle_error(request: Request, error: Exception) -> Response:
-    """Respond with an error page, or with JSON under /api/."""
+    """Respond with an error page, or with JSON under /api/ and to a stream of events."""
     if not isinstance(error, HTTPException):
         raise error
     if _wants_json(request):
@@ -157,4 +162,4 @@ def _error_page(request: Request, message: str, code: int) -> Response:
 
 
 def _wants_json(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
+    return request.url.path.startswith(("/api/", EVENTS_PATH))

@@ -2,8 +2,9 @@
 
 uvicorn has no deadline for a request that never ends or a response that is not read, and no bound of connections: as
 many as there are descriptors then stop the server. Here a whole request must come within `REQUEST_TIMEOUT_S`, and its
-response must be sent within `RESPONSE_TIMEOUT_S`. At `MAXIMUM_CONNECTIONS` a new connection replaces one that waits for
-its client: the oldest of the address with most of them.
+response must be sent within `RESPONSE_TIMEOUT_S`; a stream of events has no end, but must be read. At
+`MAXIMUM_CONNECTIONS` a new connection replaces one that waits for its client: the oldest of the address with most of
+them.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from cxr_node.web.event_streams import EVENTS_PATH
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -79,7 +82,19 @@ class TimedProtocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
         timeout_s = REQUEST_TIMEOUT_S if awaits_request else RESPONSE_TIMEOUT_S
-        self._timer = self.loop.call_later(timeout_s, self.transport.abort)
+        self._timer = self.loop.call_later(timeout_s, self._expire)
+
+    def _expire(self) -> None:
+        if self._is_read_stream():
+            self._begin(awaits_request=False)
+        else:
+            self.transport.abort()
+
+    def _is_read_stream(self) -> bool:
+        """Whether the response is a stream of events that the client reads."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        is_stream = cycle is not None and cycle.response_started and cycle.scope["path"] == EVENTS_PATH
+        return is_stream and not self._awaits_request and not self.flow.write_paused
 
 
 def _to_replace(connections: Collection[TimedProtocol]) -> TimedProtocol | None:

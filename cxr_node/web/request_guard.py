@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 
+from cxr_node.web.event_streams import EVENTS_PATH
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +14,8 @@ MAXIMUM_BODY_BYTES = 1 << 16
 MAXIMUM_REQUESTS = 128
 LIVE_PATH = "/health/live"
 """Answered whatever else is in work."""
+_NOT_COUNTED = (LIVE_PATH, EVENTS_PATH)
+"""Streams of events have a bound of their own, and last as long as a page is open."""
 
 
 class RequestGuard:
@@ -29,7 +33,10 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._in_work >= MAXIMUM_REQUESTS and scope["path"] != LIVE_PATH:
+        if scope["path"] in _NOT_COUNTED:
+            await self._serve(scope, receive, send)
+            return
+        if self._in_work >= MAXIMUM_REQUESTS:
             await _refuse(503, "too many requests at once: try again in a moment")(scope, receive, send)
             return
         self._in_work += 1

@@ -128,5 +128,6 @@ def serve(process: Process) -> Iterator[str]:
             yield f"{host}:{port}"
         finally:
             server.should_exit = True
+            app.state.event_streams.close()  # the server waits for responses in work
             thread.join(_START_S)
             listener.close()
