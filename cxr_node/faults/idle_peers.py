@@ -1,15 +1,12 @@
 """Idle peers: half-open TLS handshakes and idle associations while a modality sends films."""
 
-import shutil
 import ssl
 import statistics
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
-from cxr_node.faults import scratch, wire
+from cxr_node.faults import certificates, scratch, wire
 from cxr_node.faults.context import FaultContext
 from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.node_process import NodePlan, node_process
@@ -28,13 +25,13 @@ _IDLE_TIMEOUT_S = 120.0
 
 def run(context: FaultContext) -> GroupResult:
     """Measure a modality with and without idle peers in several rounds; check the ledger."""
-    if shutil.which("openssl") is None:
+    if not certificates.can_create():
         return GroupResult(group=GROUP, database=context.kind, skipped="no openssl on this machine")
     group = GroupRun(context, GROUP)
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())
         context.folder.mkdir(parents=True, exist_ok=True)
-        files = _certificate(context.folder)
+        files = certificates.create(context.folder)
         idle_count = context.amounts.idle_peers
         receive = {
             "tls_certificate": str(files["certificate"]),
@@ -105,19 +102,3 @@ def _idle_peers(port: int, tls: ssl.SSLContext, count: int, sop_class_uid: str, 
 
 def _p99(durations: list[float]) -> float:
     return sorted(durations)[int(0.99 * (len(durations) - 1))]
-
-
-def _certificate(folder: Path) -> Mapping[str, Path]:
-    """Create a self-signed certificate for this machine."""
-    files = {"certificate": folder / "certificate.pem", "key": folder / "key.pem"}
-    subprocess.run(  # noqa: S603  # the OpenSSL of this machine
-        [
-            *(shutil.which("openssl") or "openssl", "req", "-x509", "-newkey", "ec"),
-            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=fault suite"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(files["key"]), "-out", str(files["certificate"])),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return files

@@ -108,7 +108,8 @@ def create_node(
         "node": {"name": "faults", "data_folder": "node"},
         "database": {"url": database_url, "busy_timeout_s": 5.0},
         "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receive or {})},
-        "archive": {"reserve_bytes": 0},
+        # Independent of the free space of this host.
+        "archive": {"reserve_bytes": 0, "reserve_inodes": 0},
         # Its reader has no network to overlap preprocessing with.
         "read": {"threads": 1, "processes": 0},
         # Faults are injected into the process that it runs in.
@@ -147,4 +148,15 @@ def to_folder(folder: Path) -> dict[str, object]:
 
 
 def _table(name: str, entries: Mapping[str, object]) -> str:
-    return "\n".join([name, *(f"{key} = {json.dumps(value)}" for key, value in entries.items())])
+    return "\n".join([name, *(f"{key} = {_value(value)}" for key, value in entries.items())])
+
+
+def _value(value: object) -> str:
+    """Return a value as TOML has it."""
+    match value:
+        case dict():
+            return f"{{ {', '.join(f'{key} = {_value(entry)}' for key, entry in value.items())} }}"
+        case list() | tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            return json.dumps(value)

@@ -24,6 +24,10 @@ _EXPLICIT = "1.2.840.10008.1.2.1"
 _STATUS = (0x0000, 0x0900)
 _FRAGMENT_BYTES = 16_000
 CONTEXT_ID = 1
+User = tuple[bytes, bytes]
+"""Name and passcode."""
+_USER_AND_PASSCODE = b"\2\0"
+"""User-Identity-Type, and no positive response requested (PS3.7 section D.3.3.7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +55,21 @@ def pdu(kind: int, body: bytes) -> bytes:
     return HEADER.pack(kind, 0, len(body)) + body
 
 
-def associate_rq(sop_class_uid: str, transfer_syntaxes: Sequence[str] = (_EXPLICIT,)) -> bytes:
+def associate_rq(
+    sop_class_uid: str,
+    transfer_syntaxes: Sequence[str] = (_EXPLICIT,),
+    *,
+    calling_ae_title: str = MODALITY_TITLE,
+    user: User | None = None,
+) -> bytes:
     """Return an A-ASSOCIATE-RQ with one presentation context (PS3.8 section 9.3.2)."""
     syntaxes = b"".join(_item(0x40, uid.encode()) for uid in transfer_syntaxes)
     context = bytes((CONTEXT_ID, 0, 0, 0)) + _item(0x30, sop_class_uid.encode()) + syntaxes
-    user = _item(0x51, struct.pack(">L", 1 << 16)) + _item(0x52, b"1.2.3.4")
-    titles = NODE_TITLE.ljust(16).encode() + MODALITY_TITLE.ljust(16).encode()
-    items = _item(0x10, _APPLICATION_CONTEXT.encode()) + _item(0x20, context) + _item(0x50, user)
+    information = _item(0x51, struct.pack(">L", 1 << 16)) + _item(0x52, b"1.2.3.4")
+    if user is not None:
+        information += _item(0x58, _USER_AND_PASSCODE + b"".join(struct.pack(">H", len(part)) + part for part in user))
+    titles = NODE_TITLE.ljust(16).encode() + calling_ae_title.ljust(16).encode()
+    items = _item(0x10, _APPLICATION_CONTEXT.encode()) + _item(0x20, context) + _item(0x50, information)
     return pdu(ASSOCIATE_RQ, struct.pack(">HH", 1, 0) + titles + bytes(32) + items)
 
 
@@ -110,9 +122,9 @@ class Wire:
         received = receive_pdu(self._connection)
         return (received[0], received[HEADER.size :]) if received else (0, b"")
 
-    def associate(self, sop_class_uid: str) -> bool:
+    def associate(self, sop_class_uid: str, *, user: User | None = None) -> bool:
         """Request an association; return whether it was accepted."""
-        self.send(associate_rq(sop_class_uid))
+        self.send(associate_rq(sop_class_uid, user=user))
         return self.receive()[0] == ASSOCIATE_AC
 
     def store(self, sent: Message) -> int | None:
@@ -157,10 +169,13 @@ def status_of(body: bytes) -> int | None:
 
 
 @contextlib.contextmanager
-def connected(port: int, *, tls: ssl.SSLContext | None = None, timeout_s: float = 30.0) -> Iterator[Wire]:
-    """Connect to a port of this machine for the block."""
+def connected(
+    port: int, *, tls: ssl.SSLContext | None = None, timeout_s: float = 30.0, source: str = "127.0.0.1"
+) -> Iterator[Wire]:
+    """Connect to a port of this machine for the block; `source` is another loopback address to connect from."""
     with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout_s))
+        address = ("127.0.0.1", port)
+        connection = stack.enter_context(socket.create_connection(address, timeout_s, source_address=(source, 0)))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             connection = stack.enter_context(tls.wrap_socket(connection, server_hostname="127.0.0.1"))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -96,26 +96,39 @@ def _parsed(title: str) -> AeTitle | None:
 
 
 class AssociationLimiter:
-    """Open associations per peer, for peers with a limit. Thread-safe."""
+    """Open associations of known peers. Thread-safe.
 
-    def __init__(self) -> None:
+    A peer may have as many as its rule says. Of `places`, one is kept for each peer of `peers` that has no association,
+    for half of `places` at most: no peer, and nobody under its AE title, keeps all others out.
+    """
+
+    def __init__(self, peers: Collection[PeerRule], *, places: int) -> None:
         self._lock = threading.Lock()
-        self._open: dict[PeerRule, list[Association]] = {}
+        self._places = places
+        self._open: dict[PeerRule, list[Association]] = {peer: [] for peer in peers}
 
     def admits(self, peer: PeerRule, association: Association) -> bool:
         """Whether `peer` may have this association too; if so it counts until it ends."""
-        if not peer.maximum_associations:
-            return True
         with self._lock:
-            associations = [opened for opened in self._open.get(peer, ()) if _is_open(opened)]
-            admitted = len(associations) < peer.maximum_associations
-            self._open[peer] = [*associations, association] if admitted else associations
-        return admitted
+            for associations in self._open.values():
+                associations[:] = filter(_is_open, associations)
+            own = self._open[peer]
+            if 0 < peer.maximum_associations <= len(own) or (own and not self._leaves_places()):
+                return False
+            own.append(association)
+        return True
+
+    def _leaves_places(self) -> bool:
+        """Whether a further association leaves a place for each peer without one."""
+        absent = sum(not associations for associations in self._open.values())
+        opened = sum(map(len, self._open.values()))
+        return opened < self._places - min(absent, self._places // 2)
 
 
 def _is_open(association: Association) -> bool:
-    # The thread of a released association ends a moment after the association.
-    return association.is_alive() and not association.is_released and not association.is_aborted
+    # The thread ends after the association: once the peer has closed the connection.
+    has_ended = association.is_released or association.is_aborted or association.is_rejected
+    return association.is_alive() and not has_ended
 
 
 class TokenBucket:
@@ -192,13 +205,23 @@ class Users:
 
 
 class AdmissionPolicy:
-    """All rules on association requests and on films, in order. No `users`: no user identity is required."""
+    """All rules on association requests and on films, in order.
 
-    def __init__(self, access_control: AccessControl, *, users: Users | None, has_space: Callable[[int], bool]) -> None:
+    No `users`: no user identity is required. `places` are the associations that may be open at a time.
+    """
+
+    def __init__(
+        self,
+        access_control: AccessControl,
+        *,
+        users: Users | None,
+        has_space: Callable[[int], bool],
+        places: int,
+    ) -> None:
         self._access_control = access_control
         self._users = users
         self._has_space = has_space
-        self._association_limiter = AssociationLimiter()
+        self._association_limiter = AssociationLimiter(access_control.peers, places=places)
         self._rate_limiter = RateLimiter()
 
     def rejection(self, association: Association) -> Rejection | None:

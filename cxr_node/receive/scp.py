@@ -34,6 +34,7 @@ from cxr_node.receive.upper_layer.acceptor import Acceptor, Limits, reject
 from cxr_node.receive.upper_layer.association import AcceptorAssociation, end_associations
 from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet
 from cxr_node.receive.upper_layer.negotiation import restrict_contexts
+from cxr_node.receive.upper_layer.places import closable
 from cxr_node.receive.upper_layer.transport import PortSharingServer, ReceiveServer
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ _STOP_TIMEOUT_S = 10.0
 _HUNG_S = 10.0
 """An accept loop without a turn for so long hangs."""
 SPARE_CONNECTIONS = 64
-"""Connections beside `maximum_associations`: they are rejected with a reason; further ones are closed at once."""
+"""Connections beside `maximum_associations`: they are rejected with a reason. A further one takes the place of one
+without an association, or is closed at once."""
 
 
 class Receiver:
@@ -78,7 +80,9 @@ class Receiver:
         self._options = options
         self._commitment_scp = None if commitment is None else CommitmentScp(commitment)
         users = Users(options.users) if options.users else None
-        self._admission = AdmissionPolicy(options.access_control, users=users, has_space=has_space)
+        self._admission = AdmissionPolicy(
+            options.access_control, users=users, has_space=has_space, places=options.maximum_associations
+        )
         self._store_scp = StoreScp(admission=self._admission, has_space=has_space, accept=accept, on_event=on_event)
         self._acceptor = Acceptor(
             limits=Limits(
@@ -131,6 +135,7 @@ class Receiver:
         self._server.turned_at = time.monotonic()
         self._server.on_refused = self._reporter.refused
         self._server.prepare = self._prepare
+        self._server.make_place = self._make_place
         self._server.maximum_connections = options.maximum_associations + SPARE_CONNECTIONS
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
@@ -176,22 +181,30 @@ class Receiver:
         association.on_end, association.on_abort = self._reporter.ended, self._reporter.aborted
         self._acceptor.prepare(association, name=association_name(self._clock()))
 
-    def _has_place(self) -> bool:
-        """Whether this request's association is within the limit; connections without a request give up their places.
+    def _admit(self, association: AcceptorAssociation) -> bool:
+        """Count an association whose request passes the rules; return whether it is within the limit."""
+        server = self._server
+        if server is None:
+            return False
+        with self._places:
+            others = cast("list[AcceptorAssociation]", server.active_associations)
+            opened = sum(other.has_association for other in others)
+            association.is_admitted = opened < self._options.maximum_associations
+        return association.is_admitted
 
-        The oldest first. Otherwise as many silent connections as there are places would keep every peer out.
+    def _make_place(self) -> bool:
+        """Close a connection without an association for another; return whether there was one.
+
+        Otherwise as many silent connections as may be open would keep every peer out.
         """
         server = self._server
         if server is None:
             return False
         with self._places:
-            opened = cast("list[AcceptorAssociation]", server.active_associations)
-            excess = max(0, len(opened) - self._options.maximum_associations)
-            waiting = [association for association in opened if association.requestor.primitive is None]
-            replaced = sorted(waiting, key=lambda association: association.opened_at)[:excess]
-            for association in replaced:
-                association.give_up_place()
-        return len(replaced) == excess
+            replaced = closable(cast("list[AcceptorAssociation]", server.active_associations))
+            if replaced is not None:
+                replaced.give_up_place()
+        return replaced is not None
 
     def _on_requested(self, event: evt.Event) -> None:
         association = cast("AcceptorAssociation", event.assoc)
@@ -204,7 +217,7 @@ class Receiver:
         except Exception as error:  # noqa: BLE001  # pynetdicom would log it and accept the association
             _log.error("admission of an association request failed, request rejected: %s", type(error).__name__)
             rejection = Rejection.TEMPORARY_CONGESTION
-        if rejection is None and not self._has_place():
+        if rejection is None and not self._admit(association):
             rejection = Rejection.LOCAL_LIMIT_EXCEEDED
         if rejection is not None:
             self._reporter.rejected(association, rejection)

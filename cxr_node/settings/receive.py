@@ -102,7 +102,10 @@ class ReceiveSection(TlsIdentity):
     require_called_ae_title: bool = Field(False, description="Reject associations with another called AE title.")
     calling_ae_titles: tuple[Title, ...] = Field((), description="Permitted calling AE titles; empty: any.")
     maximum_associations: int = Field(
-        64, ge=1, description="Maximum associations at a time; more are rejected (local limit exceeded)."
+        64,
+        ge=1,
+        description="Maximum associations at a time; more are rejected (local limit exceeded). One is kept for each of "
+        "[[receive.peers]] that has none, for half of them at most.",
     )
     maximum_pdu_bytes: int = Field(131072, ge=4096, le=2**31, description="Maximum Length of received PDUs, in bytes.")
     acse_timeout_s: Seconds = Field(

@@ -1,5 +1,7 @@
 """Archived bytes are compared with their digest at each use: nothing that a disk changed is read, stated or sent."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -7,17 +9,23 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset
 
+from cxr_node import pipeline
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.limits import Limits
 from cxr_node.queue import queue
+from cxr_node.receive import part10
+from cxr_node.receive.identify import identify
 from cxr_node.records import films as film_rows
 from cxr_node.wiring.pictures import PictureContext, render
 from tests.support import films
-from tests.support.node import InProcessNode
+from tests.support.node import RULES, InProcessNode
+from tests.support.odd_encodings import DEFLATED, EXPLICIT, data_set_of, deflated, explicit, inserted
+from tests.support.queue import SENDER
 
 
 @pytest.fixture
@@ -112,6 +120,42 @@ def test_a_missing_film_is_named_and_the_others_are_reported(node: InProcessNode
     (report,) = node.pacs.reports()
     assert Reason.DAMAGED.meaning in report.to_json()
     assert str(film.SOPInstanceUID) in report.to_json()
+    assert [job.state for job in node.jobs(Stage.COMPOSE)] == [State.DONE]
+
+
+def deflated_bomb(data_set: bytes) -> tuple[bytes, str]:
+    """Return a deflated film with an element behind its UIDs that inflates beyond every bound of this test."""
+    return deflated(inserted(data_set, 0x00210000, explicit(0x00211001, b"OB", bytes(10 << 20)))), DEFLATED
+
+
+def ending_in_pixels(data_set: bytes) -> tuple[bytes, str]:
+    return data_set[: -len(data_set) // 4], EXPLICIT
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [(deflated_bomb, Reason.TOO_LARGE), (ending_in_pixels, Reason.DECODE)], ids=["bomb", "cut"]
+)
+def test_a_film_that_cannot_be_parsed_is_named_and_the_others_reported(
+    database: Database, tmp_path: Path, make: Callable[[bytes], tuple[bytes, str]], reason: Reason
+) -> None:
+    film, other = of_one_study()
+    rules = replace(RULES, limits=Limits(maximum_inflated_bytes=1 << 20))
+    node = InProcessNode(database, tmp_path, rules=rules)
+    data_set, syntax = make(data_set_of(film))
+    instance = part10.instance_of(
+        identify(memoryview(data_set), transfer_syntax_uid=Uid(syntax)),
+        memoryview(data_set),
+        transfer_syntax_uid=Uid(syntax),
+        sender=SENDER,
+    )
+    pipeline.accept(instance, SENDER, archive=node.archive, database=database, clock=node.clock)
+    node.accept(other)
+
+    node.work()
+
+    (report,) = node.pacs.reports()
+    assert reason.meaning in report.to_json()
+    assert all(str(item.SOPInstanceUID) in report.to_json() for item in (film, other))
     assert [job.state for job in node.jobs(Stage.COMPOSE)] == [State.DONE]
 
 

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,11 +17,12 @@ import pytest
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.receive.scp import Receiver
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.modality import echo
 from cxr_node.web import metrics
 from cxr_node.web.server import web_context
-from cxr_node.wiring import heartbeat, own_echo
+from cxr_node.wiring import heartbeat, own_echo, roles
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.role_names import Role
@@ -120,6 +123,69 @@ def test_the_node_is_not_ready_while_its_receiver_is_silent(tmp_path: Path, monk
         (problem,) = problems_of(process)
 
     assert problem.startswith("the receiver does not answer C-ECHO")
+
+
+def test_the_node_is_not_ready_without_the_heartbeat_of_a_role(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    path = heartbeat.path_of(settings, Role.READ, 1)
+    heartbeat.begin(path)
+    os.utime(path, (1000.0, 1000.0))
+    with receiving(settings) as process:
+        (problem,) = problems_of(process)
+
+    assert problem.startswith("the role read has given no heartbeat for")
+
+
+def test_the_receive_role_is_alive_only_while_it_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_accepting = True
+    monkeypatch.setattr(Receiver, "is_accepting", lambda _receiver: is_accepting)
+    with Process.open(settings_of(tmp_path), is_audited=True) as process:
+        migrate.upgrade(process.database)
+        with roles.receive(process):
+            assert process.is_alive()
+            is_accepting = False
+
+            assert not process.is_alive()
+
+
+HUNG = """
+import sys
+from pathlib import Path
+from cxr_node.receive.scp import Receiver
+from cxr_node.service import role
+
+def is_accepting(receiver):
+    with Path(sys.argv[2]).open("a") as calls:
+        calls.write(".")
+    return False
+
+Receiver.is_accepting = is_accepting
+role.main(["receive", "--config", sys.argv[1], "--heartbeat", sys.argv[3]])
+"""
+"""A receive role whose accept loop hangs: each check of it writes a dot."""
+
+
+@pytest.mark.slow
+def test_a_process_gives_no_heartbeat_while_its_role_hangs(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    with Process.open(settings) as process:
+        migrate.upgrade(process.database)
+    path, calls = heartbeat.path_of(settings, Role.RECEIVE, 0), tmp_path / "calls"
+    heartbeat.begin(path)
+    config = str(tmp_path / "node" / "cxr-node.toml")
+    command = [sys.executable, "-c", HUNG, config, str(calls), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as role:
+        try:
+            assert role.stdout is not None
+            assert b"address" in role.stdout.readline()
+            until(calls.exists, what="a check of the role", timeout_s=START_S)
+            os.utime(path, (1.0, 1.0))
+            checked = calls.stat().st_size
+            until(lambda: calls.stat().st_size >= checked + 2, what="two more checks", timeout_s=START_S)
+        finally:
+            role.kill()
+
+    assert path.stat().st_mtime == 1.0
 
 
 def test_the_nodes_own_echo_passes_rules_for_peers_and_leaves_no_record(tmp_path: Path) -> None:

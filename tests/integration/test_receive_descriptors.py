@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,20 +63,24 @@ def test_a_connection_that_cannot_be_guarded_is_closed(monkeypatch: pytest.Monke
     assert events[0].failure is ConnectionFailure.TOO_MANY_CONNECTIONS
 
 
-def test_more_connections_than_places_are_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_of_ended_connections_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scp, "SPARE_CONNECTIONS", 2)
+    ended = threading.Semaphore(0)
     events: list[ReceiveEvent] = []
-    with receiving(maximum_associations=1, on_event=events.append) as node:
-        mute = [connected(node.port) for _ in range(3)]
-        with connected(node.port) as excess:
-            assert is_closed(excess)
-        for connection in mute:
-            connection.close()
-        until(lambda: len(events) == 4, what="the end of each connection")
+
+    def on_event(event: ReceiveEvent) -> None:
+        events.append(event)
+        ended.release()
+
+    with receiving(maximum_associations=1, on_event=on_event) as node:
+        for _ in range(5):
+            connected(node.port).close()
+            assert ended.acquire(timeout=30)
         with association(node.port, sop_class_uid=VERIFICATION) as opened:
-            assert opened.is_established, "places are given back"
+            assert opened.is_established
+
     failures = [event.failure for event in events if isinstance(event, ConnectionFailed)]
-    assert failures.count(ConnectionFailure.TOO_MANY_CONNECTIONS) == 1
+    assert failures == [ConnectionFailure.CLOSED_BY_PEER] * 5
 
 
 def test_the_accept_loop_waits_where_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,13 @@
-"""Junk on the port: few lines for each address and reason, none an error; and places for peers with a request."""
+"""Junk on the port: few lines for each address and reason, none of them an error."""
 
 import logging
 import socket
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import pytest
 
-from cxr_node.receive.events import ConnectionFailed, ConnectionFailure, ReceiveEvent
-from tests.support.peers import LOOPBACK, until
+from tests.support.peers import LOOPBACK
 from tests.support.queue import NOON
 from tests.support.raw_upper_layer import RELEASE_REQUEST, associate_rq
 from tests.support.receiver import association, receiving
@@ -57,35 +56,3 @@ def send_junk(port: int, junk: bytes) -> None:
         connection.settimeout(120.0)
         while connection.recv(1 << 12):
             pass
-
-
-def test_silent_connections_do_not_keep_a_peer_out() -> None:
-    """As many as there are places: a peer that sends a request is served all the same."""
-    events: list[ReceiveEvent] = []
-    with receiving(maximum_associations=16, on_event=events.append) as running, ExitStack() as stack:
-        for _ in range(20):
-            stack.enter_context(socket.create_connection((LOOPBACK, running.port)))
-        for _ in range(3):
-            with association(running.port) as opened:
-                assert opened.is_established
-                opened.release()
-        until(lambda: len(_without_place(events)) >= 5, what="five closed connections")
-
-    assert {event.failure for event in _without_place(events)} == {ConnectionFailure.NO_REQUEST_IN_TIME}
-
-
-def _without_place(events: list[ReceiveEvent]) -> list[ConnectionFailed]:
-    return [event for event in events if isinstance(event, ConnectionFailed) and "place" in event.detail]
-
-
-def test_an_accepted_association_keeps_its_place() -> None:
-    with receiving(maximum_associations=16) as running, ExitStack() as stack, association(running.port) as first:
-        assert first.is_established
-        for _ in range(40):
-            stack.enter_context(socket.create_connection((LOOPBACK, running.port)))
-        with association(running.port) as second:
-            assert second.is_established
-
-        assert first.is_established
-        first.release()
-        assert first.is_released

@@ -1,9 +1,10 @@
-"""Attacks on the web server without a login: health is answered during each, and each is bounded."""
+"""Attacks on the web server without a login: each is bounded, and health is answered within a second meanwhile."""
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 LOGIN_HEADERS = "Host: node\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 WRONG = b"name=op&password=wrong"
+HEALTH_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,19 @@ def status(connection: socket.socket) -> int:
 
 
 def live(page: Page) -> int:
-    return httpx.get(f"http://{page.address}/health/live", timeout=10).status_code
+    """Return the status of `/health/live` within a second, after which an orchestrator restarts the node; else 0.
+
+    The fastest of three requests counts: other processes of the machine may hold one up.
+    """
+    for _ in range(3):
+        began = time.monotonic()
+        with requested(page, b"GET /health/live HTTP/1.1\r\nHost: node\r\n\r\n") as (connection,):
+            connection.settimeout(HEALTH_S)
+            with suppress(TimeoutError):
+                code = status(connection)
+                if time.monotonic() - began < HEALTH_S:
+                    return code
+    return 0
 
 
 def wrong_login() -> bytes:
@@ -136,6 +150,7 @@ def test_a_response_that_is_not_taken_is_dropped(
 def test_a_large_body_is_refused_before_it_is_read(page: Page, path: str, length: str) -> None:
     body = b"" if length.startswith("Content") else b"%x\r\n" % (1 << 17) + bytes(request_guard.MAXIMUM_BODY_BYTES + 1)
     with requested(page, f"POST {path} HTTP/1.1\r\n{LOGIN_HEADERS}{length}\r\n\r\n".encode() + body) as (connection,):
+        assert live(page) == 200
         assert status(connection) == 413
 
 

@@ -32,6 +32,8 @@ from cxr_node.receive.upper_layer.transport import BoundedSocket, ReceiveServer
 _log = logging.getLogger(__name__)
 
 _BEFORE_REQUEST, _AWAITING_CLOSE = ("Sta1", "Sta2"), "Sta13"
+_ENDED = ("Sta1", "Sta13")
+"""Idle, as before the connection, or awaiting its end."""
 _REQUEST_RECEIVED = "Evt6"
 """States and event of PS3.8 tables 9-1 to 9-10."""
 
@@ -122,6 +124,8 @@ class AcceptorAssociation(Association):
         self.failure: ConnectionFailure | None = None
         self.failure_detail = ""
         self._is_abort_logged = False
+        self.has_place = True
+        self.is_admitted = False
         self.opened_at = time.monotonic()
         self.on_abort: Callable[[AcceptorAssociation, str], None] = lambda _association, _reason: None
         self.on_end: Callable[[AcceptorAssociation], None] = lambda _association: None
@@ -131,9 +135,20 @@ class AcceptorAssociation(Association):
         if self.failure is None:
             self.failure, self.failure_detail = failure, detail
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the association was rejected, released or aborted: its thread ends a moment later."""
+        return self.requestor.primitive is not None and self.dul.state_machine.current_state in _ENDED
+
+    @property
+    def has_association(self) -> bool:
+        """Whether its request was admitted, and the association has not ended."""
+        return self.is_admitted and not (self.is_released or self.is_aborted or self.is_rejected)
+
     def give_up_place(self) -> None:
-        """Close a connection without a request, whose place others need."""
+        """Close a connection without an association, whose place others need."""
         self.name = "closing association"  # counts as active no longer
+        cast("ReceiveServer", self._server).connection_closes(self)
         self.fail(ConnectionFailure.NO_REQUEST_IN_TIME, "it had sent no request when its place was needed")
         _shut_down(self)
 
@@ -148,7 +163,7 @@ class AcceptorAssociation(Association):
         try:
             super().run()
         finally:
-            cast("ReceiveServer", self._server).connection_ended()
+            cast("ReceiveServer", self._server).connection_ended(self)
 
     def run_reactor(self) -> None:
         """Serve the association until it ends."""

@@ -41,6 +41,8 @@ _AWAITING_CLOSE = "Sta13"
 
 _RESPONSE_TIMEOUT_S = 60.0
 """Time for the response to the last message of an association whose time-out has expired."""
+_MAXIMUM_CLOSING = 64
+"""Connections that may be closing, beside `maximum_connections`: each has threads and descriptors for a moment."""
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _NO_DESCRIPTOR_WAIT_S = 0.1
 _DISCARD_BYTES = 1 << 16
@@ -71,12 +73,15 @@ class ReceiveServer(ThreadedAssociationServer):
     maximum_connections = 0
     """Most connections that are or may become associations; 0: no limit."""
 
+    make_place: Callable[[], bool] = staticmethod(lambda: False)
+    """Called where all places are taken; returns whether a connection without an association gave up its place."""
+
     on_refused: Callable[[str, ConnectionFailure, str], None] = staticmethod(lambda *_: None)
     """Called with address, cause and detail of each connection that is closed at once."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._connections_lock = threading.Lock()
-        self._connections = 0
+        self._connections = self._closing = 0
         super().__init__(*arguments, **options)
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
@@ -88,10 +93,21 @@ class ReceiveServer(ThreadedAssociationServer):
                 time.sleep(_NO_DESCRIPTOR_WAIT_S)
             raise
 
-    def connection_ended(self) -> None:
-        """Note the end of a connection that counted."""
+    def connection_closes(self, association: Any) -> None:
+        """Note that a connection gives up its place; it ends a moment later."""
         with self._connections_lock:
-            self._connections -= 1
+            if association.has_place:
+                association.has_place = False
+                self._connections, self._closing = self._connections - 1, self._closing + 1
+
+    def connection_ended(self, association: Any) -> None:
+        """Note the end of a connection."""
+        with self._connections_lock:
+            if association.has_place:
+                association.has_place = False
+                self._connections -= 1
+            else:
+                self._closing -= 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # of socketserver
         """Report a connection that could not be served; it is closed."""
@@ -111,7 +127,7 @@ class ReceiveServer(ThreadedAssociationServer):
             except OSError as error:
                 self.on_tls_failed(TlsFailed(address=client_address[0], reason=failure_reason(error)))
                 return
-        if not self._has_place():
+        if not (self._takes_place() or (self.make_place() and self._takes_place())):
             detail = f"{self.maximum_connections} are open, as many as may be beside receive.maximum_associations"
             self.on_refused(client_address[0], ConnectionFailure.TOO_MANY_CONNECTIONS, detail)
             self.shutdown_request(request)
@@ -119,13 +135,15 @@ class ReceiveServer(ThreadedAssociationServer):
         try:
             super().finish_request(request, client_address)
         except BaseException:
-            self.connection_ended()
+            with self._connections_lock:
+                self._connections -= 1
             self.shutdown_request(request)
             raise
 
-    def _has_place(self) -> bool:
+    def _takes_place(self) -> bool:
+        """Count a connection, unless as many are open as may be, or too many of them are being closed."""
         with self._connections_lock:
-            if 0 < self.maximum_connections <= self._connections:
+            if 0 < self.maximum_connections <= self._connections or self._closing >= _MAXIMUM_CLOSING:
                 return False
             self._connections += 1
             return True

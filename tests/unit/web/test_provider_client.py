@@ -8,9 +8,12 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from cxr_node.settings.operations import OidcSection
+from cxr_node.web import oidc
 from cxr_node.web.oidc import Provider
 from cxr_node.web.provider_client import LoginError
 from tests.support.peers import LOOPBACK
+
+ISSUER = "https://id.example"
 
 
 class Trickle:
@@ -76,3 +79,22 @@ def test_an_unreachable_provider_is_not_asked_again_at_once() -> None:
         with pytest.raises(LoginError):
             client.start_login()
         assert provider.connections == 2
+
+
+def test_the_metadata_of_a_provider_are_fetched_again_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that moves its endpoints is followed without a restart of the node."""
+    now, fetched = 0.0, list[str]()
+
+    def fetch(address: str, **_options: object) -> dict[str, str]:
+        fetched.append(address)
+        names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+        return {"issuer": ISSUER, **{name: f"{ISSUER}/{len(fetched)}" for name in names}}
+
+    monkeypatch.setattr(oidc, "fetch", fetch)
+    client = Provider(OidcSection(issuer=ISSUER), timer=lambda: now)
+
+    assert client.start_login()[0].startswith(f"{ISSUER}/1?")
+    now = 3599.0
+    assert client.start_login()[0].startswith(f"{ISSUER}/1?")
+    now = 3600.0
+    assert client.start_login()[0].startswith(f"{ISSUER}/2?")

@@ -8,7 +8,10 @@ import pytest
 
 from cxr_node.config import ConfigurationError
 from cxr_node.domain.files import replace_whole
-from cxr_node.web.access import session_key
+from cxr_node.domain.permissions import PageRole, Permissions
+from cxr_node.settings.operations import OidcSection, WebSection
+from cxr_node.web.access import Authenticator, session_key
+from tests.support.accounts import MemoryAccounts
 
 KEY_BYTES = 32
 
@@ -60,3 +63,18 @@ def test_a_replaced_file_has_the_old_content_until_the_new_is_flushed(
 
     # The file beside it, then the folder with the new name.
     assert flushed == [b"old", b"new"]
+
+
+def test_a_session_of_the_provider_depends_on_the_key() -> None:
+    """The settings alone are known to people outside: what is signed must hold more than a digest of them."""
+    oidc, accounts = OidcSection(issuer="https://id.example", operators=("cxr-operator",)), MemoryAccounts()
+    first, second = (
+        Authenticator(WebSection(), bytes([number]) * KEY_BYTES, accounts=accounts, oidc=oidc) for number in (1, 2)
+    )
+    permissions = Permissions(role=PageRole.OPERATOR, sees_films=True)
+    cookie = first.start_session("oidc/kim", permissions, address="192.0.2.1")
+    is_valid, payload = first._signer.loads_unsafe(cookie)
+
+    assert is_valid
+    assert first.person(cookie) is not None
+    assert second.person(second._signer.dumps(payload)) is None
