@@ -84,6 +84,7 @@ COMMANDS: dict[str, Entry] = {
     "constancy": Entry(MODELS, "constancy:app", "Constancy checks with phantoms."),
     "config": Entry(SET_UP, "settings:app", "Settings."),
     "user": Entry(SET_UP, "users:app", "Users of the web page."),
+    "token": Entry(SET_UP, "tokens:app", "API tokens of programs."),
     "db": Entry(SET_UP, "schema:app", "Job database."),
     "doctor": Entry(
         SET_UP,

@@ -1,29 +1,27 @@
 """`cxr-node user`: users of the web page, and their sessions."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from cxr_node.cli.database import read_write, read_write_or_new
+from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import (
     DEFAULT_CONFIG,
     CommandError,
     ConfigOption,
     JsonOption,
-    out,
     read_password,
     reporting_errors,
 )
 from cxr_node.domain.permissions import PageRole, Permissions
 from cxr_node.ops import operator_log
-from cxr_node.ops.formatting import local_time
 from cxr_node.ops.users import UserAdministration, UserProblem, UserStatus
+from cxr_node.records.web_sessions import Session
 
 app = typer.Typer(help="Users of the web page.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="User name.")]
@@ -88,26 +86,12 @@ def unlock(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 @app.command("list")
-def list_users(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def list_users(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """List users, of the settings and of the database."""
     with _administration(path) as users:
-        statuses = users.statuses()
-    if as_json:
-        typer.echo(json.dumps([_plain(status) for status in statuses], indent=2, default=str))
-        return
-    table = Table("user", "role", "films", "state", "last login", "sessions", "from")
-    for status in statuses:
-        user = status.user
-        table.add_row(
-            user.name,
-            user.permissions.role,
-            "yes" if user.permissions.sees_films else "no",
-            f"locked {local_time(user.locked_at)}" if user.locked_at else "active",
-            local_time(status.last_login),
-            str(len(status.sessions)),
-            "settings" if user.is_of_settings else "database",
-        )
-    out.print(table if statuses else "no users: `cxr-node user add NAME --role operator` adds one")
+        rows = [_row(status) for status in users.statuses()]
+        none = "no users: `cxr-node user add NAME --role operator` adds one"
+        print_rows(rows, _USER_COLUMNS, none=none, as_json=as_json, as_csv=as_csv)
 
 
 @app.command("sessions")
@@ -115,17 +99,13 @@ def sessions(
     name: Annotated[str | None, typer.Argument(help="Only sessions of this user.")] = None,
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List open sessions, the newest first."""
     with _administration(path) as users:
-        rows = users.sessions(name)
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=2, default=str))
-        return
-    table = Table("user", "address", "since", "until")
-    for row in rows:
-        table.add_row(row.user_name, row.address, local_time(row.started_at), local_time(row.expires_at))
-    out.print(table if rows else "no sessions")
+        rows = [asdict(row) for row in users.sessions(name)]
+        columns = tuple(column.name for column in fields(Session))
+        print_rows(rows, columns, none="no sessions", as_json=as_json, as_csv=as_csv)
 
 
 @app.command("end-sessions")
@@ -146,14 +126,17 @@ def _administration(path: Path, *, may_be_new: bool = False) -> Iterator[UserAdm
             raise CommandError(str(error)) from None
 
 
-def _plain(status: UserStatus) -> dict[str, object]:
+def _row(status: UserStatus) -> dict[str, object]:
     user = status.user
     return {
         "name": user.name,
         "role": user.permissions.role,
         "sees_films": user.permissions.sees_films,
-        "is_of_settings": user.is_of_settings,
         "locked_at": user.locked_at,
         "last_login": status.last_login,
         "open_sessions": len(status.sessions),
+        "defined_in": "settings" if user.is_of_settings else "database",
     }
+
+
+_USER_COLUMNS = ("name", "role", "sees_films", "locked_at", "last_login", "open_sessions", "defined_in")

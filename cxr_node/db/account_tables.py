@@ -1,4 +1,4 @@
-"""Tables of users of the web page and their sessions."""
+"""Tables of users of the web page, their sessions, and API tokens."""
 
 from sqlalchemy import Boolean, Column, Index, String, Text
 
@@ -31,4 +31,18 @@ web_session = numbered_table(
     Column("ended_at", UtcDateTime),
     Index("ix_web_session_user_name", "user_name"),
     Index("ix_web_session_expires_at", "expires_at"),
+)
+
+# A token of a program that uses the API, by its digest.
+api_token = numbered_table(
+    "api_token",
+    Column("name", _NAME, nullable=False, unique=True),
+    Column("token_digest", DIGEST, nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("sees_films", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", _ACTOR, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
 )

@@ -19,11 +19,6 @@ def age(at: datetime | None, now: datetime) -> str:
     return f"{seconds:.0f} s"
 
 
-def local_time(at: datetime | None) -> str:
-    """Return a time of this host's zone, such as 2026-01-31 12:00:05 CET; empty for None."""
-    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
-
-
 def finding_words(meaning: str, laterality: str | None, presence: str) -> str:
     """Return a finding in words: its name, its side, and whether it is undetermined."""
     side = f", {laterality}" if laterality else ""

@@ -1,4 +1,4 @@
-"""Access control of the web application: logins, sessions and tokens against forged requests (CSRF)."""
+"""Access control of the web application: logins, sessions, API tokens, and tokens against forged requests (CSRF)."""
 
 import hashlib
 import hmac
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException, Request, status
+from fastapi import Depends, HTTPException, Request, Security, status
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cxr_node.config import ConfigurationError
@@ -25,6 +26,7 @@ from cxr_node.web.accounts import Accounts
 
 COOKIE = "cxr-node-session"
 TOKEN = "token"  # noqa: S105  # the name of a form's field
+API_PREFIX = "/api/v1/"
 TOKEN_HEADER = "X-Token"  # noqa: S105  # the name of a header
 _KEY_BYTES = 32
 _MAX_FAILURES_OF_NAME, _MAX_FAILURES_OF_ADDRESS = 5, 20
@@ -33,11 +35,12 @@ _MAX_FAILURES_OF_NAME, _MAX_FAILURES_OF_ADDRESS = 5, 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person with a session, and the CSRF token of its forms."""
+    """A person with a session and the CSRF token of its forms, or a program with an API token and no CSRF token."""
 
     name: str
     permissions: Permissions
     token: str
+    is_program: bool = False
 
     @property
     def is_operator(self) -> bool:
@@ -154,6 +157,14 @@ class Authenticator:
         permissions = Permissions(role=role, sees_films=payload["films"])
         return Person(name=payload["name"], permissions=permissions, token=payload["token"])
 
+    def program(self, secret: str) -> tuple[Person | None, bool]:
+        """Return the program of an API token, None if the token is not valid; and whether to audit this use."""
+        token = self._accounts.api_token(secret)
+        if token is None:
+            return None, True
+        program = Person(name=f"token/{token.name}", permissions=token.permissions, token="", is_program=True)
+        return program, self._accounts.note_use(token)
+
 
 def session_key(folder: Path) -> bytes:
     """Return the key that signs sessions; it is created on first use, in the data folder.
@@ -175,13 +186,53 @@ def session_key(folder: Path) -> bytes:
     return key
 
 
-def require_login(request: Request) -> Person:
-    """Return the person of the request's session, or respond 401."""
+Bearer = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Security(
+        HTTPBearer(
+            auto_error=False,
+            scheme_name="API token",
+            description="Token of `cxr-node token add`. Accepted under /api/v1; no X-Token is needed.",
+        )
+    ),
+]
+Session = Annotated[
+    str | None,
+    Security(
+        APIKeyCookie(
+            name=COOKIE,
+            auto_error=False,
+            scheme_name="Session",
+            description="Cookie of a login at /login. A request that changes anything carries the session's X-Token.",
+        )
+    ),
+]
+
+
+def require_login(request: Request, bearer: Bearer, _: Session) -> Person:
+    """Return the person of the request's session, or the program of its API token; or respond 401."""
     authenticator: Authenticator = request.app.state.authenticator
+    if bearer is not None and request.url.path.startswith(API_PREFIX):
+        return _require_token(request, authenticator, bearer.credentials)
     person = authenticator.person(request.cookies.get(COOKIE))
     if person is None:
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "log in first")
     return person
+
+
+def _require_token(request: Request, authenticator: Authenticator, secret: str) -> Person:
+    program, is_audited = authenticator.program(secret)
+    if is_audited:
+        name, failure = (program.name, "") if program else ("token/", "unknown, expired or revoked API token")
+        address = request.client.host if request.client is not None else ""
+        request.app.state.context.access_audit.record_login(name, address, failure=failure)
+    if program is None:
+        raise HTTPException(
+            status.HTTP_401_UNAUTHORIZED,
+            "the API token is unknown, expired or revoked",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return program
 
 
 LoggedIn = Annotated[Person, Depends(require_login)]
@@ -207,6 +258,8 @@ HasOperatorRole = Annotated[Person, Depends(_require_operator_role)]
 
 
 async def _require_operator(person: HasOperatorRole, request: Request) -> Person:
+    if person.is_program:  # no browser sends an API token by itself
+        return person
     token = request.headers.get(TOKEN_HEADER)
     if token is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         token = str((await request.form()).get(TOKEN, ""))

@@ -1,4 +1,4 @@
-"""Users and sessions of the page in the database."""
+"""Users, sessions and API tokens in the database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from cxr_node.db.database import Database
-from cxr_node.records import web_sessions, web_users
+from cxr_node.records import api_tokens, web_sessions, web_users
+from cxr_node.records.api_tokens import ApiToken
 from cxr_node.records.web_users import WebUser
+
+_USE_INTERVAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,14 @@ class Accounts(Protocol):
 
     def end_session(self, token: str) -> None:
         """End the session of a token."""
+        ...
+
+    def api_token(self, secret: str) -> ApiToken | None:
+        """Return the token of a secret; None if there is none, or it has expired or was revoked."""
+        ...
+
+    def note_use(self, token: ApiToken) -> bool:
+        """Record that a token was used, once an hour; return whether this use was recorded."""
         ...
 
 
@@ -79,3 +90,18 @@ class StoredAccounts:
         """End the session of a token."""
         with self.database.write() as transaction:
             web_sessions.end(transaction, token, now=self.clock())
+
+    def api_token(self, secret: str) -> ApiToken | None:
+        """Return the token of a secret; None if there is none, or it has expired or was revoked."""
+        with self.read_database.read() as connection:
+            token = api_tokens.find(connection, secret)
+        return token if token is not None and token.is_valid(self.clock()) else None
+
+    def note_use(self, token: ApiToken) -> bool:
+        """Record that a token was used, once an hour; return whether this use was recorded."""
+        now = self.clock()
+        if token.last_used_at is not None and now - token.last_used_at < _USE_INTERVAL:
+            return False
+        with self.database.write() as transaction:
+            api_tokens.note_use(transaction, token.name, now=now)
+        return True

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.web import api, events, metrics, models, monitoring, pages, users
+from cxr_node.web import api, events, metrics, models, monitoring, pages, tokens, users
 from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
 from cxr_node.web.changes import ChangeDetector
@@ -36,8 +36,9 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _DESCRIPTION = (
-    "State of a cxr-node, read-only except for one request. Log in at /login with a form: requests need the session's "
-    "cookie, and requests that change anything also the token in the session's pages. Research use only."
+    "State of a cxr-node, read-only but for a few requests. A program sends an API token of `cxr-node token add`: "
+    "Authorization: Bearer TOKEN. A browser sends the cookie of a login at /login, and with requests that change "
+    "anything the token of the session's pages. Research use only."
 )
 
 Next = Callable[[Request], Awaitable[Response]]
@@ -70,6 +71,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(users.api)
     app.include_router(users.pages)
     app.include_router(events.router)
+    app.include_router(tokens.api)
+    app.include_router(tokens.pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_machine_readable(app, context)
     return app
@@ -129,7 +132,7 @@ async def _handle_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if _wants_json(request):
-        return JSONResponse({"detail": error.detail}, error.status_code)
+        return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
     if error.status_code == status.HTTP_401_UNAUTHORIZED:
         response: Response = RedirectResponse("/login", status.HTTP_303_SEE_OTHER)
         if request.headers.get("HX-Request"):  # part of a page: redirect the whole page

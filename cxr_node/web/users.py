@@ -42,13 +42,13 @@ class UserRow(BaseModel):
     open_sessions: int
 
 
-def _permissions(
+def form_permissions(
     role: Annotated[PageRole, Form()] = PageRole.VIEWER, sees_films: Annotated[bool, Form()] = False
 ) -> Permissions:
     return Permissions(role=role, sees_films=sees_films)
 
 
-FormPermissions = Annotated[Permissions, Depends(_permissions)]
+FormPermissions = Annotated[Permissions, Depends(form_permissions)]
 UserName = Annotated[str, Form(max_length=128)]
 Password = Annotated[str, Form(max_length=4096)]
 
@@ -77,7 +77,7 @@ def add_user(
     permissions: FormPermissions,
 ) -> Response:
     """Add a user."""
-    _check_may_grant(person, permissions)
+    check_may_grant(person, permissions)
     return _change(request, context, person, "added", lambda users: users.add(name, password, permissions))
 
 
@@ -88,7 +88,7 @@ def set_password(
     """Set the password of a user."""
 
     def change(users: UserAdministration) -> None:
-        _check_may_grant(person, users.user(name).permissions)
+        check_may_grant(person, users.user(name).permissions)
         users.set_password(name, password)
 
     return _change(request, context, person, "password", change)
@@ -101,8 +101,8 @@ def set_permissions(
     """Set role and film access of a user."""
 
     def change(users: UserAdministration) -> None:
-        _check_may_grant(person, users.user(name).permissions)
-        _check_may_grant(person, permissions)
+        check_may_grant(person, users.user(name).permissions)
+        check_may_grant(person, permissions)
         if name == person.name and permissions.role is not PageRole.OPERATOR:
             raise UserProblem("you cannot take the role of operator from yourself; another operator can")
         users.set_permissions(name, permissions)
@@ -115,7 +115,7 @@ def lock(request: Request, context: InContext, person: Operator, name: UserName)
     """Lock a user."""
 
     def change(users: UserAdministration) -> None:
-        _check_may_grant(person, users.user(name).permissions)
+        check_may_grant(person, users.user(name).permissions)
         if name == person.name:
             raise UserProblem("you cannot lock yourself; another operator can")
         users.lock(name)
@@ -128,7 +128,7 @@ def unlock(request: Request, context: InContext, person: Operator, name: UserNam
     """Unlock a user."""
 
     def change(users: UserAdministration) -> None:
-        _check_may_grant(person, users.user(name).permissions)
+        check_may_grant(person, users.user(name).permissions)
         users.unlock(name)
 
     return _change(request, context, person, "unlock", change)
@@ -193,11 +193,11 @@ def _administration(context: WebContext, person: Person) -> UserAdministration:
     return UserAdministration(process=context.process, by=f"person/{person.name}")
 
 
-def _check_may_grant(person: Person, permissions: Permissions) -> None:
+def check_may_grant(person: Person, permissions: Permissions) -> None:
     """Refuse changes of users who may more than the person who changes them."""
     if not person.permissions.includes(permissions):
         raise HTTPException(
-            status.HTTP_403_FORBIDDEN, "you may only change users without permissions that you do not have"
+            status.HTTP_403_FORBIDDEN, "you may only give and change permissions that you have yourself"
         )
 
 

@@ -176,8 +176,8 @@ def test_the_list_shows_users_of_settings_and_database(page: Page) -> None:
     command(page.config, "add", "jo", password=SECRET)
     rows = {row["name"]: row for row in json.loads(command(page.config, "list", "--json").output)}
 
-    assert rows["op"]["is_of_settings"]
-    assert not rows["jo"]["is_of_settings"]
+    assert rows["op"]["defined_in"] == "settings"
+    assert rows["jo"]["defined_in"] == "database"
     assert "jo" in command(page.config, "list").output
 
 

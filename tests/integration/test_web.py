@@ -30,7 +30,8 @@ from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
-         "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings", "/users")  # fmt: skip
+         "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings", "/users",
+         "/tokens")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
               "/films/1/heat/1.png", "/reports/1")  # fmt: skip
 RESOURCES = {
@@ -44,6 +45,7 @@ RESOURCES = {
     "/monitoring": "/api/v1/monitoring",
     "/settings": "/api/v1/settings",
     "/users": "/api/v1/users",
+    "/tokens": "/api/v1/tokens",
 }
 
 
@@ -88,6 +90,7 @@ def test_every_page_is_shown_and_names_no_patient(page: Page) -> None:
 def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         described = client.get("/api/v1/openapi.json").json()["paths"]
+        client.post("/tokens", data={"token": token_of(client), "name": "program", "days": "1"})
         for resource in RESOURCES.values():
             assert resource in described
             answer = client.get(re.sub(r"\{\w+\}", "1", resource))

@@ -27,6 +27,7 @@ PATHS = (
     "/monitoring",
     "/settings",
     "/users",
+    "/tokens",
 )
 WIDTHS = (1280, 390)
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
