@@ -26,7 +26,8 @@ from cxr_node.domain.commitment import (
     Reference,
 )
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.film_attributes import FilmAttributes
+from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
@@ -49,13 +50,14 @@ def accept(
     archive: Archive,
     database: Database,
     priority: Callable[[Received, Sender], int] = lambda _received, _sender: 0,
+    attributes: Callable[[Mapping[int, bytes], AeTitle], FilmAttributes | None] = lambda _values, _title: None,
     clock: Callable[[], datetime],
 ) -> bool:
     """Store a received film; on return its bytes and its row are durable, and Success may be returned.
 
     Bytes first, row second: a crash in between leaves a file without a row, never a row without its file. Returns
     False for a duplicate, or for a result of this node that a PACS sends back. `priority` returns the priority boost
-    of a film, in seconds.
+    of a film, in seconds; `attributes` returns what is stored of its header, by its encoded values and its sender.
     """
     if _may_be_own_result(received):
         with database.read() as connection:
@@ -64,8 +66,15 @@ def accept(
     key = film_key(received.digest)
     # Stored even if the key exists: another receiver may have renamed the file without flushing the folder yet.
     _store(archive, key, received)
-    priority_boost_s = priority(received, sender)
-    is_new = ingest.store(database, received, sender, archive_key=key, priority_boost_s=priority_boost_s, now=clock())
+    is_new = ingest.store(
+        database,
+        received,
+        sender,
+        archive_key=key,
+        priority_boost_s=priority(received, sender),
+        attributes=attributes(received.header_values, sender.calling_ae_title) if received.header_values else None,
+        now=clock(),
+    )
     if not is_new and key not in archive:
         # Retention removed the file just now. The row is current again, so no later removal is pending.
         _store(archive, key, received)

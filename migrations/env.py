@@ -5,7 +5,13 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from cxr_node.db import account_tables, cascade_tables, monitoring_tables, point_tables  # noqa: F401  # they add to the metadata
+from cxr_node.db import (  # noqa: F401  # they add to the metadata
+    account_tables,
+    cascade_tables,
+    identifier_tables,
+    monitoring_tables,
+    point_tables,
+)
 from cxr_node.db.tables import metadata
 
 

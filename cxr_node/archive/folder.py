@@ -47,6 +47,14 @@ class FolderArchive:
         except FileNotFoundError:
             raise KeyError(key) from None
 
+    def get_beginning(self, key: str, size_bytes: int) -> bytes:
+        """Return at most the first `size_bytes` of the content of `key`, or raise KeyError."""
+        try:
+            with self._path(key).open("rb") as file:
+                return file.read(size_bytes)
+        except FileNotFoundError:
+            raise KeyError(key) from None
+
     def has_place_of(self, key: str) -> bool:
         """Whether the folder of a key is there: no file that is removed takes its folder along."""
         return self._path(key).parent.is_dir()

@@ -97,6 +97,16 @@ class ObjectArchive:
         except (exceptions.BaseError, OSError) as error:
             raise self._unreachable(f"did not return {key}", error) from error
 
+    def get_beginning(self, key: str, size_bytes: int) -> bytes:
+        """Return at most the first `size_bytes` of the content of `key`, or raise as `get`."""
+        path = check_key(key)
+        try:
+            return bytes(obstore.get_range(self._store, path, start=0, length=size_bytes))
+        except FileNotFoundError:
+            raise KeyError(key) from None
+        except (exceptions.BaseError, OSError) as error:
+            raise self._unreachable(f"did not return {key}", error) from error
+
     def has_place_of(self, key: str) -> bool:
         """Whether the bucket is there: `get` has had its answer."""
         check_key(key)

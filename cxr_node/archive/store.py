@@ -42,6 +42,10 @@ class Archive(Protocol):
     def get(self, key: str) -> bytes:
         """Return the content of `key`, or raise KeyError."""
 
+    def get_beginning(self, key: str, size_bytes: int) -> bytes:
+        """Return at most the first `size_bytes` of the content of `key`, or raise KeyError."""
+        ...
+
     def has_place_of(self, key: str) -> bool:
         """Whether the place of a key that was stored once is there; it is not while the archive is away."""
         ...

@@ -131,8 +131,8 @@ def exported(subject: StudySubject, *, by: Application, uri: str, failure: str =
 
 
 def accessed(subject: StudySubject, *, by: str, address: str, on: Application, at: datetime) -> AuditMessage:
-    """A person viewed an instance (section A.5.3.6)."""
-    person = ActiveParticipant(user_id=by, is_requestor=True, address=address)
+    """A person viewed instances, or identifiers of them (section A.5.3.6); `address` is empty for a command."""
+    person = ActiveParticipant(user_id=by, is_requestor=True, address=address, host="" if address else on.host)
     return _on_study(subject, INSTANCES_ACCESSED, EventAction.READ, person, on.participant(is_requestor=False), at=at)
 
 
@@ -152,21 +152,37 @@ def queried(
     at: datetime,
 ) -> AuditMessage:
     """A C-FIND was sent to a peer; `identifier` is the encoded data set (section A.5.3.10)."""
-    query = ParticipantObject(
-        object_id=sop_class_uid,
-        id_type=_SOP_CLASS_UID,
-        kind=ObjectKind.SYSTEM_OBJECT,
-        role=ObjectRole.REPORT,
-        query=identifier,
-        details=(("TransferSyntax", transfer_syntax_uid.encode("ascii")),),
-    )
     return AuditMessage(
         event=QUERY,
         action=EventAction.EXECUTE,
         at=at,
         description=failure,
         participants=_from_us(by, peer),
-        objects=(query,),
+        objects=(_query(sop_class_uid, identifier, transfer_syntax_uid),),
+    )
+
+
+def searched(
+    sop_class_uid: Uid,
+    identifier: bytes,
+    transfer_syntax_uid: Uid,
+    *,
+    by: str,
+    address: str,
+    on: Application,
+    at: datetime,
+) -> AuditMessage:
+    """A person searched films of this node by identifiers of study or patient (section A.5.3.10).
+
+    The search is stated as the C-FIND with the same attributes would be; `address` is empty for a command.
+    """
+    person = ActiveParticipant(user_id=by, is_requestor=True, address=address, host="" if address else on.host)
+    return AuditMessage(
+        event=QUERY,
+        action=EventAction.EXECUTE,
+        at=at,
+        participants=(person, on.participant(is_requestor=False)),
+        objects=(_query(sop_class_uid, identifier, transfer_syntax_uid),),
     )
 
 
@@ -214,6 +230,17 @@ def administration(
         at=at,
         participants=(person, on.participant(is_requestor=False)),
         objects=(_alert(subject, _URI, description),),
+    )
+
+
+def _query(sop_class_uid: Uid, identifier: bytes, transfer_syntax_uid: Uid) -> ParticipantObject:
+    return ParticipantObject(
+        object_id=sop_class_uid,
+        id_type=_SOP_CLASS_UID,
+        kind=ObjectKind.SYSTEM_OBJECT,
+        role=ObjectRole.REPORT,
+        query=identifier,
+        details=(("TransferSyntax", transfer_syntax_uid.encode("ascii")),),
     )
 
 

@@ -19,9 +19,15 @@ def grant_reader(
     role: Annotated[str, typer.Argument(help="An existing PostgreSQL role.")],
     path: ConfigOption = DEFAULT_CONFIG,
     at_most_s: Annotated[int, typer.Option("--at-most", min=1, help="Statement timeout of the role, in seconds.")] = 60,
+    with_identifiers: Annotated[
+        bool, typer.Option("--identifiers", help="Grant v1_film_identifiers too; without, revoke it.")
+    ] = False,
     only_print: Annotated[bool, typer.Option("--print", help="Only print the SQL.")] = False,
 ) -> None:
-    """Grant a PostgreSQL role read access to the views only; for SQLite, print the read-only URL."""
+    """Grant a PostgreSQL role read access to the views only; for SQLite, print the read-only URL.
+
+    Looks at identifiers by SQL are not in the audit trail: grant them to a role of one person each.
+    """
     with reporting_errors(), Process.open(config.load(path)) as process:
         if process.database.engine.dialect.name == "sqlite":
             url = read_only_url(process.settings.database_url)
@@ -30,18 +36,19 @@ def grant_reader(
             connection = transaction.connection
             if why_not := schema_version.why_not(connection):
                 raise CommandError(why_not)
-            statements = grants.statements(connection, role, timeout_s=at_most_s)
+            statements = grants.statements(connection, role, timeout_s=at_most_s, with_identifiers=with_identifiers)
             if only_print:
                 typer.echo(";\n".join(statements) + ";")
                 return
             if not grants.exists(connection, role):
                 raise CommandError(f"there is no role {role!r}: create it first, such as with CREATE ROLE {role} LOGIN")
             denied = grants.run(connection, statements)
-            if any(statement.startswith("GRANT") for statement in denied):
+            if any(statement.startswith(("GRANT", "REVOKE")) for statement in denied):
                 raise CommandError(f"nothing was granted: {_needed(denied, 'the owner of the database')}")
-        what = f"role {role} may read the views"
+        what = f"role {role} may read the views{', with identifiers' if with_identifiers else ''}"
         operator_log.record(process, what, subject="database", kind=SECURITY_CONFIGURATION)
-    typer.echo(f"{role} may read the views, and nothing else")
+    views = "the views" if with_identifiers else "the views without identifiers"
+    typer.echo(f"{role} may read {views}, and nothing else")
     if denied:
         typer.echo(f"Its read-only transactions and time-outs are not set: {_needed(denied, 'a role with CREATEROLE')}")
 

@@ -1,23 +1,28 @@
 """`cxr-node query`: rows of the database views, filtered, as a table, CSV or JSON."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from cxr_node import config
 from cxr_node.cli.database import STATEMENT_TIMEOUT_S, reading_database
 from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, parse_time
 from cxr_node.db.database import DatabaseUnavailable
+from cxr_node.domain.clock import utc_now
+from cxr_node.ops import operator_log
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType, View
+from cxr_node.wiring import audit, identifier_audit
 
 _CONDITION = re.compile(r"(?P<column>\w+)(?P<comparison>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
 _NULL = "none"
@@ -62,10 +67,23 @@ def query(
         conditions = [_condition(view, text) for text in where or ()]
         # Times in arguments are local; days in the views are UTC.
         select = partial(view_rows.rows, columns=names, since=parse_time(since), until=parse_time(until))
+        if view.holds_identifiers:
+            _record_search(path, conditions)
         with _narrowing_suggested(at_most_s), reading_database(path, at_most_s=at_most_s) as connection:
             rows = select(connection, view, conditions=conditions, order=order, limit=limit)
         shown = names if columns else view.brief
         print_rows(rows, names, shown=shown, none="no rows", as_json=as_json, as_csv=as_csv)
+
+
+def _record_search(path: Path, conditions: Sequence[Condition]) -> None:
+    """Record the search in the audit trail, before identifiers are shown."""
+    matching = {
+        condition.column: str(condition.value)
+        for condition in conditions
+        if condition.column in identifier_audit.KEYWORDS and condition.comparison is Comparison.EQUAL
+    }
+    with audit.of_command(config.load(path), utc_now) as trail:
+        identifier_audit.record_search(trail, matching, by=operator_log.operator_name())
 
 
 @contextmanager

@@ -65,6 +65,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 UID_TEXT = String(64)
 AE_TITLE = String(16)
+HEADER_TEXT = String(64)
 DIGEST = String(64)
 CODE = String(16)
 JSON_VALUE = JSON(none_as_null=True)
@@ -143,13 +144,20 @@ film = numbered_table(
     # When the film was received again, from which retention counts; when its bytes were removed.
     Column("received_again_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
+    # Equipment by the header, NULL where it has none; the modality is NULL while the header was not read.
+    Column("modality", CODE),
+    Column("manufacturer", HEADER_TEXT),
+    Column("manufacturer_model_name", HEADER_TEXT),
+    Column("station_name", HEADER_TEXT),
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("ix_film_study_id", "study_id"),
+    Index("ix_film_series_instance_uid", "series_instance_uid"),
     # These two, and others on a time or a state, serve the views.
     Index("ix_film_received_at", "received_at"),
     Index("ix_film_calling_ae_title_received_at", "calling_ae_title", "received_at"),
 )
 _partial_index("uq_film_original", film.c.sop_instance_uid, where="is_original", unique=True)
+_partial_index("ix_film_unread", film.c.id, where="modality IS NULL AND removed_at IS NULL")
 
 reading = numbered_table(
     "reading",
@@ -223,6 +231,7 @@ result = numbered_table(
     Column("composed_at", UtcDateTime, nullable=False),
     Column("removed_at", UtcDateTime),
     UniqueConstraint("study_id", "kind", "version"),
+    Index("ix_result_series_instance_uid", "series_instance_uid"),
 )
 
 delivery = numbered_table(

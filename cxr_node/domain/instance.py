@@ -1,6 +1,7 @@
 """A received SOP Instance: its identity, its bytes, and its sender."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -34,12 +35,14 @@ class Instance:
     """One SOP Instance: its identity and its bytes as a DICOM file (PS3.10 section 7).
 
     `digest` is of the data set bytes as sent, without the File Meta Information, which the receiver writes.
+    `header_values` are encoded values of `film_attributes.TAGS` by tag; empty if they were not read.
     """
 
     identity: Identity
     transfer_syntax_uid: Uid
     digest: Digest
     content: bytes
+    header_values: Mapping[int, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size_bytes(self) -> int:
@@ -82,6 +85,7 @@ class StagedInstance:
     size_bytes: int
     beginning: bytes
     staged: StagedObject
+    header_values: Mapping[int, bytes] = field(default_factory=dict, repr=False, compare=False)
 
 
 Received = Instance | StagedInstance

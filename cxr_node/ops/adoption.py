@@ -11,9 +11,10 @@ from cxr_node.domain.identifiers import parse_ae_title, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.queries import archived
 from cxr_node.receive import part10
-from cxr_node.receive.identify import identify
+from cxr_node.receive.identify import identify_with_values
 from cxr_node.records import ingest
 from cxr_node.wiring import database_guard
+from cxr_node.wiring.film_attributes import attribute_rules
 from cxr_node.wiring.process import Process
 
 _BATCH_FILES = 500
@@ -75,13 +76,16 @@ def _adopt(process: Process, key: str) -> bool:
         raise _NoFilm("a phantom of the constancy check")
     transfer_syntax_uid = parse_uid(str(meta.get("TransferSyntaxUID", "")))
     data_set = part10.data_set_of(content)
+    identity, header_values = identify_with_values(data_set, transfer_syntax_uid=transfer_syntax_uid)
     instance = Instance(
-        identity=identify(data_set, transfer_syntax_uid=transfer_syntax_uid),
+        identity=identity,
         transfer_syntax_uid=transfer_syntax_uid,
         digest=digest,
         content=content,
+        header_values=header_values,
     )
-    return ingest.store(process.database, instance, sender, archive_key=key, now=process.clock())
+    attributes = attribute_rules(process.settings).attributes(header_values, sender.calling_ae_title)
+    return ingest.store(process.database, instance, sender, archive_key=key, attributes=attributes, now=process.clock())
 
 
 class _NoFilm(ValueError):

@@ -10,14 +10,21 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 """SQLSTATE of a statement that the role may not run."""
 
 
-def statements(connection: Connection, role: str, *, timeout_s: int) -> list[str]:
-    """Return the SQL that lets an existing role read the views, read-only and with a statement time-out."""
+def statements(connection: Connection, role: str, *, timeout_s: int, with_identifiers: bool) -> list[str]:
+    """Return the SQL that lets an existing role read the views, read-only and with a statement time-out.
+
+    Views with identifiers are granted only `with_identifiers`; otherwise an earlier grant of them is revoked.
+    """
     quote = connection.dialect.identifier_preparer.quote
+    identifying = ", ".join(_views(holds_identifiers=True))
     grantee, database = quote(role), quote(str(connection.engine.url.database))
     return [
         f"GRANT CONNECT ON DATABASE {database} TO {grantee}",
         f"GRANT USAGE ON SCHEMA public TO {grantee}",
-        f"GRANT SELECT ON {', '.join(VIEWS)} TO {grantee}",
+        f"GRANT SELECT ON {', '.join(_views(holds_identifiers=False))} TO {grantee}",
+        f"GRANT SELECT ON {identifying} TO {grantee}"
+        if with_identifiers
+        else f"REVOKE ALL ON {identifying} FROM {grantee}",
         f"ALTER ROLE {grantee} IN DATABASE {database} SET default_transaction_read_only = on",
         f"ALTER ROLE {grantee} IN DATABASE {database} SET statement_timeout = '{timeout_s}s'",
         f"ALTER ROLE {grantee} IN DATABASE {database} SET idle_in_transaction_session_timeout = '{timeout_s}s'",
@@ -26,6 +33,10 @@ def statements(connection: Connection, role: str, *, timeout_s: int) -> list[str
             for name, value in READ_ONLY_SETTINGS.items()
         ),
     ]
+
+
+def _views(*, holds_identifiers: bool) -> list[str]:
+    return [name for name, view in VIEWS.items() if view.holds_identifiers is holds_identifiers]
 
 
 def exists(connection: Connection, role: str) -> bool:

@@ -1,5 +1,8 @@
 """Identity of a received object: its UIDs, and a digest of its patient's identifiers."""
 
+from collections.abc import Mapping
+
+from cxr_node.domain import film_attributes
 from cxr_node.domain.element_values import values_of
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, digest_of, parse_uid
@@ -23,7 +26,7 @@ _UIDS = {
 }
 _TYPE_2 = frozenset({_PATIENT_NAME, _PATIENT_ID, _PATIENT_BIRTH_DATE})
 """Elements of the patient that every film has, even if empty (PS3.3 section C.7.1.1)."""
-_WANTED = frozenset({*_PATIENT, *_UIDS})
+_WANTED = frozenset({*_PATIENT, *_UIDS, *film_attributes.TAGS})
 _PADDING = b" \0"
 
 
@@ -32,7 +35,14 @@ class DataSetMismatch(RejectObject):
 
 
 def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
-    """Return the identity of an encoded data set.
+    """Return the identity of an encoded data set; raises as `identify_with_values`."""
+    return identify_with_values(data_set, transfer_syntax_uid=transfer_syntax_uid)[0]
+
+
+def identify_with_values(data_set: memoryview, *, transfer_syntax_uid: Uid) -> tuple[Identity, Mapping[int, bytes]]:
+    """Return the identity of an encoded data set, and its encoded values of `film_attributes.TAGS`, cut if too long.
+
+    One walk finds both, as it costs more than what follows from the values.
 
     Raises
     ------
@@ -44,13 +54,15 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
         values = _values(data_set, transfer_syntax_uid)
     except ValueError as error:
         raise RejectObject(f"not a data set: {error}") from error
-    return Identity(
+    identity = Identity(
         sop_class_uid=_uid(values, _SOP_CLASS_UID),
         sop_instance_uid=_uid(values, _SOP_INSTANCE_UID),
         series_instance_uid=_uid(values, _SERIES_INSTANCE_UID),
         study_instance_uid=_uid(values, _STUDY_INSTANCE_UID),
         patient_key=patient_key(*(values.get(tag, b"") for tag in _PATIENT)),
     )
+    described = film_attributes.TAGS & values.keys()
+    return identity, {tag: values[tag][: film_attributes.ENCODED_BYTES] for tag in described}
 
 
 def patient_of_key(data_set: memoryview, *, transfer_syntax_uid: Uid, key: Digest) -> dict[int, bytes]:

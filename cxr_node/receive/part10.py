@@ -5,6 +5,7 @@ some modalities' UIDs.
 """
 
 import struct
+from collections.abc import Mapping
 from io import BytesIO
 
 from pydicom import Dataset
@@ -41,7 +42,14 @@ def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid:
     return _PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
 
 
-def instance_of(identity: Identity, data_set: memoryview, *, transfer_syntax_uid: Uid, sender: Sender) -> Instance:
+def instance_of(
+    identity: Identity,
+    data_set: memoryview,
+    *,
+    transfer_syntax_uid: Uid,
+    sender: Sender,
+    header_values: Mapping[int, bytes] | None = None,
+) -> Instance:
     """Return the instance of a data set, whose file has it byte for byte as sent."""
     head = file_head(
         sop_class_uid=identity.sop_class_uid,
@@ -54,6 +62,7 @@ def instance_of(identity: Identity, data_set: memoryview, *, transfer_syntax_uid
         transfer_syntax_uid=transfer_syntax_uid,
         digest=digest_of(data_set),
         content=b"".join((head, data_set)),
+        header_values=header_values or {},
     )
 
 

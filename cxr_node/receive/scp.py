@@ -23,7 +23,7 @@ from cxr_node.receive.application_entity import ReceiverOptions, application_ent
 from cxr_node.receive.commitment import CommitmentProvider, CommitmentScp
 from cxr_node.receive.connections import ConnectionReporter
 from cxr_node.receive.events import ReceiveEvent
-from cxr_node.receive.identify import check_request, identify
+from cxr_node.receive.identify import check_request, identify_with_values
 from cxr_node.receive.part10 import instance_of
 from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.sender import association_name, sender_of
@@ -273,10 +273,16 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
         raise too_large(request.DataSet.size_bytes)
     transfer_syntax_uid = parse_uid(event.context.transfer_syntax)
     with request.DataSet.getbuffer() as data_set:
-        identity = identify(data_set, transfer_syntax_uid=transfer_syntax_uid)
+        identity, header_values = identify_with_values(data_set, transfer_syntax_uid=transfer_syntax_uid)
         check_request(
             identity,
             affected_sop_class_uid=str(request.AffectedSOPClassUID),
             affected_sop_instance_uid=str(request.AffectedSOPInstanceUID),
         )
-        return instance_of(identity, data_set, transfer_syntax_uid=transfer_syntax_uid, sender=sender)
+        return instance_of(
+            identity,
+            data_set,
+            transfer_syntax_uid=transfer_syntax_uid,
+            sender=sender,
+            header_values=header_values,
+        )

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from cxr_node.db import account_tables, cascade_tables, migrate, monitoring_tables, point_tables  # noqa: F401  # part of the metadata
+from cxr_node.db import (  # noqa: F401  # part of the metadata
+    account_tables,
+    cascade_tables,
+    identifier_tables,
+    migrate,
+    monitoring_tables,
+    point_tables,
+)
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film, metadata, result
+from cxr_node.records import film_attributes
 
 _BATCH_ROWS = 2000
 
@@ -80,7 +88,7 @@ def kept_files(path: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def mark_removed(path: Path, keys: Collection[str], *, at: datetime) -> None:
-    """Mark rows of a dump whose files were removed after it was written."""
+    """Mark rows of a dump whose files were removed after it was written, and delete the identifiers of such films."""
     dump = Database(f"sqlite:///{path}")
     try:
         with dump.write() as transaction:
@@ -88,6 +96,10 @@ def mark_removed(path: Path, keys: Collection[str], *, at: datetime) -> None:
                 for key in keys:
                     removed = update(table).where(table.c.archive_key == key, table.c.removed_at.is_(None))
                     transaction.connection.execute(removed.values(removed_at=at))
+            for key in keys:
+                film_attributes.delete_identifiers(
+                    transaction.connection, select(film.c.id).where(film.c.archive_key == key)
+                )
     finally:
         dump.close()
         _merge_wal(path)

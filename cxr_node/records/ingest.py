@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Column, ColumnElement, Executable, Select, bindparam, insert, null, select, union_all, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Select,
+    bindparam,
+    case,
+    insert,
+    null,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.claim_order import NO_PRIORITY_BOOST
@@ -16,11 +28,12 @@ from cxr_node.db.monitoring_tables import constancy_film
 from cxr_node.db.states import Stage
 from cxr_node.db.tables import film as film_table
 from cxr_node.db.tables import study as study_table
+from cxr_node.domain.film_attributes import FilmAttributes
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.queue import queue
 from cxr_node.queue.queue import NewJob
-from cxr_node.records import constancy
+from cxr_node.records import constancy, film_attributes
 from cxr_node.records.constancy import IS_EXPECTED
 
 # A conflict over one row is settled by the first repeat; more means that something else is wrong.
@@ -29,12 +42,16 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingFilm:
-    """A film whose bytes are archived under `archive_key`, with its sender, priority boost and time of reception."""
+    """A film whose bytes are archived under `archive_key`, with its sender, priority boost and time of reception.
+
+    `attributes` are None if its header was not read for them.
+    """
 
     instance: Received
     sender: Sender
     archive_key: str
     priority_boost_s: int
+    attributes: FilmAttributes | None = None
     at: datetime
 
     @property
@@ -55,6 +72,7 @@ def store(
     *,
     archive_key: str,
     priority_boost_s: int = NO_PRIORITY_BOOST,
+    attributes: FilmAttributes | None = None,
     now: datetime,
 ) -> bool:
     """Write the row of an archived film and add its read job; return False if the film was known already.
@@ -65,7 +83,12 @@ def store(
     read job compares it with the first film, which is not changed.
     """
     film = IncomingFilm(
-        instance=instance, sender=sender, archive_key=archive_key, priority_boost_s=priority_boost_s, at=now
+        instance=instance,
+        sender=sender,
+        archive_key=archive_key,
+        priority_boost_s=priority_boost_s,
+        attributes=attributes,
+        at=now,
     )
     for _ in range(_ATTEMPTS):
         try:
@@ -132,6 +155,8 @@ def _write_new(
             NewJob(subject_id=film_id, of_study=study.study_id, priority_boost_s=study.priority_boost_s, at=film.at)
         )
     queue.add_all(transaction, Stage.READ, jobs)
+    attributes = [(film_id, film.attributes) for film_id, film in zip(film_ids, films, strict=True)]
+    film_attributes.insert_identifiers(transaction.connection, attributes)
     for film_id, film in zip(film_ids, films, strict=True):
         if film.uid in stored.announced and not stored.digests[film.uid]:
             constancy.link_film(transaction.connection, film.uid, film_id, now=film.at)
@@ -193,6 +218,7 @@ def _row(film: IncomingFilm, study_id: int, *, is_original: bool) -> dict[str, o
         "association": film.sender.association,
         "received_at": film.at,
         "is_original": is_original,
+        **film_attributes.equipment_columns(film.attributes),
     }
 
 
@@ -240,8 +266,10 @@ _STUDIES = _UidQuery.build(lambda has_uid: _select_studies(has_uid).with_for_upd
 _STUDIES_TO_BOOST = _UidQuery.build(lambda has_uid: _select_studies(has_uid).with_for_update(key_share=True))
 _INSERT_FILMS = insert(film_table).returning(film_table.c.id, sort_by_parameter_order=True)
 _INSERT_STUDIES = insert(study_table).returning(study_table.c.id, sort_by_parameter_order=True)
+# The identifiers of a film that had been removed are gone: without a modality its header is read for them again.
+_MODALITY_IF_KEPT = case((film_table.c.removed_at.is_(None), film_table.c.modality))
 _RECEIVE_AGAIN = (
     update(film_table)
     .where(film_table.c.sop_instance_uid == bindparam("of_uid"), film_table.c.digest == bindparam("of_digest"))
-    .values(received_again_at=bindparam("now"), removed_at=None)
+    .values(received_again_at=bindparam("now"), removed_at=None, modality=_MODALITY_IF_KEPT)
 )

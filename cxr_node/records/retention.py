@@ -13,6 +13,7 @@ from cxr_node.db.states import State
 from cxr_node.db.tables import delivery, film, finding, heat_map, job, reading, result, study
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.reasons import Reason
+from cxr_node.records import film_attributes
 
 
 class ArchiveFileKind(StrEnum):
@@ -42,8 +43,8 @@ _SUCCESSFUL = (State.DONE, State.NOT_ANALYSED, State.DISMISSED)
 def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:
     """Mark films and results of up to `limit` studies as removed; return the number of studies.
 
-    Heat maps and embeddings are deleted at once, since they show the film or can be compared with others of the
-    patient; findings, points and measurements stay.
+    Identifiers, heat maps and embeddings are deleted at once: they name the patient, show the film, or can be compared
+    with others of the patient. Equipment, findings, points and measurements stay.
 
     A study can be removed when every film was received, and every job ended, before `before`; when every job was
     successful; and when each result is delivered, at least one of them. A study with another film under a known SOP
@@ -54,6 +55,7 @@ def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, l
         transaction.connection.execute(
             update(table).where(table.c.study_id.in_(ids), table.c.removed_at.is_(None)).values(removed_at=now)
         )
+    film_attributes.delete_identifiers(transaction.connection, select(film.c.id).where(film.c.study_id.in_(ids)))
     reading_ids = select(reading.c.id).join(film, film.c.id == reading.c.film_id).where(film.c.study_id.in_(ids))
     finding_ids = select(finding.c.id).where(finding.c.reading_id.in_(reading_ids))
     transaction.connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(finding_ids)))

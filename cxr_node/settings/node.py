@@ -1,4 +1,4 @@
-"""Settings of the host: names, folders, database, archive, schedule, log."""
+"""Settings of the host: names, folders, database, archive, identifiers, schedule, log."""
 
 import socket
 from collections.abc import Iterator
@@ -138,12 +138,29 @@ class ArchiveSection(Section):
             yield f"{names}: one is of no use without the other"
 
 
+class IdentifiersSection(Section):
+    """Identifiers of films in the database, for search: Accession Number, Patient ID, study date and description."""
+
+    keep: bool = Field(True, description="Store identifiers; false: none is stored, and stored ones are deleted.")
+    keep_names: bool = Field(
+        False,
+        description="Store Patient's Name of films received from now on, and show it with the other identifiers; "
+        "false: stored names are deleted.",
+    )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for names without other identifiers."""
+        if self.keep_names and not self.keep:
+            yield f"{key}.keep_names: needs {key}.keep, as names are stored with the other identifiers"
+
+
 class ScheduleSection(Section):
     """Periodic jobs: an interval in seconds, or a cron expression of five fields in UTC, such as "30 2 * * *"."""
 
     tick_s: Seconds = Field(
         5.0,
-        description="Interval of expired leases, of shadow mode, and of polling for lost notifications, in seconds.",
+        description="Interval of expired leases, of shadow mode, of reading equipment and identifiers of stored films, "
+        "and of polling for lost notifications, in seconds.",
     )
     heartbeat_timeout_s: Seconds = Field(
         60.0, description="A role without a heartbeat for this long is killed and restarted, in seconds."

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 from cxr_node.domain.section import Section
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
-from cxr_node.settings.node import ArchiveSection, DatabaseSection, LogSection, NodeSection, ScheduleSection
+from cxr_node.settings.node import (
+    ArchiveSection,
+    DatabaseSection,
+    IdentifiersSection,
+    LogSection,
+    NodeSection,
+    ScheduleSection,
+)
 from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
 from cxr_node.settings.read import GateSection, ReadSection
 from cxr_node.settings.receive import ReceiveSection
@@ -22,6 +29,7 @@ class Settings(Section):
     database: DatabaseSection = DatabaseSection()
     receive: ReceiveSection = ReceiveSection()
     archive: ArchiveSection = ArchiveSection()
+    identifiers: IdentifiersSection = IdentifiersSection()
     gate: GateSection = GateSection()
     read: ReadSection = ReadSection()
     remote: RemoteSection = RemoteSection()

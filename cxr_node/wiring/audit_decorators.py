@@ -170,8 +170,11 @@ def _ascii_values(instance: Received) -> tuple[str, str] | None:
     Nearly all are. Decoding the whole header instead takes a sixth of the time of receiving a film.
     """
     try:
-        data_set = data_set_of(instance.beginning)
-        values = values_of(data_set, frozenset(_SUBJECT_TAGS), transfer_syntax_uid=instance.transfer_syntax_uid)
+        values = instance.header_values or values_of(
+            data_set_of(instance.beginning),
+            frozenset(_SUBJECT_TAGS),
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+        )
         patient_id, accession_number = (values.get(tag, b"").decode("ascii").rstrip(" \0") for tag in _SUBJECT_TAGS)
     except ValueError:
         return None

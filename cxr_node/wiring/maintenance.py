@@ -1,4 +1,4 @@
-"""Maintenance of queue and archive: expired leases, backfill, retention, scrub."""
+"""Maintenance of queue and archive: expired leases, backfill, attributes of films, retention, scrub."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,9 +10,10 @@ from cxr_node.records import backfill
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators, constancy, drift
 from cxr_node.wiring.deliver import verification
+from cxr_node.wiring.film_attributes import attribute_rules
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import study_window
-from cxr_node.work.periodic import retention
+from cxr_node.work.periodic import film_attributes, retention
 from cxr_node.work.periodic.clock_jump_guard import ClockJumpGuard
 from cxr_node.work.periodic.scrub import Scrubber
 
@@ -28,6 +29,9 @@ def functions(process: Process) -> dict[str, Callable[[], object]]:
     size_bytes = int(section.scrub_bytes_per_second * process.settings.schedule.scrub_s)
     return {
         "leases": partial(tick, process),
+        "film_attributes": partial(
+            film_attributes.update, process.database, process.archive, attribute_rules(process.settings)
+        ),
         "retention": partial(guard.run, partial(_remove_expired, process, timedelta(days=section.keep_days))),
         "scrub": partial(scrubber.turn, size_bytes),
         "drift": partial(drift.judge_days, process),

@@ -39,6 +39,12 @@ def _if_enabled(is_enabled: object, trigger: Trigger) -> Trigger | None:
 JOBS: tuple[JobSpec, ...] = (
     JobSpec(name="leases", roles=frozenset({"read", "deliver"}), trigger=lambda s: s.schedule.tick_s),
     JobSpec(
+        name="film_attributes",
+        roles=frozenset({"deliver"}),
+        trigger=lambda s: s.schedule.tick_s,
+        is_exclusive=True,
+    ),
+    JobSpec(
         name="retention",
         roles=frozenset({"deliver"}),
         trigger=lambda s: _if_enabled(s.archive.keep_days, s.schedule.retention),

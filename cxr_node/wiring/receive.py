@@ -28,6 +28,7 @@ from cxr_node.settings.receive import SENDER_SOP_CLASSES, PeerSection, ReceiveSe
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
+from cxr_node.wiring.film_attributes import attribute_rules
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
 from cxr_node.wiring.reserve import reserve_of
@@ -44,6 +45,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         archive=process.archive,
         database=process.database,
         priority=partial(priority_boost_s, rules=priority_rules(settings)),
+        attributes=attribute_rules(settings).attributes,
         clock=process.clock,
     )
     return Receiver(

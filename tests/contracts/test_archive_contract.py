@@ -30,6 +30,8 @@ def test_content_that_is_put_can_be_read(archive: Archive) -> None:
     assert KEY in archive
     assert list(archive.stored_keys()) == [KEY]
     assert archive.get(KEY) == CONTENT
+    assert archive.get_beginning(KEY, 10) == CONTENT[:10]
+    assert archive.get_beginning(KEY, len(CONTENT) + 10) == CONTENT
 
 
 def test_content_that_is_put_twice_exists_once(archive: Archive) -> None:
@@ -44,6 +46,8 @@ def test_a_missing_key_cannot_be_read_but_discarded(archive: Archive) -> None:
     archive.discard(KEY)
     with pytest.raises(KeyError):
         archive.get(KEY)
+    with pytest.raises(KeyError):
+        archive.get_beginning(KEY, 10)
 
 
 def test_an_invalid_key_is_an_error(archive: Archive) -> None:

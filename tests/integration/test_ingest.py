@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from cxr_node.db.database import Database
+from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.tables import film, job, job_event, study
 from cxr_node.records import constancy, ingest
 from cxr_node.records.ingest import IncomingFilm
@@ -31,6 +32,7 @@ def random_films(seed: int) -> list[IncomingFilm]:
 
 def all_rows(database: Database) -> list[list[tuple[object, ...]]]:
     """Return all rows without their numbers."""
+    identifier_columns = [column for column in film_identifiers.c if column.name != "film_id"]
     film_jobs = job.join(film, job.c.film_id == film.c.id)
     queries = (
         select(study.c.study_instance_uid, study.c.priority, study.c.first_received_at).order_by(
@@ -47,6 +49,9 @@ def all_rows(database: Database) -> list[list[tuple[object, ...]]]:
         )
         .select_from(film_jobs)
         .order_by(film.c.sop_instance_uid, film.c.digest),
+        select(film.c.sop_instance_uid, film.c.digest, *identifier_columns)
+        .join(film_identifiers, film_identifiers.c.film_id == film.c.id)
+        .order_by(film.c.sop_instance_uid, film.c.digest),
         select(film.c.sop_instance_uid, film.c.digest, job_event.c.event, job_event.c.state, job_event.c.at)
         .select_from(film_jobs.join(job_event, job_event.c.job_id == job.c.id))
         .order_by(film.c.sop_instance_uid, film.c.digest, job_event.c.event),
@@ -62,7 +67,7 @@ def test_a_batch_leaves_the_same_rows_as_single_films(database: Database, seed: 
         are_new = ingest.write(transaction, several)
     together = all_rows(database)
     with database.write() as transaction:
-        for table in (job_event, job, film, study):
+        for table in (job_event, job, film_identifiers, film, study):
             transaction.connection.execute(delete(table))
     are_new_alone = []
     for single in several:

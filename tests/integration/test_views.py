@@ -1,5 +1,6 @@
 """Views on both databases: their rows, their document, and read-only access."""
 
+import base64
 import csv
 import io
 import json
@@ -32,7 +33,7 @@ from cxr_node.records import constancy, periodic_jobs, readings, shadow
 from cxr_node.records import films as film_rows
 from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.periodic import drift as drift_job
-from tests.support import films, view_document
+from tests.support import audit_rules, films, view_document
 from tests.support.films import ROOT
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
@@ -161,9 +162,13 @@ def test_no_view_shows_a_patient(database: Database, tmp_path: Path) -> None:
     film = films.dx()
     with node.database.read() as connection:
         key = film_rows.get(connection, 1).identity.patient_key
-        shown = " ".join(str(view_rows.rows(connection, view)) for view in VIEWS.values())
+        shown = " ".join(str(view_rows.rows(connection, view)) for view in VIEWS.values() if not view.holds_identifiers)
+        (identifiers, *_) = view_rows.rows(connection, VIEWS["v1_film_identifiers"])
 
-    for secret in (key, str(film.PatientName), str(film.PatientID), str(film.get("PatientBirthDate", "19000101"))):
+    assert identifiers["patient_id"] == film.PatientID
+    assert key not in str(identifiers)
+    for secret in (key, str(film.PatientName), str(film.PatientID), str(film.PatientBirthDate),
+                   str(film.AccessionNumber)):  # fmt: skip
         assert secret
         assert secret not in shown
 
@@ -222,17 +227,27 @@ def test_a_granted_role_reads_only_the_views(postgresql_server: str, tmp_path: P
     assert (unknown.exit_code, printed.exit_code) == (1, 0)
     assert "GRANT SELECT ON v1_films" in printed.output
 
-    granted = CliRunner().invoke(app, ["db", "grant-reader", "reader", "--config", str(config)])
+    def grant(*options: str) -> None:
+        granted = CliRunner().invoke(app, ["db", "grant-reader", "reader", *options, "--config", str(config)])
+        assert granted.exit_code == 0, granted.output
 
-    assert granted.exit_code == 0, granted.output
+    grant()
+
     reader = create_engine(server.set(database="granted", username="reader", password=None))
     try:
-        for name in VIEWS:
+        for name in (name for name, view in VIEWS.items() if not view.holds_identifiers):
             with reader.connect() as connection:
                 connection.execute(text(f"SELECT * FROM {name}")).all()  # noqa: S608  # our own names
-        for forbidden in ("SELECT patient_key FROM film", "DELETE FROM job", "CREATE TABLE mine (a integer)"):
+        for forbidden in ("SELECT patient_key FROM film", "DELETE FROM job", "CREATE TABLE mine (a integer)",
+                          "SELECT * FROM film_identifiers", "SELECT * FROM v1_film_identifiers"):  # fmt: skip
             with reader.connect() as connection, pytest.raises(DBAPIError):
                 connection.execute(text(forbidden))
+        grant("--identifiers")
+        with reader.connect() as connection:
+            connection.execute(text("SELECT * FROM v1_film_identifiers")).all()
+        grant()
+        with reader.connect() as connection, pytest.raises(DBAPIError):
+            connection.execute(text("SELECT * FROM v1_film_identifiers"))
         with reader.connect() as connection:
             assert connection.execute(text("SHOW statement_timeout")).scalar() == "1min"
     finally:
@@ -299,6 +314,23 @@ def test_query_writes_tables_csv_and_json(config: Path) -> None:
     assert oldest[0]["film_id"] == 1
     assert len(json.loads(query("v1_films", "--where", "reading_id=none", "--json"))) == 1
     assert "Study Instance UID" in query("v1_films", "--columns-of")
+
+
+def test_a_query_of_identifiers_is_audited(config: Path) -> None:
+    where = ("--where", "accession_number=ACC-1", "--where", "study_date>2020-01-01")
+    ended = CliRunner().invoke(
+        app, ["query", "v1_film_identifiers", *where, "--format", "json", "--config", str(config)]
+    )
+    CliRunner().invoke(app, ["query", "v1_films", "--config", str(config)])
+
+    assert {row["patient_id"] for row in json.loads(ended.output)} == {films.PATIENT_ID}
+    (query,) = audit_rules.recorded(load(config).node.data_folder / "audit", "110112")
+    encoded = query.findtext(".//ParticipantObjectQuery")
+    assert encoded is not None
+    assert b"ACC-1" in base64.b64decode(encoded)
+    requestor = query.find("ActiveParticipant[@UserIsRequestor='true']")
+    assert requestor is not None
+    assert str(requestor.get("UserID")).startswith("person/")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
-from cxr_node.db import account_tables, cascade_tables, migrate, monitoring_tables, point_tables  # noqa: F401  # part of the metadata
+from cxr_node.db import (  # noqa: F401  # part of the metadata
+    account_tables,
+    cascade_tables,
+    identifier_tables,
+    migrate,
+    monitoring_tables,
+    point_tables,
+)
 from cxr_node.db.database import Database
 from cxr_node.db.schema_version import Standing, standing
 from cxr_node.db.tables import metadata

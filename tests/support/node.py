@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmread
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.composing.context import CharacterSets, ComposeContext
+from cxr_node.composing.film_attributes import AttributeRules
 from cxr_node.composing.route import Route
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
@@ -33,7 +34,7 @@ from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.reading.network import Network, Outputs, Watchdog
-from cxr_node.receive.identify import identify
+from cxr_node.receive.identify import identify_with_values
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
@@ -59,6 +60,7 @@ ANY = Condition()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
 RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
+ATTRIBUTE_RULES = AttributeRules(character_sets={})
 
 
 def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
@@ -225,9 +227,16 @@ class InProcessNode(node.InProcessNode):
             clock=clock,
         )
 
-    def accept(self, film: Dataset, *, sender: Sender = SENDER) -> bool:
+    def accept(self, film: Dataset, *, sender: Sender = SENDER, rules: AttributeRules = ATTRIBUTE_RULES) -> bool:
         """Take a film as if a modality had sent it."""
-        return pipeline.accept(received(film), sender, archive=self.archive, database=self.database, clock=self.clock)
+        return pipeline.accept(
+            received(film),
+            sender,
+            archive=self.archive,
+            database=self.database,
+            attributes=rules.attributes,
+            clock=self.clock,
+        )
 
     def work(self) -> None:
         """Run everything that is due, and then once more after the calm."""
@@ -243,11 +252,13 @@ def received(film: Dataset) -> Instance:
     film.save_as(out, enforce_file_format=True)
     syntax = parse_uid(film.file_meta.TransferSyntaxUID)
     data_set = memoryview(out.getvalue())[data_set_offset(out.getvalue()) :]
+    identity, header_values = identify_with_values(data_set, transfer_syntax_uid=syntax)
     return Instance(
-        identity=identify(data_set, transfer_syntax_uid=syntax),
+        identity=identity,
         transfer_syntax_uid=syntax,
         digest=digest_of(bytes(data_set)),
         content=out.getvalue(),
+        header_values=header_values,
     )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
+from cxr_node.domain.film_attributes import Equipment, FilmAttributes, FilmIdentifiers
 from cxr_node.domain.identifiers import AeTitle, Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.queue import claiming
@@ -40,8 +41,26 @@ def incoming_film(
     film = instance(name, study=study, content=content)
     at = NOON + timedelta(seconds=after_s)
     return IncomingFilm(
-        instance=film, sender=SENDER, archive_key=f"films/{film.digest}", priority_boost_s=priority_boost_s, at=at
+        instance=film,
+        sender=SENDER,
+        archive_key=f"films/{film.digest}",
+        priority_boost_s=priority_boost_s,
+        attributes=attributes(name, study=study),
+        at=at,
     )
+
+
+def attributes(name: str, *, study: str = "study") -> FilmAttributes:
+    """Return equipment and identifiers of a film derived from `name`."""
+    return FilmAttributes(
+        equipment=Equipment(
+            modality="DX", manufacturer="Test Films", manufacturer_model_name="Made", station_name=f"ROOM {name}"
+        ),
+        identifiers=FilmIdentifiers(
+            accession_number=f"A {study}", patient_id=f"P {study}", issuer_of_patient_id="Test Hospital",
+            study_date="2026-01-02", study_description="Chest",
+        ),
+    )  # fmt: skip
 
 
 def store_film(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:

@@ -4,6 +4,10 @@
 {% macro is_not_constancy_film(film_id) -%}
 NOT EXISTS (SELECT 1 FROM constancy_film c WHERE c.film_id = {{ film_id }})
 {%- endmacro %}
+{# Columns of the group "equipment", of film f. A modality without a value is that of a film whose header has none. #}
+{% macro equipment_columns() -%}
+nullif(f.modality, '') AS modality, f.manufacturer, f.manufacturer_model_name, f.station_name
+{%- endmacro %}
 {# A column of the model of a row, which has its own model or that of reading r. #}
 {% macro model_column(row, name) %}{% if row %}coalesce({{ row }}.{{ name }}, r.{{ name }}) AS {{ name }}{% else %}r.{{ name }}{% endif %}{% endmacro %}
 {# Columns of the group "reading", of film f, study s and reading r; the model is that of `row`, if it is given. #}

@@ -27,7 +27,8 @@ class View:
     """A view: the meaning of a row, its columns with type and meaning, and its SQL.
 
     `time` is the column that `since` and `until` filter; `newest` is indexed and gives the newest rows.
-    `brief` are the columns of a table for people.
+    `brief` are the columns of a table for people. One that `holds_identifiers` names patients: it is granted and shown
+    only to those who may see them, and looks are audited.
     """
 
     name: str
@@ -37,6 +38,7 @@ class View:
     brief: Sequence[str]
     columns: Mapping[str, tuple[ColumnType, str]]
     sql: str
+    holds_identifiers: bool = False
 
     @property
     def selectable(self) -> TableClause:

@@ -2,13 +2,13 @@
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from cxr_node.domain.deflated import DEFLATED
 from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Sender, StagedInstance, StagedObject
-from cxr_node.receive.identify import check_request, identify
+from cxr_node.receive.identify import check_request, identify_with_values
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.status import out_of_resources, too_large
 from cxr_node.receive.upper_layer.command_set import StoreRequest
@@ -139,7 +139,7 @@ class IncomingDataSet:
             raise too_large(self._size_bytes)
         if self._staged is None:
             raise RetryLater("the association has ended")
-        identity, beginning = self._identified(self._staged)
+        identity, header_values, beginning = self._identified(self._staged)
         check_request(
             identity,
             affected_sop_class_uid=self.request.sop_class_uid,
@@ -152,6 +152,7 @@ class IncomingDataSet:
             size_bytes=len(self._head) + self._size_bytes,
             beginning=beginning,
             staged=self._staged,
+            header_values=header_values,
         )
 
     def close(self) -> None:
@@ -167,18 +168,18 @@ class IncomingDataSet:
             if not self._has_space():
                 raise out_of_resources()
 
-    def _identified(self, staged: StagedObject) -> tuple[Identity, bytes]:
-        """Return the identity, and the beginning of the file at least as far as the last element of it."""
+    def _identified(self, staged: StagedObject) -> tuple[Identity, Mapping[int, bytes], bytes]:
+        """Return the identity, values of the header, and the beginning of the file at least as far as they reach."""
         for data_set in self._prefixes(staged):
             is_whole = len(data_set) == self._size_bytes
             try:
                 with memoryview(data_set) as view:
-                    identity = identify(view, transfer_syntax_uid=self._transfer_syntax_uid)
+                    identified = identify_with_values(view, transfer_syntax_uid=self._transfer_syntax_uid)
             except RejectObject:
                 if is_whole:
                     raise
             else:
-                return identity, b"".join((self._head, data_set))
+                return *identified, b"".join((self._head, data_set))
         raise AssertionError("the last prefix is the whole data set")
 
     def _prefixes(self, staged: StagedObject) -> Iterator[bytes]:
