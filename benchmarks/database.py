@@ -26,7 +26,9 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
 from cxr_node.queries import browse, overview, view_rows
+from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.study_status import study_status
+from cxr_node.queries.trends import trends
 from cxr_node.queries.views.registry import VIEWS
 
 _EVERY_S = 60
@@ -66,9 +68,13 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
         f"INSERT INTO study (id, study_instance_uid, first_received_at) {_NUMBERS} SELECT i, {uid(1)}, {at(0)} FROM n",
         f"""INSERT INTO film (id, study_id, sop_class_uid, sop_instance_uid, series_instance_uid, transfer_syntax_uid,
             patient_key, digest, archive_key, size_bytes, calling_ae_title, called_ae_title, address, received_at,
-            is_original) {_NUMBERS} SELECT i, i, '1.2.840.10008.5.1.4.1.1.1.1', {uid(2)}, {uid(3)},
+            is_original, modality, manufacturer, manufacturer_model_name, station_name) {_NUMBERS}
+            SELECT i, i, '1.2.840.10008.5.1.4.1.1.1.1', {uid(2)}, {uid(3)},
             '1.2.840.10008.1.2.1', {_HEX[kind]}, {_HEX[kind]}, 'films/' || i, 15000000, 'DX' || (i % 7), 'CXRNODE',
-            '10.0.7.1', {at(0)}, {true} FROM n""",
+            '10.0.7.1', {at(0)}, {true}, CASE WHEN i % 3 = 0 THEN 'CR' ELSE 'DX' END, 'Test Films', 'Made ' || (i % 5),
+            'ROOM ' || (i % 11) FROM n""",
+        f"""INSERT INTO film_identifiers (film_id, accession_number, patient_id, study_date, study_description)
+            {_NUMBERS} SELECT i, 'A' || i, 'P' || (i % 100000), '2026-01-31', 'Chest' FROM n""",
         f"""INSERT INTO reading (id, film_id, read_at, not_analysed, detail, notes, geometry, grayscale, model_name,
             model_version, weights_digest) {_NUMBERS} SELECT i, i, {at(3)},
             CASE WHEN i % 10 = 0 THEN CASE WHEN i % 20 = 0 THEN 'VIEW' ELSE 'AGE' END END, '', '[]',
@@ -150,7 +156,8 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "page deliveries, failed": lambda connection: browse.deliveries(
             connection, state=State.FAILED, destination=None, before=None, limit=50
         ),
-        "page trends, 7 days": lambda connection: browse.trends(connection, days=7, now=now),
+        "page trends, 7 days": lambda connection: trends(connection, days=7, by=GroupBy.SENDER, now=now),
+        "page trends, 7 days by station": lambda connection: trends(connection, days=7, by=GroupBy.STATION, now=now),
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
     for name, view in VIEWS.items():

@@ -38,7 +38,12 @@ COMMANDS: dict[str, Entry] = {
     "turnaround": Entry(
         LOOK,
         "turnaround:turnaround",
-        "Show seconds from film to report, by day (UTC) or by sender; of the last 7 days by default.",
+        "Show seconds from film to report, by day (UTC), sender or equipment; of the last 7 days by default.",
+    ),
+    "scores": Entry(
+        LOOK,
+        "scores:scores",
+        "Show how often each finding is present, and its scores from 0 to 100; of the last 7 days by default.",
     ),
     "report": Entry(LOOK, "reports:app", "Reports."),
     "film": Entry(LOOK, "films:app", "Single films."),

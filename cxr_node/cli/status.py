@@ -122,11 +122,9 @@ def _header(state: Overview, path: Path) -> str:
     settings = config.load(path)
     free = space.free_space(settings.node.data_folder).size_bytes
     times = state.turnaround
-    turnaround = (
-        f"film to report p50 {times.p50_s:.1f} s, p99 {times.p99_s:.1f} s"
-        if times.p50_s is not None and times.p99_s is not None
-        else "no report delivered in 24 h"
-    )
+    quantiles = {"p50": times.p50_s, "p90": times.p90_s, "p95": times.p95_s, "p99": times.p99_s}
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in quantiles.items() if value is not None)
+    turnaround = f"film to report {seconds}" if seconds else "no report delivered in 24 h"
     last = f"last {age(state.last_received_at, state.at)} ago" if state.last_received_at else "none yet"
     return (
         f"{settings.node.name} at {local_time(state.at)}\n"

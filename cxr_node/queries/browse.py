@@ -1,10 +1,8 @@
 """Queries of pages and JSON API, independent of HTTP."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from cxr_node.db.database import Connection
 from cxr_node.db.monitoring_tables import constancy_film
@@ -12,7 +10,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.reading import HeatMap
-from cxr_node.queries import overview, view_rows
+from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition, equal
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import reading_columns, readings
@@ -140,51 +138,6 @@ def deliveries(
     if before is not None:
         conditions.append(Condition(column="delivery_id", comparison=Comparison.LESS, value=before))
     return view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, order="-delivery_id", limit=limit)
-
-
-def trends(connection: Connection, *, days: int, now: datetime) -> Row:
-    """Return films per hour of the last days; films, films not analysed and turnaround by day and sender."""
-    since = (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
-    view = VIEWS["v1_films"].selectable
-    hours = connection.execute(
-        select(view.c.received_day, view.c.received_hour, func.count())
-        .where(view.c.received_at >= since)
-        .group_by(view.c.received_day, view.c.received_hour)
-    ).all()
-    counted = {(day, int(hour)): films for day, hour, films in hours}
-    at, ends = since, now
-    per_hour = []
-    while at <= ends:
-        per_hour.append({"at": at, "films": counted.get((f"{at:%Y-%m-%d}", at.hour), 0)})
-        at += timedelta(hours=1)
-    return {"since": since, "per_hour": per_hour, "per_day": _per_day(connection, since)}
-
-
-def _per_day(connection: Connection, since: datetime) -> list[Row]:
-    view = VIEWS["v1_turnaround"].selectable
-    rows = connection.execute(
-        select(view.c.received_day, view.c.calling_ae_title, view.c.state, view.c.total_s).where(
-            view.c.received_at >= since
-        )
-    )
-    groups: dict[tuple[str, str], list[tuple[str, float | None]]] = {}
-    for day, title, state, total_s in rows:
-        groups.setdefault((day, title), []).append((state, total_s))
-    return [
-        {
-            "day": day,
-            "calling_ae_title": title,
-            "films": len(members),
-            "not_analysed": sum(state == State.NOT_ANALYSED for state, _ in members),
-            **_times([total_s for _, total_s in members if total_s is not None]),
-        }
-        for (day, title), members in sorted(groups.items())
-    ]
-
-
-def _times(seconds: Sequence[float]) -> Row:
-    ordered = sorted(seconds)
-    return {"p50_s": overview.quantile(ordered, 0.50), "p99_s": overview.quantile(ordered, 0.99)}
 
 
 def _notes(connection: Connection, reading_id: int | None) -> list[str]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, literal, select
 
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
+from cxr_node.queries import quantiles
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import destination_troubles
 
@@ -59,6 +60,8 @@ class TurnaroundTimes:
 
     films: int
     p50_s: float | None
+    p90_s: float | None
+    p95_s: float | None
     p99_s: float | None
 
 
@@ -236,11 +239,4 @@ def turnaround(connection: Connection, *, since: datetime, calling_ae_title: str
     if calling_ae_title:
         query = query.where(view.c.calling_ae_title == calling_ae_title)
     seconds = sorted(connection.execute(query).scalars())
-    return TurnaroundTimes(films=len(seconds), p50_s=quantile(seconds, 0.50), p99_s=quantile(seconds, 0.99))
-
-
-def quantile(values: list[float], share: float) -> float | None:
-    """Return the least of sorted `values` that at least a `share` of them do not exceed; None without values."""
-    if not values:
-        return None
-    return values[max(0, -(-len(values) * round(share * 1000) // 1000) - 1)]
+    return TurnaroundTimes(films=len(seconds), **quantiles.seconds(seconds))

@@ -1,32 +1,25 @@
-"""Turnaround of films: seconds from reception to the first delivered result, by day or by sender."""
+"""Turnaround of films: seconds from reception to the first delivered result, by group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from cxr_node.queries.overview import quantile
+from cxr_node.queries import quantiles
+from cxr_node.queries.grouping import UNKNOWN, GroupBy, grouped
 from cxr_node.queries.views.registry import VIEWS
 
 
 class FilmOutcome(NamedTuple):
-    """Columns of v1_turnaround for one film."""
+    """What became of a film, from v1_turnaround, and its group."""
 
-    calling_ae_title: str
+    group: str
     received_day: str
     state: str
     reason: str | None
     total_s: float | None
-
-
-class GroupBy(StrEnum):
-    """What turnaround is grouped by."""
-
-    DAY = "day"
-    SENDER = "sender"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,29 +31,29 @@ class Turnaround:
     reported: int
     p50_s: float | None
     p90_s: float | None
+    p95_s: float | None
     p99_s: float | None
     longest_s: float | None
 
 
-def film_outcomes(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[FilmOutcome]:
+def film_outcomes(
+    connection: Connection, by: GroupBy, *, since: datetime | None, until: datetime | None = None
+) -> list[FilmOutcome]:
     """Return the outcome of each film received from `since` on and before `until`."""
     view = VIEWS["v1_turnaround"].selectable
-    query = select(*(view.c[name] for name in FilmOutcome._fields))
+    query = select(view.c[by.column], *(view.c[name] for name in FilmOutcome._fields[1:]))
     if since is not None:
         query = query.where(view.c.received_at >= since)
     if until is not None:
         query = query.where(view.c.received_at < until)
-    return [FilmOutcome(*row) for row in connection.execute(query)]
+    return [FilmOutcome(group or UNKNOWN, *others) for group, *others in connection.execute(query)]
 
 
-def by_group(films: Sequence[FilmOutcome], group_by: GroupBy) -> list[Turnaround]:
-    """Return the turnaround of each day or sender, and of all films last."""
-    groups: dict[str, list[FilmOutcome]] = {}
-    for film in films:
-        name = film.received_day if group_by is GroupBy.DAY else film.calling_ae_title
-        groups.setdefault(name, []).append(film)
+def by_group(films: Sequence[FilmOutcome]) -> list[Turnaround]:
+    """Return the turnaround of each group, and of all films last."""
+    groups = grouped(films, lambda film: film.group)
     total = [("all", films)] if films else []
-    return [_turnaround(name, members) for name, members in [*sorted(groups.items()), *total]]
+    return [_turnaround(name, members) for name, members in [*groups.items(), *total]]
 
 
 def _turnaround(group: str, films: Sequence[FilmOutcome]) -> Turnaround:
@@ -69,8 +62,6 @@ def _turnaround(group: str, films: Sequence[FilmOutcome]) -> Turnaround:
         group=group,
         films=len(films),
         reported=len(seconds),
-        p50_s=quantile(seconds, 0.50),
-        p90_s=quantile(seconds, 0.90),
-        p99_s=quantile(seconds, 0.99),
         longest_s=seconds[-1] if seconds else None,
+        **quantiles.seconds(seconds),
     )

@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, status
 
 from cxr_node.db.states import Stage, State
 from cxr_node.queries import browse, overview
+from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.overview import Overview
 from cxr_node.queries.study_status import study_status
 from cxr_node.web import models, reports
@@ -18,6 +19,7 @@ Number = Annotated[int, Path(ge=1, le=_LARGEST)]
 Before = Annotated[int | None, Query(ge=1, le=_LARGEST, description="Only rows before this number.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="At most this many rows, the newest.")]
 Days = Annotated[int, Query(ge=1, le=31, description="How many days back.")]
+By = Annotated[GroupBy, Query(description="What films are grouped by.")]
 Destination = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -108,9 +110,9 @@ def post_retry(context: InContext, person: Operator, job_id: Number) -> Any:
 
 
 @router.get("/trends", response_model=models.Trends)
-def get_trends(context: InContext, _: LoggedIn, days: Days = 7) -> Any:
-    """Return films by hour; films, films not analysed and turnaround by day and sender."""
-    return context.trends.for_days(days)
+def get_trends(context: InContext, _: LoggedIn, days: Days = 7, by: By = GroupBy.SENDER) -> Any:
+    """Return films by hour; films, films not analysed, turnaround and scores by group, and by day and group."""
+    return context.trends.for_days(days, by)
 
 
 @router.get("/settings")

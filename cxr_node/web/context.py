@@ -14,7 +14,8 @@ from cxr_node.db.database import Connection, Database
 from cxr_node.domain.clock import Clock
 from cxr_node.ops import operator_log
 from cxr_node.ops.health import Health, health
-from cxr_node.queries import browse
+from cxr_node.queries.grouping import GroupBy
+from cxr_node.queries.trends import Row, trends
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
 from cxr_node.web.access_audit import AccessAudit
@@ -64,18 +65,18 @@ class Trends:
         self._database = database
         self._now = now
         self._clock = clock
-        self._cache: dict[int, tuple[float, browse.Row]] = {}
+        self._cache: dict[tuple[int, GroupBy], tuple[float, Row]] = {}
         self._lock = threading.Lock()
 
-    def for_days(self, days: int) -> browse.Row:
-        """Return the trends of the last `days` days."""
+    def for_days(self, days: int, by: GroupBy) -> Row:
+        """Return the trends of the last `days` days by group."""
         with self._lock:
-            cached_at, trends = self._cache.get(days, (self._clock() - _CACHE_S, {}))
+            cached_at, latest = self._cache.get((days, by), (self._clock() - _CACHE_S, {}))
             if self._clock() - cached_at >= _CACHE_S:
                 with self._database.read() as connection:
-                    trends = browse.trends(connection, days=days, now=self._now())
-                self._cache[days] = (self._clock(), trends)
-            return trends
+                    latest = trends(connection, days=days, by=by, now=self._now())
+                self._cache[days, by] = (self._clock(), latest)
+            return latest
 
 
 class LatestHealth:

@@ -18,6 +18,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview
+from cxr_node.queries.quantiles import SHARES, quantile
 from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import heartbeat, rejection_counters
@@ -144,8 +145,8 @@ def _time_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     since = now - _WINDOW
     quantiles: dict[tuple[str, ...], float] = {}
     for name, seconds in queries.durations(connection, since=since).items():
-        for share in (0.5, 0.99):
-            value = overview.quantile(seconds, share)
+        for share in SHARES.values():
+            value = quantile(seconds, share)
             if value is not None:
                 quantiles[name.removesuffix("_s"), str(share)] = value
     text = "Seconds of each stage for films of the last hour."

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
+from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType
 
@@ -100,22 +101,57 @@ class Hour(BaseModel):
 
 
 class Day(BaseModel):
-    """One sender's films of one day."""
+    """Films of a group on one day, and quantiles of the seconds from film to report."""
 
     day: str
-    calling_ae_title: str
+    group: str
     films: int
     not_analysed: int
     p50_s: float | None
+    p90_s: float | None
+    p95_s: float | None
     p99_s: float | None
 
 
+class Group(BaseModel):
+    """Films of a group: all, reported, not analysed and failed, films by reason, and seconds from film to report."""
+
+    group: str
+    films: int
+    reported: int
+    not_analysed: int
+    failed: int
+    reasons: dict[str, int]
+    p50_s: float | None
+    p90_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    longest_s: float | None
+
+
+class Scores(BaseModel):
+    """A finding on the films of a group: on how many it is present, and quantiles of its scores, 0 to 1."""
+
+    group: str
+    key: str
+    code_meaning: str
+    films: int
+    present: int
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+
+
 class Trends(BaseModel):
-    """Films by hour; films, films not analysed and turnaround by day and sender."""
+    """Films by hour; films, films not analysed, turnaround and scores by group, and by day and group."""
 
     since: datetime
+    by: GroupBy
     per_hour: list[Hour]
+    per_group: list[Group]
     per_day: list[Day]
+    scores: list[Scores]
 
 
 class Line(BaseModel):

@@ -20,7 +20,7 @@ from cxr_node.domain.clock import utc_now
 from cxr_node.domain.explanations import Group, explanations
 from cxr_node.domain.reasons import Reason
 from cxr_node.queries import overview
-from cxr_node.queries.overview import quantile
+from cxr_node.queries.quantiles import quantile
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON
@@ -63,7 +63,7 @@ def test_status_of_a_new_node_shows_zeros(cli: CommandLine) -> None:
 
     assert [queue["stage"] for queue in output["queues"]] == ["read", "compose", "deliver", "commit"]
     assert output["films_recent"] == 0
-    assert output["turnaround"] == {"films": 0, "p50_s": None, "p99_s": None}
+    assert output["turnaround"] == {"films": 0, "p50_s": None, "p90_s": None, "p95_s": None, "p99_s": None}
     assert "no report delivered in 24 h" in cli.run("status")
 
 

@@ -42,6 +42,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             is_second, is_lateral = number % 6 >= 3, number % 6 >= 4
             sender = replace(SENDER, calling_ae_title=AeTitle("DX2" if is_second else "DX1"))
             changes = {"ViewPosition": "LL", "ViewCodeSequence": None} if is_lateral else {}
+            changes |= {"StationName": "ROOM 2", "Modality": "CR"} if is_second else {}
             node.accept(films.dx(seed=number + 1, changes=changes), sender=sender)
             node.work()
             if number % 6 == 5:
@@ -100,7 +101,7 @@ def test_walk_through_prints_what_the_page_shows(config: Path, number: int) -> N
 def test_sender_with_most_films_not_analysed_comes_first(config: Path) -> None:
     rows = json.loads(run(config, "senders", "--json"))
 
-    assert [(row["calling_ae_title"], row["films"], row["not_analysed"]) for row in rows] == [
+    assert [(row["group"], row["films"], row["not_analysed"]) for row in rows] == [
         ("DX2", 3 * DAYS, 2 * DAYS),
         ("DX1", 3 * DAYS + 1, 0),
     ]
@@ -116,6 +117,21 @@ def test_turnaround_is_grouped_by_day_or_sender_with_a_total(config: Path) -> No
     assert by_day[-1] == by_sender[-1]
     assert (by_day[-1]["films"], by_day[-1]["reported"], by_day[-1]["p50_s"]) == (6 * DAYS + 1, 6 * DAYS, 2.0)
     assert sum(row["films"] for row in by_day[:-1]) == by_day[-1]["films"]
+
+
+def test_groups_by_equipment_have_times_reasons_and_scores(config: Path) -> None:
+    stations = json.loads(run(config, "senders", "--by", "station", "--json"))
+    modalities = json.loads(run(config, "turnaround", "--by", "modality", "--json"))
+    models = json.loads(run(config, "scores", "--by", "model", "--json"))
+
+    assert [(row["group"], row["not_analysed"]) for row in stations] == [("ROOM 2", 2 * DAYS), ("unknown", 0)]
+    assert [(row["group"], row["films"], row["p95_s"]) for row in modalities] == [
+        ("CR", 3 * DAYS, 2.0), ("DX", 3 * DAYS + 1, 2.0), ("all", 6 * DAYS + 1, 2.0)
+    ]  # fmt: skip
+    assert [(row["key"], row["group"], row["films"], row["present"], row["p95"]) for row in models] == [
+        ("lung_opacity", "Made", 4 * DAYS + 1, 4 * DAYS + 1, 0.75)
+    ]
+    assert "75.0" in run(config, "scores")
 
 
 def test_period_without_films_is_reported(config: Path) -> None:

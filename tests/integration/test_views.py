@@ -144,7 +144,7 @@ def test_every_question_of_the_document_has_an_answer(database: Database, tmp_pa
         ("read", "done"), ("compose", "done"), ("deliver", "done"), ("read", "not_analysed"),
         ("compose", "done"), ("deliver", "done"),
     ]  # fmt: skip
-    assert [(*row[:3], float(row[3])) for row in answers["2"]] == [("DX1", 6, 2, 33.3)]
+    assert [(*row[:5], float(row[5])) for row in answers["2"]] == [("DX1", None, "Made", 6, 2, 33.3)]
     assert sorted(answers["4"]) == [("DUPLICATE", 1), ("VIEW", 1)]
     assert [row[1] for row in answers["5"]] == ["deliver"]
     assert {row[0] for row in answers["6"]} == {"read", "deliver"}
@@ -153,8 +153,8 @@ def test_every_question_of_the_document_has_an_answer(database: Database, tmp_pa
     assert answers["10"] == [(12, 6)]
     assert [row[:3] for row in answers["11"]] == [("lung_opacity", 3, 3)]
     assert [(row[0], row[1], float(row[2])) for row in answers["15"]] == [("2026-01-02", 1, 0.48)]
-    assert answers["3"][0][3] == 3
-    assert answers["3"][0][0] == pytest.approx(2.0)
+    assert [(row[0], row[6]) for row in answers["3"]] == [("DX", 3)]
+    assert answers["3"][0][1:6] == pytest.approx((2.0,) * 5)
 
 
 def test_no_view_shows_a_patient(database: Database, tmp_path: Path) -> None:

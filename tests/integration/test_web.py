@@ -102,6 +102,20 @@ def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
         assert client.get("/api/v1/jobs?state=failed").json()[0]["detail"] == "0xA700, out of resources"
 
 
+def test_trends_are_grouped_by_equipment(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by("admin") as client:
+        trends = client.get("/api/v1/trends?by=modality").json()
+        page = client.get("/trends?by=modality").text
+        unknown = client.get("/api/v1/trends?by=patient")
+
+    (group,) = trends["per_group"]
+    assert (trends["by"], group["group"], group["films"], group["reasons"]) == ("modality", "DX", 4, {"VIEW": 1})
+    assert (group["reported"], group["p95_s"]) == (2, 2.0)
+    assert [(row["group"], row["films"], row["p99"]) for row in trends["scores"]] == [("DX", 2, 0.75)]
+    assert "Scores by modality" in page
+    assert unknown.status_code == 422
+
+
 def test_heat_map_is_transparent_where_it_is_low(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         (document,) = client.get("/api/v1/films/1").json()["heat_maps"]
@@ -167,7 +181,8 @@ def test_metrics_and_health_need_no_login_and_name_no_patient(page: Page) -> Non
     assert 'cxr_node_films_received_total{sender="DX1"} 4.0' in metrics.text
     assert 'cxr_node_jobs{stage="deliver",state="failed"} 1.0' in metrics.text
     assert 'cxr_node_films_not_analysed{reason="VIEW"} 1.0' in metrics.text
-    assert 'cxr_node_stage_seconds{quantile="0.5",stage="total"} 2.0' in metrics.text
+    for share in ("0.5", "0.9", "0.95", "0.99"):
+        assert f'cxr_node_stage_seconds{{quantile="{share}",stage="total"}} 2.0' in metrics.text
     assert "2.25." not in metrics.text
 
 

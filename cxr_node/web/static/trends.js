@@ -15,4 +15,5 @@ function draw(id, data, x, series) {
 
 const span = (data, around) => () => [data[0][0] - around, data[0][data[0].length - 1] + around];
 draw("hours", plots.hours, span(plots.hours, 0), [{ label: "films", stroke: first, fill: "rgba(143,196,255,0.3)", paths: uPlot.paths.bars({ size: [0.9] }) }]);
-draw("days", plots.days, span(plots.days, day), [{ label: "p50, s", stroke: first, width: 2, points: { show: true } }, { label: "p99, s", stroke: second, width: 2, dash: [6, 4], points: { show: true } }]);
+const quantiles = [["p50", first, []], ["p90", "#56b4e9", [2, 3]], ["p95", "#009e73", [8, 3]], ["p99", second, [6, 4]]];
+draw("days", plots.days, span(plots.days, day), quantiles.map(([name, stroke, dash]) => ({ label: `${name}, s`, stroke, width: 2, dash, points: { show: true } })));

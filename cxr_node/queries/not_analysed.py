@@ -1,18 +1,19 @@
-"""Senders: films, films that are not analysed and their reasons, for each calling AE title."""
+"""Films that are not analysed and their reasons, by group."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cxr_node.db.states import State
+from cxr_node.queries.grouping import grouped
 from cxr_node.queries.turnaround import FilmOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SenderCounts:
-    """Films of one sender: all, not analysed, failed; and films by reason, the most frequent first."""
+class FilmCounts:
+    """Films of a group: all, not analysed, failed; and films by reason, the most frequent first."""
 
-    calling_ae_title: str
+    group: str
     films: int
     not_analysed: int
     failed: int
@@ -24,19 +25,16 @@ class SenderCounts:
         return self.not_analysed / self.films
 
 
-def by_sender(films: Iterable[FilmOutcome]) -> list[SenderCounts]:
-    """Return the counts of each sender, most films not analysed first."""
-    groups: dict[str, list[FilmOutcome]] = {}
-    for film in films:
-        groups.setdefault(film.calling_ae_title, []).append(film)
+def by_group(films: Iterable[FilmOutcome]) -> list[FilmCounts]:
+    """Return the counts of each group, most films not analysed first."""
     counts = [
-        SenderCounts(
-            calling_ae_title=title,
+        FilmCounts(
+            group=group,
             films=len(members),
             not_analysed=sum(film.state == State.NOT_ANALYSED for film in members),
             failed=sum(film.state == State.FAILED for film in members),
             reasons=dict(Counter(film.reason for film in members if film.reason).most_common()),
         )
-        for title, members in groups.items()
+        for group, members in grouped(films, lambda film: film.group).items()
     ]
-    return sorted(counts, key=lambda sender: (-sender.not_analysed, -sender.films, sender.calling_ae_title))
+    return sorted(counts, key=lambda count: (-count.not_analysed, -count.films, count.group))
