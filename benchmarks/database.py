@@ -25,8 +25,9 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
-from cxr_node.queries import browse, overview, view_rows
+from cxr_node.queries import browse, identifiers, overview, view_rows
 from cxr_node.queries.grouping import GroupBy
+from cxr_node.queries.search import search
 from cxr_node.queries.study_status import study_status
 from cxr_node.queries.trends import trends
 from cxr_node.queries.views.registry import VIEWS
@@ -74,7 +75,8 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
             '10.0.7.1', {at(0)}, {true}, CASE WHEN i % 3 = 0 THEN 'CR' ELSE 'DX' END, 'Test Films', 'Made ' || (i % 5),
             'ROOM ' || (i % 11) FROM n""",
         f"""INSERT INTO film_identifiers (film_id, accession_number, patient_id, study_date, study_description)
-            {_NUMBERS} SELECT i, 'A' || i, 'P' || (i % 100000), '2026-01-31', 'Chest' FROM n""",
+            {_NUMBERS} SELECT i, 'A' || i, CASE WHEN i % 10 = 3 THEN 'UNKNOWN' ELSE 'P' || (i % 100000) END,
+            '2026-01-31', 'Chest' FROM n""",
         f"""INSERT INTO reading (id, film_id, read_at, not_analysed, detail, notes, geometry, grayscale, model_name,
             model_version, weights_digest) {_NUMBERS} SELECT i, i, {at(3)},
             CASE WHEN i % 10 = 0 THEN CASE WHEN i % 20 = 0 THEN 'VIEW' ELSE 'AGE' END END, '', '[]',
@@ -131,6 +133,17 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
             connection.exec_driver_sql("ANALYZE")  # as autovacuum does later
 
 
+def _uid_of(root: int, number: int) -> str:
+    return f"2.25.{100_000_000_000 + root * 10_000_000_000 + number}"
+
+
+def _search(connection: Connection, text: str) -> object:
+    found = search(connection, text)
+    if not found.hits:
+        raise RuntimeError(f"nothing is found by {text}")
+    return identifiers.of_studies(connection, {hit.study_id for hit in found.hits if hit.study_id is not None})
+
+
 def questions(films: int) -> dict[str, Callable[[Connection], object]]:
     """Return the queries to time: those of each page, each view, and the twenty questions of docs/database.md."""
     now = utc_now()
@@ -160,6 +173,18 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "page trends, 7 days by station": lambda connection: trends(connection, days=7, by=GroupBy.STATION, now=now),
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
+    texts = {
+        "a study UID": _uid_of(1, middle),
+        "a SOP Instance UID": _uid_of(2, middle),
+        "a series UID": _uid_of(3, middle),
+        "a result's UID": _uid_of(4, middle),
+        "an accession number": f"A{middle}",
+        "a Patient ID": f"P{middle % 100_000}",
+        "the Patient ID of a tenth of the films": "UNKNOWN",
+        "a number": str(middle),
+    }
+    for name, value in texts.items():
+        queries[f"search for {name}"] = partial(_search, text=value)
     for name, view in VIEWS.items():
         queries[f"{name}, newest 100"] = partial(view_rows.rows, view=view, limit=100)
         queries[f"{name}, 100 of a week"] = partial(view_rows.rows, view=view, since=week, limit=100)

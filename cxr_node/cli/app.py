@@ -22,6 +22,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "run": Entry(RUN, "run:run", "Run the node until SIGTERM or Ctrl-C."),
     "status": Entry(LOOK, "status:status", "Show problems, queues, destinations, senders and turnaround."),
+    "find": Entry(LOOK, "find:find_text", "Find studies, films and jobs, the newest first."),
     "study": Entry(
         LOOK, "studies:study", "Show the films, jobs and deliveries of a study and, if it has no report yet, why."
     ),

@@ -12,12 +12,13 @@ from cxr_node import config
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.cli.database import read_write
 from cxr_node.cli.explain import print_explanations
+from cxr_node.cli.searching import find
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors, uid_of
+from cxr_node.db.database import Connection
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang, orientation_of
-from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance
 from cxr_node.domain.reasons import Note
@@ -27,6 +28,7 @@ from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.queries import archived
+from cxr_node.queries.search import IDENTIFIERS, Kind, Match
 from cxr_node.records import dismissals
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing
@@ -37,7 +39,12 @@ app = typer.Typer(help="Single films.", no_args_is_help=True)
 
 @app.command("show")
 def show(
-    which: Annotated[str, typer.Argument(help="A DICOM file, or the SOP Instance UID of a film in the archive.")],
+    which: Annotated[
+        str,
+        typer.Argument(
+            help="A DICOM file, or a film in the archive by SOP Instance UID, number, accession number or Patient ID."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("film.png"),
     ask_model: Annotated[
         bool, typer.Option("--model/--no-model", help="Ask the model for view and distance; loading it takes seconds.")
@@ -99,19 +106,27 @@ def _content(which: str, path: Path) -> bytes:
     """Return the bytes of a file, or of a film in the archive."""
     if Path(which).is_file():
         return Path(which).read_bytes()
-    try:
-        sop_instance_uid = parse_uid(which)
-    except ValueError:
-        raise CommandError(f"{which!r} is neither a file nor a SOP Instance UID") from None
     with Process.open(config.load(path)) as process:
         with process.database.read() as connection:
-            film = archived.original_film(connection, sop_instance_uid)
+            film = archived.original_film(connection, which) or _found_film(connection, which, path)
         if film is None:
-            raise CommandError(f"the node has no film {which}; `cxr-node jobs list` shows its films")
+            raise CommandError(f"{which!r} is neither a file nor a film in the archive; `cxr-node find` looks for more")
         try:
             return read_intact(process.archive, film)
         except Damaged as damaged:
             raise CommandError(str(damaged)) from None
+
+
+def _found_film(connection: Connection, which: str, path: Path) -> archived.ArchivedFilm | None:
+    """Return the one film that a number or an identifier finds; raise CommandError if it finds several."""
+    hits = find(connection, path, which, by=IDENTIFIERS | {Match.FILM_NUMBER}).hits
+    numbers = {hit.number for hit in hits if hit.kind is Kind.FILM}
+    studies = [hit.study_id for hit in hits if hit.kind is Kind.STUDY and hit.study_id is not None]
+    numbers.update(archived.film_numbers(connection, studies))
+    if len(numbers) > 1:
+        films = ", ".join(f'"film {number}"' for number in sorted(numbers))
+        raise CommandError(f"{which!r} finds {len(numbers)} films; name one of them: {films}")
+    return archived.film_in_archive(connection, numbers.pop()) if numbers else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _record_search(path: Path, conditions: Sequence[Condition]) -> None:
     matching = {
         condition.column: str(condition.value)
         for condition in conditions
-        if condition.column in identifier_audit.KEYWORDS and condition.comparison is Comparison.EQUAL
+        if condition.column in identifier_audit.ELEMENTS and condition.comparison is Comparison.EQUAL
     }
     with audit.of_command(config.load(path), utc_now) as trail:
         identifier_audit.record_search(trail, matching, by=operator_log.operator_name())

@@ -1,6 +1,6 @@
 """Archive keys of films and results, found by row, UID or study."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -56,6 +56,13 @@ def film_in_archive(connection: Connection, film_id: int) -> ArchivedFilm | None
     query = select(film.c.archive_key, film.c.digest).where(film.c.id == film_id, film.c.removed_at.is_(None))
     row = connection.execute(query).first()
     return None if row is None else ArchivedFilm(*row)
+
+
+def film_numbers(connection: Connection, study_ids: Collection[int]) -> list[int]:
+    """Return the numbers of the original films of studies that were not removed."""
+    is_kept = film.c.is_original.is_(True), film.c.removed_at.is_(None)
+    query = select(film.c.id).where(film.c.study_id.in_(study_ids), *is_kept)
+    return list(connection.execute(query).scalars())
 
 
 def film_key(connection: Connection, film_id: int) -> str:

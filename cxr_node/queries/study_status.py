@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from cxr_node.db.tables import study
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.explanations import explanations_of
-from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import reason_meaning
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import equal
@@ -39,18 +37,6 @@ def study_status(connection: Connection, study_instance_uid: str) -> Row:
     explained = explanations_of(reasons=[row["reason"] for row in (*rows["films"], *rows["jobs"])])
     explanations = [explanation.as_row() for explanation in explained]
     return {"study_instance_uid": study_instance_uid, "summary": summary, "explanations": explanations, **rows}
-
-
-def find_study_uid(connection: Connection, uid: Uid) -> str | None:
-    """Return the Study Instance UID of a study, or of the study of a film or result; None if `uid` is unknown."""
-    if connection.execute(select(study.c.id).where(study.c.study_instance_uid == uid)).first():
-        return uid
-    of_object = [equal("sop_instance_uid", uid)]
-    for view in ("v1_films", "v1_deliveries"):
-        rows = view_rows.rows(connection, VIEWS[view], columns=["study_instance_uid"], conditions=of_object, limit=1)
-        if rows:
-            return str(rows[0]["study_instance_uid"])
-    return None
 
 
 def _not_analysed(films: list[Row]) -> list[str]:

@@ -157,7 +157,7 @@ def test_study_explains_why_it_has_no_report(cli: CommandLine) -> None:
 
 def test_unknown_study_was_not_sent_or_was_rejected(cli: CommandLine) -> None:
     assert "was not sent, or was rejected" in cli.run("study", "1.2.3", exit_code=1)
-    assert "is not a UID" in cli.run("study", "x", exit_code=1)
+    assert "'x' is unknown as Study Instance UID" in cli.run("study", "x", exit_code=1)
 
 
 def test_report_is_shown_as_a_tree_without_patient(cli: CommandLine) -> None:

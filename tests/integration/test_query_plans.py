@@ -19,7 +19,18 @@ from tests.support.queue import LEASE, incoming_film
 FILMS = 10_000
 # A film in six hours: a week is 28 films, a small share of the table as on a large node.
 EVERY_S = 6 * 3600
-LARGE = ("film", "job", "study", "reading", "finding", "measurement", "result", "delivery", "job_event")
+LARGE = (
+    "film",
+    "film_identifiers",
+    "job",
+    "study",
+    "reading",
+    "finding",
+    "measurement",
+    "result",
+    "delivery",
+    "job_event",
+)
 # Views of small tables. Their aliases are those of large tables, which only PostgreSQL's plans tell apart.
 SMALL_VIEWS = ("v1_daily_statistics", "v1_drift", "v1_constancy", "v1_periodic_jobs")
 # Questions about a month or about all time, which is half of these films.

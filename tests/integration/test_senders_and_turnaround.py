@@ -66,7 +66,7 @@ def run(config: Path, *arguments: str) -> str:
 
 def plain(text: str) -> list[str]:
     """Return lines without what differs from run to run: dates, times, UIDs, the lines and widths of tables."""
-    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", re.sub(r"\d\d:\d\d:\d\d", "TIME", text))
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", re.sub(r"\d\d:\d\d:\d\d( [+-]\d{4})?", "TIME", text))
     text = re.sub(r"[┏━┳┓┡╇┩└─┴┘│┃]+", " ", re.sub(r"\b[0-9]+\.[0-9.]{5,}\b", "UID", text))
     return [line for line in (" ".join(line.split()) for line in text.splitlines()) if line]
 

@@ -318,9 +318,7 @@ def test_query_writes_tables_csv_and_json(config: Path) -> None:
 
 def test_a_query_of_identifiers_is_audited(config: Path) -> None:
     where = ("--where", "accession_number=ACC-1", "--where", "study_date>2020-01-01")
-    ended = CliRunner().invoke(
-        app, ["query", "v1_film_identifiers", *where, "--format", "json", "--config", str(config)]
-    )
+    ended = CliRunner().invoke(app, ["query", "v1_film_identifiers", *where, "--json", "--config", str(config)])
     CliRunner().invoke(app, ["query", "v1_films", "--config", str(config)])
 
     assert {row["patient_id"] for row in json.loads(ended.output)} == {films.PATIENT_ID}

@@ -9,8 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -35,7 +35,7 @@ def upgrade() -> None:
     if _dialect() == "sqlite":
         for view in _REPLACED:
             op.execute(f"DROP VIEW {view}")
-    for statement in _statements("0007_film_attributes"):
+    for statement in _statements("0008_film_attributes"):
         _execute(statement)
 
 
