@@ -88,6 +88,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "embeddings": Entry(MODELS, "embeddings:app", "Embeddings of films."),
     "constancy": Entry(MODELS, "constancy:app", "Constancy checks with phantoms."),
+    "init": Entry(SET_UP, "init:init", "Write the settings of a new node after six questions, and add the first user."),
     "config": Entry(SET_UP, "settings:app", "Settings."),
     "user": Entry(SET_UP, "users:app", "Users of the web page."),
     "token": Entry(SET_UP, "tokens:app", "API tokens of programs."),

@@ -38,12 +38,13 @@ def doctor(
     if as_json:
         _print_json(checks, diagnosis.destinations, is_ok=not diagnosis.has_problem)
     else:
-        _print(checks)
+        print_checks(checks)
     if diagnosis.has_problem:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print(checks: Sequence[Check]) -> None:
+def print_checks(checks: Sequence[Check]) -> None:
+    """Print checks for people, each problem with its next step."""
     for check in checks:
         out.print(f"{_WORDS[check.status]} {check.name}: {check.message}", markup=False, soft_wrap=True)
         if check.next_step:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cxr_node.cli.peer_argument import parse_peer
 from cxr_node.cli.terminal import CommandError, JsonOption, err, out, reporting_errors
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.simulators import modality
@@ -15,7 +16,6 @@ from cxr_node.simulators.modality import SendResult
 
 PeerArgument = Annotated[str, typer.Argument(help="Node to send to: AETITLE@HOST:PORT.")]
 CallingOption = Annotated[str, typer.Option("--calling", help="Calling AE title.")]
-_A_PEER = "CXRNODE@127.0.0.1:11112"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +69,9 @@ def _print(results: list[SendResult]) -> None:
 
 
 def _peer(text: str, calling: str) -> Peer:
-    title, at, address = text.rpartition("@")
-    host, colon, port = address.rpartition(":")
-    if not (at and colon and host and port.isdecimal() and 0 < int(port) <= 65535):
-        raise CommandError(f"{text!r} is not a peer; expected AETITLE@HOST:PORT, such as {_A_PEER}")
     try:
-        return Peer(
-            host=host, port=int(port), called_ae_title=parse_ae_title(title), calling_ae_title=parse_ae_title(calling)
-        )
+        title, host, port = parse_peer(text)
+        return Peer(host=host, port=port, called_ae_title=title, calling_ae_title=parse_ae_title(calling))
     except ValueError as error:
         raise CommandError(str(error)) from None
 

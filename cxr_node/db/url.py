@@ -44,6 +44,13 @@ def with_password(url: str, password: str) -> str:
     return make_url(url).set(password=password).render_as_string(hide_password=False)
 
 
+def split_password(url: str) -> tuple[str, str]:
+    """Return the URL without its password, and the password, empty if it has none."""
+    parsed = make_url(url)
+    password = str(parsed.password or "")
+    return parsed._replace(password=None).render_as_string(hide_password=False), password
+
+
 def read_only_url(url: str) -> str:
     """Return the URL that opens a SQLite file without write access; other URLs are returned unchanged."""
     file = sqlite_file(url)

@@ -1,12 +1,15 @@
 """Example configuration, generated from the settings: every key with its default and description."""
 
 import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic.fields import FieldInfo
 
 from cxr_node.deliver import destinations
+from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.secret import SecretText, is_secret
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
@@ -21,6 +24,14 @@ _HEAD = """\
 # Relative paths are taken from the folder of the file.
 # A secret NAME can be in a file, which NAME_file names, in an environment variable such as CXR_NODE_DATABASE_URL, or in
 # a systemd credential such as database.url; docs/security.md has the order.
+"""
+
+_NEW_HEAD = """\
+# Settings of a cxr-node, written by `cxr-node init`. A line that begins with "# " and a name is a default: remove the
+# mark and change the value. `cxr-node config check` validates the file.
+# Relative paths are taken from the folder of the file.
+# A secret NAME can be in a file, which NAME_file names, in an environment variable such as CXR_NODE_DATABASE_URL, or in
+# a systemd credential such as database.url.
 """
 
 _PEER = PeerSection(
@@ -46,12 +57,21 @@ _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 
 
 def text() -> str:
-    """Return the example configuration."""
-    parts = [_HEAD]
-    settings = Settings()
-    for name in type(settings).model_fields:
-        section: Section = getattr(settings, name)
-        parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
+    """Return the example configuration: every setting with its default."""
+    return _text(_HEAD, [_section(name, section, lambda _: True) for name, section in Settings()], ())
+
+
+def new_text(settings: Settings, keys: Collection[str], *, secret_files: Mapping[str, str]) -> str:
+    """Return a new settings file: the settings of `keys`, such as receive.port, and all others as comments.
+
+    Destinations are those of the settings. `secret_files` has the file of each secret that is in one, by key.
+    """
+    sections = [_section(name, section, lambda key: key in keys, secret_files) for name, section in settings]
+    return _text(_NEW_HEAD, sections, [_row(row) for row in settings.deliver.destinations])
+
+
+def _text(head: str, sections: Sequence[str], rows: Sequence[str]) -> str:
+    parts = [head, *sections]
     parts.append("# Several bundles a film. Uncomment this, or repeat it.\n")
     parts.append(_table("read.cascade", _CASCADE))
     parts.append("# Senders. Uncomment one of these, or repeat them.\n")
@@ -65,15 +85,31 @@ def text() -> str:
     names = f"# Names in `results`: {', '.join(result_names())}."
     parts.append(f"# Destinations. Uncomment one of these, or repeat them.\n{names}\n")
     parts.extend(_table("deliver.destinations", kind.example()) for kind in destinations.DESTINATIONS)
-    return "\n".join(parts)
+    return "\n".join([*parts, *rows])
 
 
-def _lines(section: Section) -> str:
-    return "".join(
-        f"# {_description(name, field)}\n{name} = {_toml(getattr(section, name))}\n"
-        for name, field in _fields(section)
-        if not _is_repeated_table(field)
-    )
+def _section(
+    table: str, section: Section, is_set: Callable[[str], bool], secret_files: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    lines = [f"# {type(section).__doc__}", f"[{table}]"]
+    for name, field in _fields(section):
+        if _is_repeated_table(field):
+            continue
+        mark = "" if is_set(f"{table}.{name}") else "# "
+        lines += [f"# {_description(name, field)}", f"{mark}{name} = {_toml(getattr(section, name))}"]
+        if file := secret_files.get(f"{table}.{name}"):
+            lines.append(f"{name}_file = {json.dumps(file)}")
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: DestinationKind) -> str:
+    """Return a destination: what differs from the defaults, and the other settings as comments."""
+    lines = [f"# {type(row).__doc__}", "[[deliver.destinations]]"]
+    for name, field in _fields(row):
+        value = getattr(row, name)
+        mark = "# " if value == field.default and name != "kind" else ""
+        lines.append(f"{mark}{name} = {_toml(value)}  # {_description(name, field)}")
+    return "\n".join(lines) + "\n"
 
 
 def _table(key: str, example: Section) -> str:

@@ -118,7 +118,7 @@ def test_every_header_check_of_the_gate_is_in_its_list() -> None:
 
 def test_every_module_of_a_command_is_registered() -> None:
     helpers = {"__init__", "app", "database", "group_arguments", "rows", "searching", "terminal", "time_arguments"}
-    helpers |= {"demo_files", "demo_page", "demo_table", "onnx_films", "onnx_questions"}
+    helpers |= {"peer_argument", "demo_files", "demo_page", "demo_table", "onnx_films", "onnx_questions"}
     groups = {"bundle_activate", "bundle_import", "bundle_import_onnx", "bundles", "grants"}
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - helpers - groups
 
