@@ -18,7 +18,8 @@ _LARGEST = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST)]
 Before = Annotated[int | None, Query(ge=1, le=_LARGEST, description="Only rows before this number.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="At most this many rows, the newest.")]
-Days = Annotated[int, Query(ge=1, le=31, description="How many days back.")]
+LONGEST_DAYS = 31
+Days = Annotated[int, Query(ge=1, le=LONGEST_DAYS, description="How many days back.")]
 By = Annotated[GroupBy, Query(description="What films are grouped by.")]
 Destination = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 

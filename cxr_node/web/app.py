@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.web import api, events, metrics, models, monitoring, pages, tokens, users
+from cxr_node.web import api, events, metrics, models, monitoring, pages, tokens, trends, users
 from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
 from cxr_node.web.changes import ChangeDetector
@@ -66,8 +66,10 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.exception_handler(TooBusy)(_handle_busy)
     app.include_router(api.router)
     app.include_router(monitoring.api)
+    app.include_router(trends.api)
     app.include_router(pages.router)
     app.include_router(monitoring.pages)
+    app.include_router(trends.pages)
     app.include_router(users.api)
     app.include_router(users.pages)
     app.include_router(events.router)

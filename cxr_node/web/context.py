@@ -19,6 +19,7 @@ from cxr_node.queries.trends import Row, trends
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
 from cxr_node.web.access_audit import AccessAudit
+from cxr_node.web.charts import charts_of
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.process import Process
 
@@ -65,17 +66,24 @@ class Trends:
         self._database = database
         self._now = now
         self._clock = clock
-        self._cache: dict[tuple[int, GroupBy], tuple[float, Row]] = {}
+        self._cache: dict[tuple[int, str], tuple[float, Row]] = {}
         self._lock = threading.Lock()
 
     def for_days(self, days: int, by: GroupBy) -> Row:
         """Return the trends of the last `days` days by group."""
+        return self._latest(days, by, partial(trends, days=days, by=by))
+
+    def charts(self, days: int) -> Row:
+        """Return the charts of the last `days` days."""
+        return self._latest(days, "charts", partial(charts_of, days=days))
+
+    def _latest(self, days: int, name: str, find: Callable[..., Row]) -> Row:
         with self._lock:
-            cached_at, latest = self._cache.get((days, by), (self._clock() - _CACHE_S, {}))
+            cached_at, latest = self._cache.get((days, name), (self._clock() - _CACHE_S, {}))
             if self._clock() - cached_at >= _CACHE_S:
                 with self._database.read() as connection:
-                    latest = trends(connection, days=days, by=by, now=self._now())
-                self._cache[days, by] = (self._clock(), latest)
+                    latest = find(connection, now=self._now())
+                self._cache[days, name] = (self._clock(), latest)
             return latest
 
 

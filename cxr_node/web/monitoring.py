@@ -24,6 +24,7 @@ from cxr_node.web.pages import render_page
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", responses=REFUSALS)
 _DAYS = 92
+_DAY_S = 86_400
 _SHADOW_PERIOD = timedelta(days=31)
 _MAX_SHADOW_FINDINGS = 5000
 """Findings of the newest films that the page compares; `cxr-node compare` uses all."""
@@ -87,8 +88,8 @@ def monitoring_page(request: Request, context: InContext, person: LoggedIn, stat
     with context.connection() as connection:
         state = _monitoring(connection, statistic, now=now)
         choices = drift.statistic_names(connection, since=_first_day(now))
-    plot = json.dumps(_plot(state)).replace("<", "\\u003c")  # an AE title may contain "<"
-    return render_page(request, person, "monitoring.html", active="monitoring", choices=choices, plot=plot, **state)
+    drawn = json.dumps(_plot(state)).replace("<", "\\u003c")  # an AE title may contain "<"
+    return render_page(request, person, "monitoring.html", active="monitoring", choices=choices, drawn=drawn, **state)
 
 
 def _first_day(now: datetime) -> date:
@@ -151,7 +152,7 @@ def _name(row: Row) -> str:
 
 
 def _plot(state: Row) -> Row:
-    """Return the chart's days, and values and reference of each of the busiest devices."""
+    """Return the chart of the busiest devices, each with its reference, as `static/charts.js` draws it."""
     films: dict[str, int] = {}
     for row in state["days"]:
         films[row["calling_ae_title"]] = films.get(row["calling_ae_title"], 0) + row["films"]
@@ -164,15 +165,14 @@ def _plot(state: Row) -> Row:
         if _name(row) == state["statistic"]
     }
     at = [int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) for day in days]
-    return {
-        "days": at,
-        "lines": [
-            {
-                "device": device,
-                "values": [value.get((day, device)) for day in days],
-                # The test compares medians of times, the chart shows means: the reference line would mislead.
-                "reference": None if state["statistic"] == Statistic.TURNAROUND else references.get(device),
-            }
-            for device in devices
-        ],
-    }
+    lines = []
+    for number, device in enumerate(devices):
+        values = [value.get((day, device)) for day in days]
+        lines.append({"label": device, "values": values, "color": number})
+        # The test compares medians of times, the chart shows means: the reference line would mislead.
+        if device in references and state["statistic"] != Statistic.TURNAROUND:
+            label, constant = f"{device} reference", [references[device]] * len(days)
+            lines.append({"label": label, "values": constant, "color": number, "dash": [3, 5]})
+    y_title = "seconds, mean" if state["statistic"] == Statistic.TURNAROUND else "mean, 0 to 1"
+    axes = {"time": "UTC", "step": _DAY_S, "x_title": "day of reception", "y_title": y_title, "least": 0.01}
+    return {"statistic": {"x": at, "lines": lines, **axes}}

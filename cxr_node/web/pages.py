@@ -1,7 +1,5 @@
 """HTML pages: each shows the content of one JSON resource; only forms change anything."""
 
-import json
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,20 +11,17 @@ from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age
 from cxr_node.queries import archived, browse, overview
-from cxr_node.queries.grouping import GroupBy
-from cxr_node.queries.quantiles import SHARES
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
 from cxr_node.web import heat, pictures, reports
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
 from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
-from cxr_node.web.api import Before, By, Days, Destination, Number, without_uids
+from cxr_node.web.api import Before, Destination, Number, without_uids
 from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import InContext, WebContext, or_404
 from cxr_node.wiring.pictures import LONGEST_SIDE
 
 router = APIRouter(include_in_schema=False)
-GROUPS = [by for by in GroupBy if by is not GroupBy.DAY]
 _NEWEST = 8
 _STUDIES = 24
 _ROWS = 50
@@ -214,24 +209,6 @@ def retry(request: Request, context: InContext, person: Operator, job_id: Number
     return RedirectResponse("/deliveries", status.HTTP_303_SEE_OTHER)
 
 
-@router.get("/trends")
-def trends_page(
-    request: Request, context: InContext, person: LoggedIn, days: Days = 7, by: By = GroupBy.SENDER
-) -> Response:
-    """Show films per hour; turnaround, films not analysed and scores by group."""
-    trends = context.trends.for_days(days, by)
-    plots = {
-        "hours": [
-            [int(hour["at"].timestamp()) for hour in trends["per_hour"]],
-            [hour["films"] for hour in trends["per_hour"]],
-        ],
-        "days": _daily(trends["per_day"]),
-    }
-    return render_page(
-        request, person, "trends.html", active="trends", days=days, groups=GROUPS, plots=json.dumps(plots), **trends
-    )
-
-
 @router.get("/settings")
 def settings_page(request: Request, context: InContext, person: LoggedIn) -> Response:
     """Show all settings, without secrets."""
@@ -244,16 +221,6 @@ def _queue(context: WebContext) -> dict[str, Any]:
             "overview": overview.overview(connection, now=context.process.clock()),
             "newest": browse.newest_films(connection, limit=_NEWEST),
         }
-
-
-def _daily(per_day: list[browse.Row]) -> list[list[float | None]]:
-    """Return days (Unix time), and the quantiles of turnaround of the busiest group of each."""
-    busiest: dict[str, browse.Row] = {}
-    for row in per_day:
-        if row["films"] > busiest.get(row["day"], {"films": -1})["films"]:
-            busiest[row["day"]] = row
-    at = [datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() for day in busiest]
-    return [list(at), *([row[f"{name}_s"] for row in busiest.values()] for name in SHARES)]
 
 
 def render_page(request: Request, person: Person | None, template: str, **values: Any) -> Response:

@@ -249,7 +249,7 @@ def test_page_api_and_metrics_show_drift(tmp_path: Path) -> None:
 
     assert "No day has been evaluated yet" in untouched
     assert "statistics have drifted" in shown
-    assert 'id="plot"' in shown
+    assert 'data-chart="statistic"' in shown
     assert chosen.status_code == 200
     assert twin["drifted"] >= 1
     assert twin["statistic"] == "score lung_opacity"

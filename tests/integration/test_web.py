@@ -358,11 +358,13 @@ def test_the_page_on_metrics_lists_every_metric(sqlite_page: Page) -> None:
 
 def test_colors_have_the_contrast_of_wcag_aa() -> None:
     style = (ROOT / "cxr_node/web/static/style.css").read_text(encoding="utf-8")
-    colors = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", style))
+    themes = [dict(re.findall(r"--(\w+): #([0-9a-f]{6})", part)) for part in style.split("prefers-color-scheme: light")]
 
-    for ground in ("ground", "raised"):
-        for ink in ("text", "quiet", "link", "bad", "ok", "warn"):
-            assert _contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)
+    assert len(themes) == 2
+    for colors in themes:
+        for ground in ("ground", "raised"):
+            for ink in ("text", "quiet", "link", "bad", "ok", "warn"):
+                assert _contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)
 
 
 def _contrast(one: str, other: str) -> float:

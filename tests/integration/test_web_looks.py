@@ -30,6 +30,7 @@ PATHS = (
     "/tokens",
 )
 WIDTHS = (1280, 390)
+CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
 
@@ -65,7 +66,9 @@ def violations(results: dict[str, object]) -> list[str]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Browser, width: int) -> None:
     problems: list[str] = []
-    with chromium.new_context(base_url=f"http://{served.address}", viewport={"width": width, "height": 900}) as context:
+    with chromium.new_context(
+        base_url=f"http://{served.address}", viewport={"width": width, "height": 900}, color_scheme="dark"
+    ) as context:
         page = context.new_page()
         page.goto("/login")
         problems += violations(Axe().run(page, options=RULES).response)
@@ -74,11 +77,33 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Bro
             page.goto(path)
             for details in page.locator("details").all():
                 details.evaluate("details => { details.open = true; }")
-            problems += [f"{path} {violation}" for violation in violations(Axe().run(page, options=RULES).response)]
+            problems += [f"{path} {found}" for found in violations(Axe().run(page, options=RULES).response)]
+            page.emulate_media(color_scheme="light")
+            problems += [f"light {path} {found}" for found in violations(Axe().run(page, options=CONTRAST).response)]
+            page.emulate_media(color_scheme="dark")
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 problems.append(f"{path} scrolls sideways at {width}")
 
     assert problems == []
+
+
+def test_charts_are_drawn_in_the_colors_of_the_theme(served: Page, chromium: Browser) -> None:
+    with chromium.new_context(base_url=f"http://{served.address}", color_scheme="dark") as context:
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        log_in(page)
+        page.goto("/trends?days=1")
+        plots = page.locator("[data-chart] canvas")
+        expect(plots).to_have_count(2)
+        dark = plots.first.evaluate("canvas => canvas.toDataURL()")
+        page.emulate_media(color_scheme="light")
+        expect(plots).to_have_count(2)
+        light = plots.first.evaluate("canvas => canvas.toDataURL()")
+
+        assert dark != light
+        assert page.locator("table.hours td").count() == 7 * 24
+        assert errors == []
 
 
 def test_selected_heat_map_is_shown(served: Page, chromium: Browser) -> None:
