@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from cxr_node.archive.folder import FolderArchive
 from cxr_node.db.database import Database
 from cxr_node.db.states import ENDED, State
 from cxr_node.domain.errors import RetryLater
@@ -14,6 +13,7 @@ from cxr_node.queries.ledger import Fate
 from cxr_node.queue import search
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.scrub import Scrubber
 
 
@@ -59,25 +59,22 @@ def check(
     allow_extra_films
         Whether more films than the promised ones may be stored: some mutated films are valid.
     """
-    database = Database(settings.database_url)
-    archive = FolderArchive(settings.node.data_folder / "archive")
-    try:
-        with database.read() as connection:
+    with Process.open(settings) as process:
+        with process.database.read() as connection:
             entries = {entry.sop_instance_uid: entry for entry in ledger.entries(connection)}
             keys = ledger.archive_keys(connection)
             jobs = search.jobs(connection, limit=10**9)
-        damage = Scrubber(database, archive).whole()
-    finally:
-        database.close()
+        damage = Scrubber(process.database, process.archive).whole()
+        missing = [key for key in sorted(keys) if key not in process.archive]
     lost = [study for study, film in promised.items() if film not in entries or not reports.get(study)]
     duplicated = [study for study, instances in reports.items() if len(instances) > 1]
     delivered = {film for film, entry in entries.items() if entry.fate is Fate.DELIVERED}
     confirmed = [study for study, film in promised.items() if film in delivered and len(reports.get(study, {})) == 1]
     problems = [f"{damaged.file.archive_key} is {damaged.fault}" for damaged in damage]
-    problems += [f"{key} is missing" for key in sorted(keys) if key not in archive]
+    problems += [f"{key} is missing" for key in missing]
     failed = [job for job in jobs if job.state is State.FAILED and not allow_failed_jobs]
     problems += [f"{job.stage} job {job.job_id} failed: {job.detail}" for job in failed]
-    problems += [f"{path.name} is a leftover staging file" for path in (archive_folder(settings) / "staging").iterdir()]
+    problems += [f"{path.name} is a leftover staging file" for path in (archive_folder(settings) / "staging").glob("*")]
     if len(entries) - len(promised) > 1 and not allow_extra_films:
         # The Success of one stored film may have been in transit when the load generator stopped.
         problems.append(f"{len(entries)} films are stored, and {len(promised)} got Success")

@@ -1,9 +1,7 @@
 """Fault suite: runs groups of faults by name, on SQLite and PostgreSQL side by side."""
 
-import logging
 import multiprocessing
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,8 +9,6 @@ from functools import partial
 from itertools import chain, zip_longest
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-
-from pynetdicom.fsm import InvalidEventError
 
 from cxr_node.faults import (
     chaos,
@@ -39,6 +35,7 @@ from cxr_node.faults import (
 from cxr_node.faults.context import Amounts, DatabaseKind, FaultContext
 from cxr_node.faults.films import Films
 from cxr_node.faults.outcome import GroupResult
+from cxr_node.faults.suppressed_logs import suppressed_logs
 
 Group = Callable[[FaultContext], GroupResult]
 
@@ -55,7 +52,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "fuzz": (fuzz.run,),
     "hostile-films": (hostile_films.run,),
     "independent-peers": (independent_peers.run,),
-    "chaos": (chaos.run,),
+    "chaos": (chaos.run, chaos.run_with_bucket),
     "soak": (soak.run,),
 }
 """Groups by name, in the order in which they run."""
@@ -145,7 +142,7 @@ def _run_in_process(request: Request, kind: DatabaseKind, folder: Path, connecti
 def _run_on(
     request: Request, kind: DatabaseKind, folder: Path, *, on_progress: OnProgress, on_result: OnResult
 ) -> None:
-    with _suppress_logs(), ExitStack() as stack:
+    with suppressed_logs(), ExitStack() as stack:
         try:
             server = _server(request, kind, stack)
         except postgres_server.NoServer as error:
@@ -173,25 +170,6 @@ def _server(request: Request, kind: DatabaseKind, stack: ExitStack) -> "postgres
     if kind == "sqlite" or request.url:
         return None
     return stack.enter_context(postgres_server.running(postgres_server.binaries(request.binaries)))
-
-
-@contextmanager
-def _suppress_logs() -> Iterator[None]:
-    """Suppress logs of nodes in this process, and errors of pynetdicom's threads at the end of an association."""
-    log = logging.getLogger("cxr_node")
-    level, hook = log.level, threading.excepthook
-
-    def excepthook(arguments: threading.ExceptHookArgs, /) -> None:
-        if not isinstance(arguments.exc_value, InvalidEventError):
-            hook(arguments)
-
-    log.setLevel(logging.CRITICAL + 1)
-    threading.excepthook = excepthook
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-        threading.excepthook = hook
 
 
 @contextmanager
