@@ -5,6 +5,7 @@ python -m benchmarks.database --films 1000000 --url postgresql://user@host/empty
 """
 
 import argparse
+import json
 import multiprocessing
 import re
 import statistics
@@ -23,12 +24,14 @@ from benchmarks.queries.pages import pages
 from benchmarks.queueing.queues import Ours
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
 from cxr_node.queries import browse, identifiers, overview, view_rows
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.search import search
 from cxr_node.queries.study_status import study_status
+from cxr_node.queries.tables import paging
+from cxr_node.queries.tables.registry import TABLES
+from cxr_node.queries.tables.selection import SelectionText, parse_selection, text_of
 from cxr_node.queries.trends import trends
 from cxr_node.queries.views.registry import VIEWS
 
@@ -153,21 +156,11 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "page queue": lambda connection: (
             overview.overview(connection, now=now),
             browse.newest_films(connection, limit=8),
-            browse.jobs(connection, state=State.RUNNING, stage=None, before=None, limit=8),
         ),
-        "page studies": lambda connection: browse.studies(connection, before=None, limit=24),
-        "page studies, far back": lambda connection: browse.studies(connection, before=middle, limit=24),
         "page study": lambda connection: _study(connection, middle),
         "page film": lambda connection: (
             browse.film_detail(connection, middle),
             browse.results_of(connection, middle),
-        ),
-        "page deliveries": lambda connection: (
-            browse.deliveries(connection, state=None, destination=None, before=None, limit=50),
-            browse.jobs(connection, state=State.FAILED, stage=None, before=None, limit=50),
-        ),
-        "page deliveries, failed": lambda connection: browse.deliveries(
-            connection, state=State.FAILED, destination=None, before=None, limit=50
         ),
         "page trends, 7 days": lambda connection: trends(connection, days=7, by=GroupBy.SENDER, now=now),
         "page trends, 7 days by station": lambda connection: trends(connection, days=7, by=GroupBy.STATION, now=now),
@@ -188,6 +181,7 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
     for name, view in VIEWS.items():
         queries[f"{name}, newest 100"] = partial(view_rows.rows, view=view, limit=100)
         queries[f"{name}, 100 of a week"] = partial(view_rows.rows, view=view, since=week, limit=100)
+    queries.update(_tables(films))
     document = (Path(__file__).parent.parent / "docs" / "database.md").read_text(encoding="utf-8")
     for number, sql in re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", document, re.DOTALL):
         statement = sql.replace("2.25.1'", f"2.25.{110000000000 + middle}'")
@@ -197,6 +191,21 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
             statement = statement.replace(f"'{day}'", f"'{at:%Y-%m-%d %H:%M}'")
         queries[f"question {number}"] = partial(_run_sql, sql=statement)
     return queries
+
+
+def _tables(films: int) -> Iterator[tuple[str, Callable[[Connection], object]]]:
+    """Yield pages of each table: the first, one far back, each preset, and a week sorted by a column without index."""
+    now = utc_now()
+    far_back = json.dumps([(now - timedelta(seconds=_EVERY_S * films / 2)).isoformat(), films // 2])
+    for name, table in TABLES.items():
+        texts = {"first page": SelectionText(), **{preset.label: text_of(preset) for preset in table.presets}}
+        texts[f"sorted by {table.shown[-1]}"] = SelectionText(order=table.shown[-1])
+        for words, selection_text in texts.items():
+            selection = parse_selection(table, selection_text, now=now, sees_films=True)
+            yield f"table {name}, {words}", partial(paging.page, selection=selection, limit=50)
+        if not table.order:  # by time
+            ever = parse_selection(table, SelectionText(since="all"), now=now, sees_films=True)
+            yield f"table {name}, far back", partial(paging.page, selection=ever, limit=50, after=far_back)
 
 
 def _run_sql(connection: Connection, sql: str) -> object:

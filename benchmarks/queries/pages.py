@@ -1,13 +1,17 @@
 """Requests of pages and JSON API over HTTP to a node's web server."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 
 from cxr_node import config
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.web import server
 from cxr_node.wiring.process import Process
@@ -46,18 +50,31 @@ def _paths(films: int) -> list[str]:
     return [
         "/",
         "/studies",
+        "/studies?where=result_state=abnormal",
+        "/films",
+        "/films?where=calling_ae_title=DX3&where=view=PA",
+        f"/films?since=all&after={_far_back(films)}",
+        "/findings",
+        "/findings?where=score>80&since=7d",
+        "/deliveries",
+        "/jobs",
+        "/jobs?where=state=failed&since=all",
+        "/refusals",
+        "/devices?since=24h",
         f"/studies/{middle}",
         f"/films/{middle}",
-        "/deliveries",
         "/trends",
         "/api/v1/overview",
-        "/api/v1/studies",
-        f"/api/v1/studies?before={middle}",
+        "/api/v1/tables/films",
+        "/api/v1/tables/studies?where=delivery_state=failed",
+        "/api/v1/tables/jobs?where=state=failed&since=all",
         f"/api/v1/studies/{middle}",
         f"/api/v1/films/{middle}",
-        "/api/v1/jobs",
-        "/api/v1/jobs?state=failed",
-        "/api/v1/deliveries",
         "/api/v1/trends",
         "/metrics",
     ]
+
+
+def _far_back(films: int) -> str:
+    """Return the place of a film in the middle of all films, one of which came each minute."""
+    return quote(json.dumps([(utc_now() - timedelta(minutes=films / 2)).isoformat(), films // 2]))

@@ -8,12 +8,12 @@ import typer
 from cxr_node.cli.database import read_write, reading_database
 from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
+from cxr_node.cli.time_arguments import SinceOption, UntilOption, parse_time
 from cxr_node.db.states import ENDED, Stage, State
-from cxr_node.ops import operator_log
+from cxr_node.ops import retries
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.queue import queue
 
 Destination = Annotated[str, typer.Option("--destination", help="Only this destination.")]
 _SHOWN = ("delivery_id", "study_id", "destination", "kind", "state", "attempts", "delivered_at", "detail")
@@ -53,11 +53,16 @@ def requeue(
     stage: Annotated[Stage | None, typer.Option(help="Only this stage.")] = None,
     destination: Destination = "",
     reason: Annotated[str, typer.Option(help="Only this coded reason.")] = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the oldest.")] = 1000,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Queue them; without it, only count them.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Queue all matching ended jobs again, such as failed deliveries to one destination."""
+    """Queue all matching ended jobs again, such as failed deliveries to one destination.
+
+    A delivery that is done is sent once more. `--since` and `--until` are of the time when a job was first queued.
+    """
     if state not in ENDED:
         raise typer.BadParameter(f"a job that is {state} has not ended", param_hint="--state")
     values = {"state": state, "stage": stage, "destination": destination or None, "reason": reason or None}
@@ -65,14 +70,17 @@ def requeue(
     with reporting_errors(), read_write(path) as process:
         with process.database.read() as connection:
             rows = view_rows.rows(
-                connection, VIEWS["v1_jobs"], columns=["job_id"], conditions=conditions, order="job_id", limit=limit
+                connection,
+                VIEWS["v1_jobs"],
+                columns=["job_id"],
+                conditions=conditions,
+                since=parse_time(since),
+                until=parse_time(until),
+                order="job_id",
+                limit=limit,
             )
         job_ids = [row["job_id"] for row in rows]
-        requeued: list[int] = []
-        if yes and job_ids:
-            with process.database.write() as transaction:
-                requeued = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
-            operator_log.record(process, f"{len(requeued)} jobs queued again", subject="jobs")
+        requeued = retries.retry(process, job_ids) if yes and job_ids else []
         if as_json:
             typer.echo(json.dumps({"matching": job_ids, "requeued": requeued}))
             return

@@ -16,8 +16,8 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.explanations import explanations_of
-from cxr_node.ops import operator_log
-from cxr_node.queue import queue, search
+from cxr_node.ops import operator_log, retries
+from cxr_node.queue import search
 from cxr_node.queue.search import EventRow, JobRow
 from cxr_node.records import dismissals
 
@@ -84,10 +84,7 @@ def retry_jobs(
 ) -> None:
     """Queue ended jobs again."""
     with reporting_errors(), read_write(path) as process:
-        with process.database.write() as transaction:
-            requeued = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
-        for job_id in requeued:
-            operator_log.record(process, "job queued again", subject=f"jobs/{job_id}")
+        requeued = retries.retry(process, job_ids)
         _print_changed("requeued", requeued, "queued again", as_json=as_json)
         if unchanged := sorted(set(job_ids) - set(requeued)):
             raise CommandError(f"not queued again, because they have not ended or do not exist: {_names(unchanged)}")

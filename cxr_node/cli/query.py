@@ -1,6 +1,5 @@
 """`cxr-node query`: rows of the database views, filtered, as a table, CSV or JSON."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,13 +18,12 @@ from cxr_node.db.database import DatabaseUnavailable
 from cxr_node.domain.clock import utc_now
 from cxr_node.ops import operator_log
 from cxr_node.queries import view_rows
+from cxr_node.queries.condition_text import InvalidCondition, kind_of, parse_condition
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType, View
 from cxr_node.wiring import audit, identifier_audit
 
-_CONDITION = re.compile(r"(?P<column>\w+)(?P<comparison>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
-_NULL = "none"
 _ALL = "all"
 
 
@@ -63,7 +61,7 @@ def query(
             return
         names = [part.strip() for part in columns.split(",")] if columns not in ("", _ALL) else list(view.columns)
         for name_or_order in (*names, *filter(None, [order.removeprefix("-")])):
-            _kind(view, name_or_order)
+            _require_column(view, name_or_order)
         conditions = [_condition(view, text) for text in where or ()]
         # Times in arguments are local; days in the views are UTC.
         select = partial(view_rows.rows, columns=names, since=parse_time(since), until=parse_time(until))
@@ -102,41 +100,22 @@ def _view(name: str) -> View:
         raise CommandError(f"there is no view {name!r}; expected one of {', '.join(VIEWS)}") from None
 
 
-def _kind(view: View, column: str) -> ColumnType:
-    try:
-        return view.columns[column][0]
-    except KeyError:
-        raise CommandError(f"{view.name} has no column {column!r}; it has {', '.join(view.columns)}") from None
-
-
 def _condition(view: View, text: str) -> Condition:
-    match = _CONDITION.fullmatch(text)
-    if match is None:
-        raise CommandError(f"--where {text!r}: expected COLUMN=VALUE, such as state=failed")
-    kind = _kind(view, match["column"])
-    return Condition(
-        column=match["column"], comparison=Comparison(match["comparison"]), value=_value(kind, match["value"])
-    )
-
-
-def _value(kind: ColumnType, text: str) -> object:
-    """Return an argument as a value of a column's kind."""
-    if text == _NULL:
-        return None
     try:
-        match kind:
-            case ColumnType.WHOLE:
-                return int(text)
-            case ColumnType.NUMBER:
-                return float(text)
-            case ColumnType.YES_NO:
-                return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
-            case ColumnType.TIME:
-                return parse_time(text)
-            case ColumnType.TEXT:
-                return text
-    except (ValueError, KeyError):
-        raise CommandError(f"{text!r} is not valid; expected a {kind}") from None
+        return parse_condition(text, _kinds(view), of=view.name, now=utc_now())
+    except InvalidCondition as error:
+        raise CommandError(f"--where {error}") from None
+
+
+def _require_column(view: View, column: str) -> None:
+    try:
+        kind_of(column, _kinds(view), of=view.name)
+    except InvalidCondition as error:
+        raise CommandError(str(error)) from None
+
+
+def _kinds(view: View) -> dict[str, ColumnType]:
+    return {name: kind for name, (kind, _) in view.columns.items()}
 
 
 def _print_columns(view: View) -> None:

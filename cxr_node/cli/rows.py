@@ -12,13 +12,11 @@ from rich.table import Table
 
 from cxr_node.cli.terminal import CommandError, out
 from cxr_node.domain.clock import local_time
+from cxr_node.ops.formatting import without_formula
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 Rows = Sequence[Mapping[str, Any]]
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters at which spreadsheet programs take a text for a formula."""
 
 
 def print_rows(
@@ -53,7 +51,7 @@ def csv_text(rows: Rows, columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({name: _without_formula(_plain(row[name])) for name in columns} for row in rows)
+    writer.writerows({name: without_formula(_plain(row[name])) for name in columns} for row in rows)
     return text.getvalue()
 
 
@@ -74,7 +72,3 @@ def cell(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _without_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,6 +1,7 @@
 """Claim order of waiting jobs: due time minus priority boost, as Python and as SQL of each database."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Compiled, DateTime
 from sqlalchemy.ext.compiler import compiles
@@ -42,19 +43,19 @@ def _claim_order_in_postgresql(element: ClaimOrder, compiler: Compiled, **option
     return f"(({due_at} AT TIME ZONE 'UTC') - {priority} * '00:00:01'::interval)"
 
 
-class WithoutIndex(FunctionElement[datetime]):
+class WithoutIndex(FunctionElement[Any]):
     """A column that SQLite must not use an index for.
 
     By the index on the due time it would find all due jobs and sort them at each claim. By an index for grouping it
-    would scan the whole table.
+    would scan the whole table. By an index on a state it would visit all films that are done, to list those of a day.
     """
 
-    type = DateTime()
     inherit_cache = True
     name = "without_index"
 
-    def __init__(self, column: ColumnElement[datetime]) -> None:
+    def __init__(self, column: ColumnElement[Any]) -> None:
         super().__init__(column)
+        self.type = column.type
 
 
 @compiles(WithoutIndex, "sqlite")

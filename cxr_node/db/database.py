@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from cxr_node.db.engine import read_only_engine, writing_engine
-from cxr_node.db.errors import DatabaseDamaged, DatabaseUnavailable, WrongDatabase
+from cxr_node.db.errors import DatabaseDamaged, DatabaseUnavailable, StatementTimeout, WrongDatabase
 from cxr_node.db.group_commit import GroupCommit
 from cxr_node.db.held_file import HeldFile
 from cxr_node.db.states import Stage
@@ -25,6 +25,7 @@ __all__ = [
     "DatabaseDamaged",
     "DatabaseUnavailable",
     "SQLAlchemyError",
+    "StatementTimeout",
     "Transaction",
     "WrongDatabase",
 ]
@@ -33,6 +34,8 @@ CHANNEL = "cxr_node"
 """PostgreSQL notification channel: the payload is a stage that a commit has queued jobs for."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_QUERY_CANCELED = "57014"
+"""SQLSTATE of PostgreSQL for a statement ended by its time-out."""
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -180,7 +183,10 @@ class Database:
 
 def _translated(error: DBAPIError) -> Exception:
     """Return DatabaseUnavailable for a passing failure or damage, else the error itself. No message quotes values."""
-    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGE:
         return DatabaseDamaged()
+    if code == sqlite3.SQLITE_INTERRUPT or getattr(error.orig, "sqlstate", "") == _QUERY_CANCELED:
+        return StatementTimeout()
     is_passing = isinstance(error, OperationalError) or error.connection_invalidated
     return DatabaseUnavailable("database unavailable: no response, locked, or refused") if is_passing else error

@@ -7,6 +7,13 @@ class DatabaseUnavailable(RetryLater):
     """The database is locked, restarting or unreachable; the transaction is rolled back."""
 
 
+class StatementTimeout(DatabaseUnavailable):
+    """A read-only statement was ended after its time-out: a narrower query may succeed."""
+
+    def __init__(self) -> None:
+        super().__init__("the query took longer than it may")
+
+
 class DatabaseDamaged(DatabaseUnavailable):
     """The database file is damaged."""
 

@@ -123,6 +123,7 @@ study = numbered_table(
     Column("first_received_at", UtcDateTime, nullable=False),
     # The largest priority boost of its films in seconds; present and future jobs of the study have it.
     Column("priority", Integer, nullable=False, server_default="0"),
+    Index("ix_study_first_received_at", "first_received_at"),
 )
 
 film = numbered_table(

@@ -1,10 +1,13 @@
 """Formatting of times and findings for people, on the terminal and on pages."""
 
 from datetime import datetime
+from typing import Any
 
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.stated_numbers import stated
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters at which spreadsheet programs take a text for a formula."""
 _UNITS_S = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 
 
@@ -30,3 +33,8 @@ def score_words(key: str, score: float, operating_point: float) -> str:
     """Return a score beside its threshold, with the digits of the results: 0 to 100, or ratios."""
     number = stated(key, score, operating_point)
     return f"{number.score:.{number.score_digits}f} / {number.threshold:.{number.threshold_digits}f}"
+
+
+def without_formula(value: Any) -> Any:
+    """Return a value for a cell of a CSV file: a text that a spreadsheet would compute begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -5,13 +5,11 @@ from typing import Any
 from sqlalchemy import select
 
 from cxr_node.db.database import Connection
-from cxr_node.db.monitoring_tables import constancy_film
-from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.reading import HeatMap
 from cxr_node.queries import view_rows
-from cxr_node.queries.view_rows import Comparison, Condition, equal
+from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import reading_columns, readings
 from cxr_node.records.films import get as get_film
@@ -23,27 +21,6 @@ NEWEST = ("film_id", "study_id", "calling_ae_title", "received_at", "view", "sta
 def newest_films(connection: Connection, *, limit: int) -> list[Row]:
     """Return the newest films."""
     return view_rows.rows(connection, VIEWS["v1_films"], columns=NEWEST, order="-film_id", limit=limit)
-
-
-def studies(connection: Connection, *, before: int | None, limit: int) -> list[Row]:
-    """Return studies with their films, the newest first; only those before study `before`."""
-    checks = select(film.c.study_id).join(constancy_film, constancy_film.c.film_id == film.c.id)
-    newest = select(study.c.id, study.c.study_instance_uid, study.c.first_received_at).order_by(study.c.id.desc())
-    newest = newest.where(study.c.id.not_in(checks))
-    if before is not None:
-        newest = newest.where(study.c.id < before)
-    page = [
-        {"study_id": study_id, "study_instance_uid": uid, "first_received_at": at, "films": []}
-        for study_id, uid, at in connection.execute(newest.limit(limit))
-    ]
-    by_id = {row["study_id"]: row for row in page}
-    view = VIEWS["v1_films"].selectable
-    rows = connection.execute(
-        select(*(view.c[name] for name in NEWEST)).where(view.c.study_id.in_(list(by_id))).order_by(view.c.film_id)
-    )
-    for row in rows.mappings():
-        by_id[row["study_id"]]["films"].append(dict(row))
-    return page
 
 
 def study_uid(connection: Connection, study_id: int) -> str | None:
@@ -116,28 +93,6 @@ def heat_map_of(connection: Connection, film_id: int, finding_id: int) -> HeatMa
     )
     columns = connection.execute(query).mappings().first()
     return None if columns is None else reading_columns.heat_map(columns)
-
-
-def jobs(
-    connection: Connection, *, state: State | None, stage: Stage | None, before: int | None, limit: int
-) -> list[Row]:
-    """Return jobs, the newest first."""
-    conditions = [equal(name, value.value) for name, value in (("state", state), ("stage", stage)) if value is not None]
-    if before is not None:
-        conditions.append(Condition(column="job_id", comparison=Comparison.LESS, value=before))
-    return view_rows.rows(connection, VIEWS["v1_jobs"], conditions=conditions, order="-job_id", limit=limit)
-
-
-def deliveries(
-    connection: Connection, *, state: State | None, destination: str | None, before: int | None, limit: int
-) -> list[Row]:
-    """Return deliveries, the newest first."""
-    conditions = [equal("state", state.value)] if state is not None else []
-    if destination:
-        conditions.append(equal("destination", destination))
-    if before is not None:
-        conditions.append(Condition(column="delivery_id", comparison=Comparison.LESS, value=before))
-    return view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, order="-delivery_id", limit=limit)
 
 
 def _notes(connection: Connection, reading_id: int | None) -> list[str]:

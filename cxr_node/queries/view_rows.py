@@ -59,7 +59,7 @@ def rows(
     """
     source = view.selectable
     query: Select[Any] = select(*(source.c[name] for name in columns or view.columns))
-    query = query.where(*(_expression(source.c[condition.column], condition) for condition in conditions))
+    query = query.where(*(expression(source.c[condition.column], condition) for condition in conditions))
     if since is not None:
         query = query.where(source.c[view.time] >= since)
     if until is not None:
@@ -70,7 +70,8 @@ def rows(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _expression(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+def expression(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+    """Return a condition as SQL on a column."""
     value = condition.value
     match condition.comparison:
         case Comparison.EQUAL:

@@ -1,5 +1,6 @@
 """Search of jobs and their events, read-only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -96,6 +97,28 @@ def counts(connection: Connection) -> list[Count]:
     return [
         Count(stage=Stage(stage), state=State(state), reason=str(code), jobs=number)
         for stage, state, code, number in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobGroup:
+    """Number of jobs of a stage and state, of deliveries by destination; `destination` is empty for other stages."""
+
+    stage: Stage
+    destination: str
+    state: State
+    jobs: int
+
+
+def groups(connection: Connection, job_ids: Sequence[int]) -> list[JobGroup]:
+    """Return the number of these jobs by stage, destination and state."""
+    destination = func.coalesce(delivery.c.destination, "")
+    columns = (job.c.stage, destination, job.c.state)
+    query = select(*columns, func.count()).select_from(job).outerjoin(delivery, job.c.delivery_id == delivery.c.id)
+    rows = connection.execute(query.where(job.c.id.in_(job_ids)).group_by(*columns).order_by(*columns))
+    return [
+        JobGroup(stage=Stage(stage), destination=name, state=State(state), jobs=number)
+        for stage, name, state, number in rows
     ]
 
 

@@ -1,10 +1,9 @@
-"""JSON API: one resource for each page; described at /api/v1/openapi.json."""
+"""JSON API: one resource for each page, beside those of tables; described at /api/v1/openapi.json."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, status
 
-from cxr_node.db.states import Stage, State
 from cxr_node.queries import browse, overview
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.overview import Overview
@@ -16,12 +15,9 @@ from cxr_node.web.context import InContext, or_404
 
 _LARGEST = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST)]
-Before = Annotated[int | None, Query(ge=1, le=_LARGEST, description="Only rows before this number.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="At most this many rows, the newest.")]
 LONGEST_DAYS = 31
 Days = Annotated[int, Query(ge=1, le=LONGEST_DAYS, description="How many days back.")]
 By = Annotated[GroupBy, Query(description="What films are grouped by.")]
-Destination = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": models.Problem, "description": "Not logged in."},
@@ -37,13 +33,6 @@ def get_overview(context: InContext, _: LoggedIn) -> Overview:
     """Return queues, destinations, senders and turnaround."""
     with context.connection() as connection:
         return overview.overview(connection, now=context.process.clock())
-
-
-@router.get("/studies", response_model=list[models.Study])
-def get_studies(context: InContext, _: SeesFilms, before: Before = None, limit: Limit = 24) -> Any:
-    """Return studies with their films, the newest first."""
-    with context.connection() as connection:
-        return browse.studies(connection, before=before, limit=limit)
 
 
 @router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=_ABSENT)
@@ -67,36 +56,6 @@ def get_report(context: InContext, viewer: FilmViewer, result_id: Number) -> Any
     return [{"depth": depth, "text": text} for depth, text in lines]
 
 
-@router.get("/jobs", response_model=list[models.Job])
-def get_jobs(
-    context: InContext,
-    person: LoggedIn,
-    state: State | None = None,
-    stage: Stage | None = None,
-    before: Before = None,
-    limit: Limit = 50,
-) -> Any:
-    """Return jobs, the newest first; without UIDs for logins that may not see films."""
-    with context.connection() as connection:
-        rows = browse.jobs(connection, state=state, stage=stage, before=before, limit=limit)
-    return rows if person.sees_films else [without_uids(row) for row in rows]
-
-
-@router.get("/deliveries", response_model=list[models.Delivery])
-def get_deliveries(
-    context: InContext,
-    person: LoggedIn,
-    state: State | None = None,
-    destination: Destination = None,
-    before: Before = None,
-    limit: Limit = 50,
-) -> Any:
-    """Return deliveries, the newest first; without UIDs for logins that may not see films."""
-    with context.connection() as connection:
-        rows = browse.deliveries(connection, state=state, destination=destination, before=before, limit=limit)
-    return rows if person.sees_films else [without_uids(row) for row in rows]
-
-
 @router.post(
     "/jobs/{job_id}/retry",
     response_model=models.Retried,
@@ -104,10 +63,20 @@ def get_deliveries(
 )
 def post_retry(context: InContext, person: Operator, job_id: Number) -> Any:
     """Queue an ended job again. The header X-Token must carry the session's token."""
-    requeued = context.retry(job_id, by=person.name)
+    requeued = context.retry([job_id], by=person.name)
     if not requeued:
         raise HTTPException(status.HTTP_409_CONFLICT, "there is no such job, or it has not ended")
     return {"requeued": requeued}
+
+
+@router.post(
+    "/jobs/retry",
+    response_model=models.Retried,
+    responses={400: {"model": models.Problem, "description": "The body is no JSON."}},
+)
+def post_retries(context: InContext, person: Operator, jobs: models.Jobs) -> Any:
+    """Queue ended jobs again in one action; those that have not ended stay as they are. X-Token as for one job."""
+    return {"requeued": context.retry(jobs.jobs, by=person.name)}
 
 
 @router.get("/trends", response_model=models.Trends)
@@ -120,8 +89,3 @@ def get_trends(context: InContext, _: LoggedIn, days: Days = 7, by: By = GroupBy
 def get_settings(context: InContext, _: LoggedIn) -> dict[str, Any]:
     """Return every setting, without secrets."""
     return context.settings.model_dump(mode="json")
-
-
-def without_uids(row: browse.Row) -> browse.Row:
-    """Return a row without UIDs, which lead to a patient."""
-    return {name: None if name.endswith("_instance_uid") else value for name, value in row.items()}

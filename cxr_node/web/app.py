@@ -1,6 +1,5 @@
 """Web application: pages, JSON API, metrics and health, with security headers."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -14,34 +13,34 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.web import api, events, metrics, models, monitoring, pages, tokens, trends, users
+from cxr_node.web import (
+    actions,
+    api,
+    events,
+    metrics,
+    models,
+    monitoring,
+    pages,
+    table_api,
+    tables,
+    tokens,
+    trends,
+    users,
+)
 from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
 from cxr_node.web.changes import ChangeDetector
 from cxr_node.web.context import WebContext
 from cxr_node.web.event_streams import EVENTS_PATH, EventStreams
 from cxr_node.web.request_guard import LIVE_PATH, RequestGuard
+from cxr_node.web.response_headers import ResponseHeaders
 
 _HERE = Path(__file__).parent
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 _DESCRIPTION = (
     "State of a cxr-node, read-only but for a few requests. A program sends an API token of `cxr-node token add`: "
     "Authorization: Bearer TOKEN. A browser sends the cookie of a login at /login, and with requests that change "
     "anything the token of the session's pages. Research use only."
 )
-
-Next = Callable[[Request], Awaitable[Response]]
 
 
 def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
@@ -60,14 +59,17 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     detector = ChangeDetector(context.read_database, context.health.latest)
     app.state.event_streams = EventStreams(detector.find, clock=context.process.clock)
     app.add_middleware(RequestGuard)
-    app.middleware("http")(_add_headers)  # added last, so around the guard
+    app.add_middleware(ResponseHeaders)  # added last, so around the guard
     app.exception_handler(HTTPException)(_handle_error)
     app.exception_handler(RetryLater)(_handle_unavailable)
     app.exception_handler(TooBusy)(_handle_busy)
     app.include_router(api.router)
     app.include_router(monitoring.api)
     app.include_router(trends.api)
+    app.include_router(table_api.router)
     app.include_router(pages.router)
+    app.include_router(tables.router)
+    app.include_router(actions.router)
     app.include_router(monitoring.pages)
     app.include_router(trends.pages)
     app.include_router(users.api)
@@ -118,15 +120,6 @@ def _add_machine_readable(app: FastAPI, context: WebContext) -> None:
         current = await problems.result()
         code = status.HTTP_503_SERVICE_UNAVAILABLE if current else status.HTTP_200_OK
         return JSONResponse({"ok": not current, "problems": current}, code)
-
-
-async def _add_headers(request: Request, call_next: Next) -> Response:
-    response = await call_next(request)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if not request.url.path.startswith("/static/"):
-        response.headers.setdefault("Cache-Control", "no-store")
-    return response
 
 
 async def _handle_error(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +12,20 @@ from fastapi import Depends, HTTPException, Request, status
 
 from cxr_node.db.database import Connection, Database
 from cxr_node.domain.clock import Clock
-from cxr_node.ops import operator_log
+from cxr_node.ops import retries
 from cxr_node.ops.health import Health, health
 from cxr_node.queries.grouping import GroupBy
+from cxr_node.queries.tables.offered import offered_values
+from cxr_node.queries.tables.table import Table
 from cxr_node.queries.trends import Row, trends
-from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.charts import charts_of
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.process import Process
 
+STATEMENT_TIMEOUT_S = 10.0
+"""Time after which a query of a page is ended."""
 _CACHE_S = 60.0
 _HEALTH_S = 3.0
 
@@ -37,6 +40,7 @@ class WebContext:
     access_audit: AccessAudit
     trends: "Trends"
     health: "LatestHealth"
+    offered: "OfferedValues"
 
     @property
     def settings(self) -> Settings:
@@ -49,14 +53,9 @@ class WebContext:
         with self.read_database.read() as connection:
             yield connection
 
-    def retry(self, job_id: int, *, by: str) -> list[int]:
-        """Queue an ended job again; return its number in a list, empty if it had not ended."""
-        actor = f"person/{by}"
-        with self.process.database.write() as transaction:
-            requeued = queue.requeue(transaction, [job_id], actor=actor, now=self.process.clock())
-        if requeued:
-            operator_log.record(self.process, "job queued again", subject=f"jobs/{job_id}", by=actor)
-        return requeued
+    def retry(self, job_ids: Sequence[int], *, by: str) -> list[int]:
+        """Queue ended jobs again; return the numbers of those that had ended."""
+        return retries.retry(self.process, job_ids, by=f"person/{by}")
 
 
 class Trends:
@@ -105,6 +104,25 @@ class LatestHealth:
             if self._latest is None or self._clock() - self._latest[0] >= _HEALTH_S:
                 self._latest = (self._clock(), self._find(now=self._now()))
             return self._latest[1]
+
+
+class OfferedValues:
+    """Cache of the values that tables offer to choose from, at most a minute old."""
+
+    def __init__(self, *, now: Clock, clock: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._clock = clock
+        self._cache: dict[str, tuple[float, dict[str, list[str]]]] = {}
+        self._lock = threading.Lock()
+
+    def of_table(self, connection: Connection, table: Table) -> dict[str, list[str]]:
+        """Return the values of a table, by column."""
+        with self._lock:
+            cached_at, values = self._cache.get(table.name, (self._clock() - _CACHE_S, {}))
+            if self._clock() - cached_at >= _CACHE_S:
+                values = offered_values(connection, table, now=self._now())
+                self._cache[table.name] = (self._clock(), values)
+            return values
 
 
 def _context(request: Request) -> WebContext:

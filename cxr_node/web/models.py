@@ -1,10 +1,11 @@
 """Response models of the JSON API: rows of the views, and summaries of them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
+from cxr_node.ops.retries import MOST
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType
@@ -35,15 +36,6 @@ Delivery: Any = row_of("Delivery", "v1_deliveries")
 Turnaround: Any = row_of("Turnaround", "v1_turnaround")
 CascadeStep: Any = row_of("CascadeStep", "v1_cascade")
 SecondOpinion: Any = row_of("SecondOpinion", "v1_second_opinions")
-
-
-class Study(BaseModel):
-    """A study and its films."""
-
-    study_id: int
-    study_instance_uid: str
-    first_received_at: datetime
-    films: list[Film]
 
 
 class Explanation(BaseModel):
@@ -159,6 +151,12 @@ class Line(BaseModel):
 
     depth: int
     text: str
+
+
+class Jobs(BaseModel):
+    """Numbers of jobs."""
+
+    jobs: list[Annotated[int, Field(ge=1, le=2**63 - 1)]] = Field(max_length=MOST)
 
 
 class Retried(BaseModel):

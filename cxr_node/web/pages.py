@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, status
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from cxr_node.db.states import State
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age
@@ -16,16 +15,13 @@ from cxr_node.settings.operations import WebSection
 from cxr_node.web import heat, pictures, reports
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
 from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
-from cxr_node.web.api import Before, Destination, Number, without_uids
+from cxr_node.web.api import Number
 from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import InContext, WebContext, or_404
 from cxr_node.wiring.pictures import LONGEST_SIDE
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8
-_STUDIES = 24
-_ROWS = 50
-"""Prefix of the SOP Class UIDs of Structured Reports (PS3.6 table A-1)."""
 
 
 @router.get("/login")
@@ -109,15 +105,6 @@ def health_part(request: Request, person: LoggedIn) -> Response:
     return render_page(request, person, "parts/health.html")
 
 
-@router.get("/studies")
-def studies_page(request: Request, context: InContext, person: SeesFilms, before: Before = None) -> Response:
-    """Show studies with thumbnails."""
-    with context.connection() as connection:
-        studies = browse.studies(connection, before=before, limit=_STUDIES)
-    last = studies[-1]["study_id"] if len(studies) == _STUDIES else None
-    return render_page(request, person, "studies.html", active="studies", studies=studies, last=last)
-
-
 @router.get("/studies/{study_id}")
 def study_page(request: Request, context: InContext, person: SeesFilms, study_id: Number) -> Response:
     """Show films, jobs and results of a study, and why it has no report."""
@@ -180,33 +167,13 @@ def report_page(
     return render_page(request, person, "report.html", active="studies", lines=lines, result_id=result_id)
 
 
-@router.get("/deliveries")
-def deliveries_page(
-    request: Request,
-    context: InContext,
-    person: LoggedIn,
-    state: State | None = None,
-    destination: Destination = None,
-    before: Before = None,
-) -> Response:
-    """Show failed jobs, and deliveries; with state=failed the dead letters."""
-    with context.connection() as connection:
-        rows = browse.deliveries(connection, state=state, destination=destination, before=before, limit=_ROWS)
-        failed = browse.jobs(connection, state=State.FAILED, stage=None, before=None, limit=_ROWS)
-    if not person.sees_films:
-        rows, failed = [without_uids(row) for row in rows], [without_uids(row) for row in failed]
-    last = rows[-1]["delivery_id"] if len(rows) == _ROWS else None
-    values = {"rows": rows, "failed": failed, "state": state, "last": last, "states": list(State)}
-    return render_page(request, person, "deliveries.html", active="deliveries", **values)
-
-
 @router.post("/jobs/{job_id}/retry")
 def retry(request: Request, context: InContext, person: Operator, job_id: Number) -> Response:
     """Queue an ended job again."""
-    requeued = context.retry(job_id, by=person.name)
+    requeued = context.retry([job_id], by=person.name)
     if request.headers.get("HX-Request"):
         return HTMLResponse('<span class="ok" role="status">queued again</span>' if requeued else "has not ended")
-    return RedirectResponse("/deliveries", status.HTTP_303_SEE_OTHER)
+    return RedirectResponse("/jobs?where=state=failed&since=all", status.HTTP_303_SEE_OTHER)
 
 
 @router.get("/settings")

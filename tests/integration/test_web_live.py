@@ -61,7 +61,7 @@ def test_arriving_film_shows_on_every_page_without_a_reload(context: BrowserCont
     served.node.accept(films.dx(seed=20))
 
     expect(operations.get_by_role("link", name="5", exact=True)).to_be_visible()
-    expect(studies.get_by_role("link", name="Study 5")).to_be_visible()
+    expect(studies.get_by_role("link", name="5", exact=True)).to_be_visible()
 
     served.node.pacs.before_send = lambda: None
     served.node.work()
@@ -70,7 +70,7 @@ def test_arriving_film_shows_on_every_page_without_a_reload(context: BrowserCont
     expect(film.locator("#reading")).to_contain_text("Opacity")
     expect(film.locator("#overlay image")).to_have_count(1)
     expect(study.get_by_role("heading", name="Reports").locator("~ ul").first).to_contain_text("TID1500")
-    expect(deliveries.get_by_role("region", name="Results").get_by_role("row")).to_have_count(6)
+    expect(deliveries.get_by_role("region", name="Deliveries").get_by_role("row")).to_have_count(6)
     for page in (operations, studies, deliveries, study, film):
         assert page.evaluate("window.isFirstLoad")
     assert complaints == []

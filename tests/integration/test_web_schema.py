@@ -28,7 +28,7 @@ def test_no_described_request_is_a_server_error(tmp_path: Path) -> None:
         )
 
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
-    assert re.search(r"Tested: 1[3-9]\b", ended.stdout)
+    assert re.search(r"Tested: 1[3-9]\b", ended.stdout), ended.stdout[-3000:]
     cases = re.search(r"(\d+) generated, (\d+) passed", ended.stdout)
     assert cases is not None
     assert int(cases[1]) == int(cases[2]) > 100

@@ -24,3 +24,8 @@ FROM study s JOIN film f ON f.study_id = s.id CROSS JOIN reading r CROSS JOIN {{
      {{ join }}{% endif +%}
 WHERE r.film_id = f.id AND x.reading_id = r.id AND {{ is_not_constancy_film("f.id") }}
 {%- endmacro %}
+{# Condition that a destination could not be reached when it was last tried. #}
+{% macro is_unreachable(destination) -%}
+EXISTS (SELECT 1 FROM destination_trouble t WHERE t.destination = {{ destination }} AND NOT EXISTS (
+                         SELECT 1 FROM delivery l WHERE l.destination = t.destination AND l.delivered_at > t.failed_at))
+{%- endmacro %}

@@ -14,6 +14,7 @@ from cxr_node.queries.views.view import ColumnType, View
 
 _NAMES = (
     "v1_films",
+    "v1_studies",
     "v1_film_identifiers",
     "v1_jobs",
     "v1_findings",
