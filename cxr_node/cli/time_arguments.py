@@ -11,7 +11,7 @@ from cxr_node.queries import time_text
 from cxr_node.queries.time_text import InvalidTime
 
 SinceOption = Annotated[
-    str, typer.Option(help="From this time on: 2026-01-31, 2026-01-31T12:00, today, or 24h, 7d ago.")
+    str, typer.Option(help="From this time on: 2026-01-31, 2026-01-31T12:00, today, yesterday, or 24h, 7d ago.")
 ]
 UntilOption = Annotated[
     str, typer.Option(help="Before this time; the films of a week: --since 2026-01-26 --until 2026-02-02.")

@@ -1,18 +1,19 @@
 """`cxr-node turnaround`: seconds from film to report, by day, sender or equipment."""
 
-import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
-import typer
 from rich.table import Table
 
 from cxr_node.cli.database import STATEMENT_TIMEOUT_S, reading_database
 from cxr_node.cli.group_arguments import NO_FILMS, ByOption
+from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, UntilOption, parse_time
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.quantiles import SHARES
-from cxr_node.queries.turnaround import by_group, film_outcomes
+from cxr_node.queries.turnaround import Turnaround, by_group, film_outcomes
+
+_COLUMNS = tuple(column.name for column in fields(Turnaround))
 
 
 def turnaround(
@@ -21,13 +22,14 @@ def turnaround(
     by: ByOption = GroupBy.DAY,
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
     at_most_s: TimeoutOption = STATEMENT_TIMEOUT_S,
 ) -> None:
     """Show seconds from film to report, by day (UTC), sender or equipment; of the last 7 days by default."""
     with reporting_errors(), reading_database(path, at_most_s=at_most_s) as connection:
         groups = by_group(film_outcomes(connection, by, since=parse_time(since), until=parse_time(until)))
-    if as_json:
-        typer.echo(json.dumps([asdict(group) for group in groups], indent=2))
+    if as_json or as_csv:
+        print_rows([asdict(group) for group in groups], _COLUMNS, none="", as_json=as_json, as_csv=as_csv)
         return
     table = Table(by.value, "films", "reported", *SHARES, "longest")
     for group in groups:

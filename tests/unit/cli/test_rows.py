@@ -21,7 +21,7 @@ ROWS: list[dict[str, Any]] = [
     {"film_id": 2, "calling_ae_title": None, "received_at": None, "score": None},
 ]
 COLUMNS = ("film_id", "calling_ae_title", "received_at", "score")
-LISTS = ("query", "drift", "deliveries", "jobs list", "jobs count")
+LISTS = ("query", "drift", "deliveries", "jobs list", "jobs count", "turnaround", "senders")
 """Commands that print rows."""
 
 
