@@ -23,7 +23,7 @@ def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
         return
     names = ", ".join(destination.name for destination in settings.deliver.destinations)
     typer.echo(f"{path} is valid")
-    for key, source in loaded.secret_sources.items():
+    for key, source in loaded.places.sources.items():
         typer.echo(f"{key} is from {source}")
     typer.echo(
         f"results are delivered to {names}" if names else "results are not delivered: [[deliver.destinations]] is empty"

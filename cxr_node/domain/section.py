@@ -53,6 +53,19 @@ _CRON = re.compile(r"(?:[0-9*/,a-z-]+ ){4}[0-9*/,a-z-]+")
 Trigger = Annotated[float | str, BeforeValidator(_trigger)]
 """When a periodic job runs: an interval in seconds, or a cron expression of five fields, in UTC."""
 
+
+def text_form(pattern: str, expected: str) -> AfterValidator:
+    """Return the validator of a text that must match `pattern`; its sentence states what is expected."""
+    form = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(f"{json.dumps(text[:80])} is not right; expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 """A path, or None for the empty string."""
 
@@ -116,7 +129,12 @@ class OneOf:
         tables = {table.model_fields["kind"].default: table for table in self.types()}
         if value.get("kind") not in tables:
             kinds = " or ".join(f'"{kind}"' for kind in tables)
-            error = ValueError(f"must be set to {kinds}")
+            got = (
+                f"{json.dumps(value['kind'], default=str)} is not right; expected"
+                if "kind" in value
+                else "must be set to"
+            )
+            error = ValueError(f"{got} {kinds}")
             raise ValidationError.from_exception_data(
                 "kind", [{"type": "value_error", "loc": ("kind",), "input": value, "ctx": {"error": error}}]
             )

@@ -1,5 +1,6 @@
 """Settings of model monitoring: drift and constancy."""
 
+import json
 from datetime import date, time
 from typing import Annotated
 
@@ -10,8 +11,10 @@ from cxr_node.net.tls_settings import TlsClient
 
 
 def _day(text: str) -> str:
-    if text:
-        date.fromisoformat(text)
+    try:
+        date.fromisoformat(text or "2026-01-31")
+    except ValueError:
+        raise ValueError(f"{json.dumps(text[:40])} is not right; expected a day such as 2026-01-31") from None
     return text
 
 
@@ -54,8 +57,10 @@ class DriftSection(Section):
 
 
 def _time_of_day(text: str) -> str:
-    if text:
-        time.fromisoformat(text)
+    try:
+        time.fromisoformat(text or "05:30")
+    except ValueError:
+        raise ValueError(f"{json.dumps(text[:40])} is not right; expected a time such as 05:30") from None
     return text
 
 

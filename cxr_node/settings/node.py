@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from cxr_node.db.url import is_postgresql, is_url, with_password, without_password
 from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
-from cxr_node.domain.section import Seconds, Section, Trigger
+from cxr_node.domain.section import Seconds, Section, Trigger, text_form
 
 _LONGEST_HOST = 64
 
@@ -18,9 +18,8 @@ class NodeSection(Section):
     """Name and data folder of the node."""
 
     name: str = Field("cxr-node", min_length=1, max_length=16, description="Name of the node in results and leases.")
-    host: str = Field(
+    host: Annotated[str, text_form(r"[A-Za-z0-9._-]{0,64}", "at most 64 letters, digits, or any of . _ -")] = Field(
         "",
-        pattern=r"^[A-Za-z0-9._-]{0,64}$",
         description="Name of this host among those that share the database; empty: the host name.",
     )
     data_folder: Path = Field(
@@ -90,12 +89,15 @@ class DatabaseSection(Section):
 class ArchiveSection(Section):
     """Archive of films and results: a folder, or a bucket that several hosts share; retention and scrub."""
 
-    bucket: str = Field(
+    bucket: Annotated[
+        str, text_form(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "3 to 63 lower-case letters, digits, dots or hyphens")
+    ] = Field(
         "",
-        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
         description="Bucket of an S3-compatible store; empty: the data folder. Requires the extra s3.",
     )
-    bucket_prefix: str = Field("", pattern=r"^[A-Za-z0-9._/-]{0,200}$", description="Prefix of the object keys.")
+    bucket_prefix: Annotated[
+        str, text_form(r"[A-Za-z0-9._/-]{0,200}", "at most 200 letters, digits, or any of . _ / -")
+    ] = Field("", description="Prefix of the object keys.")
     bucket_endpoint: Annotated[
         SecretUrl, secret_form(r"(https?://\S{1,200})?", "http://... or https://..., at most 200 characters")
     ] = Field(

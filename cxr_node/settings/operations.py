@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cxr_node.domain.permissions import PageRole
 from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
-from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section
+from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section, text_form
 from cxr_node.net.tls_settings import TlsClient
 
 _HTTP_URL = secret_form(r"(https?://\S{1,400})?", "http://... or https://..., at most 400 characters")
@@ -44,7 +44,9 @@ USER_NAME = r"^[\w.@-]{1,64}$"
 class PageUserSection(Section):
     """User of the web page. `cxr-node user add` adds users to the database instead, without a restart."""
 
-    name: str = Field(pattern=USER_NAME, description="User name, 1 to 64 letters, digits, or any of . _ - @.")
+    name: Annotated[str, text_form(USER_NAME, "1 to 64 letters, digits, or any of . _ - @")] = Field(
+        description="User name."
+    )
     password_hash: PasswordHashText = Field(description="Hash that `cxr-node config password` prints.")
     role: PageRole = Field(
         PageRole.VIEWER, description='"viewer" reads; "operator" may also change the node and its work.'

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cxr_node.domain.image_kind import Action, ImageKind
-from cxr_node.domain.section import NameOrPath, Seconds, Section
+from cxr_node.domain.section import NameOrPath, Seconds, Section, text_form
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.rules import Rules
 
@@ -101,9 +101,10 @@ class CascadeSection(Section):
     below_age_years: float | None = Field(
         None, gt=0, le=120, description="Age of the patient, in years, from which films are not read."
     )
-    finding: str = Field(
+    finding: Annotated[
+        str, text_form(r"([a-z][a-z0-9_]{0,63})?", "at most 64 lower-case letters, digits or underscores")
+    ] = Field(
         "",
-        pattern=r"^([a-z][a-z0-9_]{0,63})?$",
         description="Key of a finding of an earlier bundle that must be present; empty: no such condition.",
     )
     least_score: float | None = Field(
@@ -145,12 +146,11 @@ class ReadSection(Section):
         description="Keep the vector of a bundle with the output `embedding` for each film, for "
         "`cxr-node embeddings export`; retention removes it.",
     )
-    device: str = Field(
+    device: Annotated[str, text_form(r"auto|cpu|cuda(:\d+)?", '"auto", "cpu", "cuda" or "cuda:1"')] = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description='"auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".',
     )
-    devices: tuple[Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")], ...] = Field(
+    devices: tuple[Annotated[str, text_form(r"cpu|cuda(:\d+)?", '"cpu", "cuda" or "cuda:1"')], ...] = Field(
         (), description='One reader process on each, such as ["cuda:0", "cuda:1"]; empty: one, on `device`.'
     )
     threads: int = Field(0, ge=0, description="CPU threads of the network; 0: one per core.")

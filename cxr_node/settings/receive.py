@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -138,18 +138,16 @@ class ReceiveSection(TlsIdentity):
         le=64,
         description="Receiving processes on one port. Limits of associations and films apply to each process.",
     )
-    path: str = Field(
+    path: Literal["streaming", "pynetdicom"] = Field(
         "streaming",
-        pattern=r"^(streaming|pynetdicom)$",
         description='How data sets are received: "streaming" to the archive, or "pynetdicom", in memory.',
     )
     users: tuple[UserSection, ...] = Field((), description="User Identities of senders; empty: not required.")
     commitment_peers: tuple[CommitmentPeerSection, ...] = Field(
         (), description="Storage Commitment SCUs with an address; others get results on the requesting association."
     )
-    commitment_for: str = Field(
+    commitment_for: Literal["sender", "any"] = Field(
         "sender",
-        pattern=r"^(sender|any)$",
         description="Whose requests are answered with what is stored: of the film's sender, by AE title or network "
         'address ("sender"), or of anybody ("any"). Others learn of no film: Failure Reason 0112.',
     )

@@ -1,33 +1,38 @@
 """Settings of the inference server that reads in place of this host."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from cxr_node.domain.section import NameOrPath, OptionalPath, Seconds
+from cxr_node.domain.section import NameOrPath, OptionalPath, Seconds, text_form
 from cxr_node.net.tls_settings import TlsClient
 
+_NAME_CHARACTERS = "letters, digits, or any of . _ -"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class RemoteSection(TlsClient):
     """Inference server of read.kind = "remote": KServe v2 (Open Inference Protocol, Triton) over HTTP."""
 
-    url: str = Field(
+    url: Annotated[
+        str,
+        text_form(
+            r"(https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?)?", "http(s)://HOST:PORT/PATH without user and query"
+        ),
+    ] = Field(
         "",
-        pattern=r"^(https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?)?$",
         description='Address of the server, such as "https://triton.example.org:8443"; https needs tls_ca.',
     )
-    model: str = Field(
+    model: Annotated[str, text_form(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})?", f"at most 100 {_NAME_CHARACTERS}")] = Field(
         "",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$",
         description="Model at the server that runs the network of read.bundle; empty: that of the bundle's card.",
     )
-    model_version: str = Field(
+    model_version: Annotated[
+        str, text_form(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})?", f"at most 64 {_NAME_CHARACTERS}")
+    ] = Field(
         "",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
         description="Version of the model: a response of another is not used; empty: that of the bundle's card.",
     )
     encoding: Literal["binary", "json"] = Field(

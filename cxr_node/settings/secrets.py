@@ -20,9 +20,7 @@ from pydantic.fields import FieldInfo
 from cxr_node.domain.errors import cause_of
 from cxr_node.domain.secret import is_secret
 from cxr_node.domain.section import Section, table_types
-
-Location = tuple[int | str, ...]
-"""Keys and indices that lead from the root of the settings to a value."""
+from cxr_node.settings.places import Location, row_name
 
 _PREFIX = "CXR_NODE_"
 _SUFFIX = "_file"
@@ -92,7 +90,7 @@ class _Resolver:
 
     def _rows(self, types: Sequence[type[Section]], rows: list[Any], location: Location, key: str) -> list[Any]:
         return [
-            self.table(types, row, (*location, index), f"{key}.{_row_name(row) or index}")
+            self.table(types, row, (*location, index), f"{key}.{row_name(row) or index}")
             if isinstance(row, Mapping)
             else row
             for index, row in enumerate(rows)
@@ -103,6 +101,7 @@ class _Resolver:
         path = table.pop(name + _SUFFIX, "")
         if path and table.get(name):
             self.problems.append(f"{key} and {key}{_SUFFIX}: both are set; remove one of them")
+            return
         try:
             text, source = self._outside(key, path)
         except UnreadableSecret as error:
@@ -132,11 +131,6 @@ class _Resolver:
 def _fields(types: Sequence[type[Section]]) -> Iterator[tuple[str, FieldInfo]]:
     for table in types:
         yield from table.model_fields.items()
-
-
-def _row_name(row: Mapping[str, Any]) -> str:
-    """Return the name of a row as `Section.row_name` does."""
-    return str(row.get("name") or row.get("ae_title") or "")
 
 
 def _read(path: Path, subject: str) -> str:

@@ -94,7 +94,8 @@ def test_invalid_settings_are_named_and_valid_ones_confirmed(config: Path, cxr_n
 
     wrong = cxr_node("config", "check")
     assert wrong.exit_code == 2
-    assert wrong.output == "configuration: receive.prot: there is no such setting; did you mean 'port'?\n"
+    place = f"line 2 of {config}"
+    assert wrong.output == f"configuration: receive.prot ({place}): there is no such setting; did you mean 'port'?\n"
     assert cxr_node("run").exit_code == 2
     assert cxr_node("run", "--roles", "recieve").exit_code == 2
 

@@ -231,12 +231,15 @@ def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ({"kind": "memory", "name": "x"}, "key: must be set (Name of the memory.)"),
-        ({"kind": "memory", "name": "x", "kye": "y", "key": "z"}, "kye: there is no such setting; did you mean 'key'?"),
-        ({"kind": "ftp"}, f"kind: must be set to {KIND_NAMES} (Kind of destination.)"),
+        ({"kind": "memory", "name": "x"}, "x.key: must be set (Name of the memory.)"),
+        (
+            {"kind": "memory", "name": "x", "kye": "y", "key": "z"},
+            "x.kye: there is no such setting; did you mean 'key'?",
+        ),
+        ({"kind": "ftp"}, f'0.kind: "ftp" is not right; expected {KIND_NAMES} (Kind of destination.)'),
     ],
 )
 def test_problems_in_the_settings_of_a_third_kind_are_named(table: dict[str, str], problem: str) -> None:
     with pytest.raises(config.ConfigurationError) as raised:
         config.parse({"deliver": {"destinations": [table]}})
-    assert raised.value.problems == [f"deliver.destinations.0.{problem}"]
+    assert raised.value.problems == [f"deliver.destinations.{problem}"]

@@ -48,8 +48,8 @@ def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatc
     [
         ('[read]\nbundle = "nope"\n', "read.bundle: there is no bundle 'nope'; name one of chest"),
         ('[read]\nshadow = "nope@1"\n', "read.shadow: there is no bundle 'nope@1'"),
-        ('[database]\nurl = "mysql://node:sesame@db/cxr"\n', "database.url: mysql is not supported"),
-        ('[database]\nurl = "node.db"\n', "database.url: this is not a URL"),
+        ('[database]\nurl = "mysql://node:sesame@db/cxr"\n', "node.toml): mysql is not supported; use postgresql://"),
+        ('[database]\nurl = "node.db"\n', "node.toml): this is not a URL; use postgresql://"),
     ],
     ids=["bundle", "shadow", "mysql", "no URL"],
 )

@@ -1,5 +1,7 @@
 """Settings: defaults, and errors that name the key, the value, what was expected and the nearest right key."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ import pytest
 
 from cxr_node import config
 from cxr_node.config import ConfigurationError
+from cxr_node.domain.section import Section, table_types
 from cxr_node.ops.certificates import certificates, key_pairs
+from cxr_node.settings.root import Settings
 
 PACS = {"kind": "cstore", "name": "pacs", "host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
 
@@ -37,27 +41,27 @@ def test_a_misspelt_key_is_reported_with_the_nearest_key() -> None:
 def test_a_misspelt_key_of_a_destination_is_reported_with_the_nearest_key() -> None:
     (problem,) = problems({"deliver": {"destinations": [{**PACS, "timout_s": 3}]}})
 
-    assert problem == "deliver.destinations.0.timout_s: there is no such setting; did you mean 'timeout_s'?"
+    assert problem == "deliver.destinations.pacs.timout_s: there is no such setting; did you mean 'timeout_s'?"
 
 
 def test_an_invalid_value_is_reported_with_the_expected_value() -> None:
     (problem,) = problems({"receive": {"port": 70000}})
 
-    assert problem.startswith("receive.port: 70000 is not right; expected less than or equal to 65535")
+    assert problem.startswith("receive.port: 70000 is not right; expected at most 65535")
     assert "TCP port" in problem
 
 
 def test_a_missing_setting_is_reported() -> None:
     (problem,) = problems({"deliver": {"destinations": [{k: v for k, v in PACS.items() if k != "ae_title"}]}})
 
-    assert problem == "deliver.destinations.0.ae_title: must be set (Its AE title.)"
+    assert problem == "deliver.destinations.pacs.ae_title: must be set (Its AE title.)"
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "ftp"}])
-def test_a_destination_without_a_known_kind_is_reported_with_the_kinds(kind: dict[str, str]) -> None:
+@pytest.mark.parametrize(("kind", "what"), [({}, "must be set to"), ({"kind": "ftp"}, '"ftp" is not right; expected')])
+def test_a_destination_without_a_known_kind_is_reported_with_the_kinds(kind: dict[str, str], what: str) -> None:
     (problem,) = problems({"deliver": {"destinations": [{"name": "x", **kind}]}})
 
-    assert problem == 'deliver.destinations.0.kind: must be set to "cstore" or "folder" (Kind of destination.)'
+    assert problem == f'deliver.destinations.x.kind: {what} "cstore" or "folder" (Kind of destination.)'
 
 
 def test_an_invalid_ae_title_is_an_error() -> None:
@@ -68,7 +72,7 @@ def test_an_invalid_ae_title_is_an_error() -> None:
 
 def test_two_destinations_of_one_name_are_an_error() -> None:
     assert problems({"deliver": {"destinations": [PACS, PACS]}}) == [
-        "deliver.destinations: the name 'pacs' is there twice"
+        "deliver.destinations.pacs: the name 'pacs' is there twice; give each a name of its own"
     ]
 
 
@@ -225,16 +229,17 @@ def test_hashes_of_passwords_are_not_shown() -> None:
 def test_a_password_instead_of_its_hash_is_an_error_that_does_not_quote_it() -> None:
     (problem,) = problems({"receive": {"users": [{**USER, "password_hash": "correct horse"}]}})
 
-    assert problem.startswith("receive.users.0.password_hash")
+    assert problem.startswith("receive.users.dx1.password_hash")
     assert "correct horse" not in problem
     assert "cxr-node config password" in problem
 
 
 @pytest.mark.parametrize("address", ["10.0.7.0/33", "dx1.example.org", "10.0.7.20/24"])
 def test_an_invalid_address_is_an_error(address: str) -> None:
-    sentences = problems({"receive": {"peers": [{"ae_title": "DX1", "addresses": [address]}]}})
+    (sentence,) = problems({"receive": {"peers": [{"ae_title": "DX1", "addresses": [address]}]}})
 
-    assert all(sentence.startswith("receive.peers.0.addresses.0") for sentence in sentences)
+    expected = "expected an address or a network, such as 10.0.7.0/24"
+    assert sentence.startswith(f'receive.peers.DX1.addresses: "{address}" is not right; {expected}')
 
 
 def test_a_single_address_is_a_network_of_one() -> None:
@@ -246,7 +251,7 @@ def test_a_single_address_is_a_network_of_one() -> None:
 def test_two_users_of_one_name_are_an_error() -> None:
     tables = {"receive": {"users": [USER, USER], "tls_certificate": "a.pem", "tls_key": "k.pem"}}
 
-    assert problems(tables) == ["receive.users: the name 'dx1' is there twice"]
+    assert problems(tables) == ["receive.users.dx1: the name 'dx1' is there twice; give each a name of its own"]
 
 
 SECRET_TABLES: tuple[dict[str, Any], ...] = (
@@ -299,3 +304,51 @@ def test_a_wrong_value_that_may_be_a_secret_is_not_quoted(tables: dict[str, Any]
 
     assert sentences
     assert not any("sesame" in sentence for sentence in sentences)
+
+
+LEAKS = (
+    "Input",
+    "Value error",
+    "should",
+    "unable to",
+    "isoformat",
+    "Tuple",
+    "pydantic",
+    "valid ",
+    "what its description",
+)
+"""Words of libraries in sentences for people, and of a kind of error without words of its own."""
+
+
+def leaves(table: type[Section], location: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the location of every setting that is not in a repeated table."""
+    for name, field in table.model_fields.items():
+        nested = table_types(field.annotation)
+        if not nested:
+            yield (*location, name)
+        elif not location:
+            yield from leaves(nested[0], (name,))
+
+
+@pytest.mark.parametrize("location", list(leaves(Settings)), ids=".".join)
+def test_no_wrong_value_is_explained_in_words_of_a_library(location: tuple[str, str]) -> None:
+    section, name = location
+    values: tuple[object, ...] = ([], [7], {"x": 1}, -1, -0.5, 1e300, math.nan, True, "x" * 2000, "\0", "", "no such")
+    for value in values:
+        try:
+            config.parse({section: {name: value}})
+        except ConfigurationError as error:
+            for problem in error.problems:
+                assert not any(word in problem for word in LEAKS), problem
+
+
+def test_a_setting_of_another_table_is_named_with_that_table() -> None:
+    assert problems({"receive": {"bundle": "x"}}) == [
+        "receive.bundle: there is no such setting; it belongs to another table: read.bundle"
+    ]
+
+
+def test_the_alternatives_of_a_setting_are_in_one_sentence() -> None:
+    (problem,) = problems({"read": {"processes": 999}})
+
+    assert problem.startswith('read.processes: 999 is not right; expected at most 256 or "auto" (')

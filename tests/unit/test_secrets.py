@@ -85,7 +85,7 @@ def test_passwords_of_every_part_are_secrets() -> None:
 
 
 def test_a_setting_with_the_name_of_a_secret_is_one_by_its_type() -> None:
-    names = re.compile(r"password|secret|token|headers|webhook|credential|url$|endpoint|issuer")
+    names = re.compile(r"password(?!_characters)|secret|token|headers|webhook|credential|url$|endpoint|issuer")
     plain = {
         f"{name}.{key}"
         for name, section in Settings.model_fields.items()
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) ->
 
     def problem(value: str) -> str:
         (sentence,) = problems(tmp_path, f"[oidc]\nclient_secret_file = {value}\n")
-        assert sentence.startswith("oidc.client_secret_file: ")
+        assert sentence.startswith(f"oidc.client_secret_file (line 2 of {tmp_path / 'node.toml'}): ")
         return sentence
 
     assert f"{tmp_path / 'absent'} cannot be read (No such file or directory)" in problem('"absent"')
@@ -186,9 +186,10 @@ def test_a_file_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) ->
 def test_a_secret_in_two_places_of_the_settings_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("sesame", encoding="utf-8")
 
-    assert problems(tmp_path, '[oidc]\nclient_secret = "open"\nclient_secret_file = "secret"\n') == [
-        "oidc.client_secret and oidc.client_secret_file: both are set; remove one of them"
-    ]
+    (problem,) = problems(tmp_path, '[oidc]\nclient_secret = "open"\nclient_secret_file = "secret"\n')
+
+    place = f"line 2 of {tmp_path / 'node.toml'}"
+    assert problem == f"oidc.client_secret and oidc.client_secret_file ({place}): both are set; remove one of them"
 
 
 def test_a_wrong_secret_of_a_file_is_named_with_the_file_and_not_quoted(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_the_sources_of_secrets_are_known_by_key(tmp_path: Path) -> None:
     loaded = config.read(path, environment={"CXR_NODE_WEB_USERS_KIM_PASSWORD_HASH": password_hash})
 
     variable = "the environment variable CXR_NODE_WEB_USERS_KIM_PASSWORD_HASH"
-    assert loaded.secret_sources == {"web.users.kim.password_hash": variable}
+    assert loaded.places.sources == {"web.users.kim.password_hash": variable}
     assert loaded.settings.web.users[0].password_hash.get_secret_value() == password_hash
 
 
