@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.domain.section import Section
 from cxr_node.settings import secrets, sentences
 from cxr_node.settings.places import Places
@@ -30,6 +31,9 @@ class Loaded:
 
     settings: Settings
     places: Places
+    path: Path
+    digest: Digest
+    """SHA-256 of the file."""
 
 
 def load(path: Path) -> Settings:
@@ -66,7 +70,9 @@ def read(path: Path, *, environment: Mapping[str, str] = os.environ) -> Loaded:
         problems += error.problems
     if settings is None or problems:
         raise ConfigurationError([places.add(problem) for problem in problems])
-    return Loaded(settings=settings.anchored(folder), places=places)
+    return Loaded(
+        settings=settings.anchored(folder), places=places, path=path.resolve(), digest=digest_of(text.encode())
+    )
 
 
 def parse(tables: dict[str, Any]) -> Settings:

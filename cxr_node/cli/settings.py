@@ -1,13 +1,16 @@
-"""`cxr-node config`: check settings, print an example, hash a password."""
+"""`cxr-node config`: check and show settings, print an example, hash a password."""
 
 import secrets
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from cxr_node import config
+from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, read_password, reporting_errors
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.ops import example_config
+from cxr_node.ops import example_config, settings_list
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -28,6 +31,26 @@ def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     typer.echo(
         f"results are delivered to {names}" if names else "results are not delivered: [[deliver.destinations]] is empty"
     )
+
+
+@app.command("show")
+def config_show(
+    text: Annotated[str, typer.Argument(help="Only settings whose name, value or meaning contains this.")] = "",
+    path: ConfigOption = DEFAULT_CONFIG,
+    show_all: Annotated[bool, typer.Option("--all", help="Also settings with their default.")] = False,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """Show what differs from the defaults, with its place; secrets are hidden. With a text, search all settings."""
+    with reporting_errors():
+        loaded = config.read(path)
+        tables = settings_list.tables(loaded.settings, loaded, text=text, only_changed=not (show_all or text))
+        rows = [asdict(row) for table in tables for row in table.rows]
+        none = f"no setting contains {text!r}" if text else "every setting has its default"
+        print_rows(rows, _COLUMNS, shown=_COLUMNS[:4], none=none, as_json=as_json, as_csv=as_csv)
+
+
+_COLUMNS = ("key", "value", "default", "place", "description", "is_default")
 
 
 @app.command("example")

@@ -3,20 +3,20 @@
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import ip_network
-from pathlib import Path
 from types import MappingProxyType
 
 from pydantic.fields import FieldInfo
 
 from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
-from cxr_node.domain.secret import SecretText, is_secret
+from cxr_node.domain.secret import is_secret
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.read import CascadeSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, result_names
 from cxr_node.settings.root import Settings
+from cxr_node.settings.toml_text import toml_text
 
 _HEAD = """\
 # All settings of a cxr-node with their defaults, in the order of the main path. Copy this file to cxr-node.toml
@@ -96,7 +96,10 @@ def _section(
         if _is_repeated_table(field):
             continue
         mark = "" if is_set(f"{table}.{name}") else "# "
-        lines += [f"# {_description(name, field)}", f"{mark}{name} = {_toml(getattr(section, name))}"]
+        lines += [
+            f"# {_description(name, field)}",
+            f"{mark}{name} = {toml_text(getattr(section, name), shows_secrets=True)}",
+        ]
         if file := secret_files.get(f"{table}.{name}"):
             lines.append(f"{name}_file = {json.dumps(file)}")
     return "\n".join(lines) + "\n"
@@ -108,14 +111,15 @@ def _row(row: DestinationKind) -> str:
     for name, field in _fields(row):
         value = getattr(row, name)
         mark = "# " if value == field.default and name != "kind" else ""
-        lines.append(f"{mark}{name} = {_toml(value)}  # {_description(name, field)}")
+        lines.append(f"{mark}{name} = {toml_text(value, shows_secrets=True)}  # {_description(name, field)}")
     return "\n".join(lines) + "\n"
 
 
 def _table(key: str, example: Section) -> str:
     lines = [f"# {type(example).__doc__}", f"# [[{key}]]"]
     lines += [
-        f"# {name} = {_toml(getattr(example, name))}  # {_description(name, field)}" for name, field in _fields(example)
+        f"# {name} = {toml_text(getattr(example, name), shows_secrets=True)}  # {_description(name, field)}"
+        for name, field in _fields(example)
     ]
     return "\n".join(lines) + "\n"
 
@@ -131,15 +135,3 @@ def _fields(section: Section) -> list[tuple[str, FieldInfo]]:
 
 def _is_repeated_table(field: FieldInfo) -> bool:
     return isinstance(field.default, tuple) and bool(table_types(field.annotation))
-
-
-def _toml(value: object) -> str:
-    """Return a setting's value as TOML; strings, numbers, booleans and lists look as in JSON."""
-    if isinstance(value, Section):
-        entries = (f"{name} = {_toml(getattr(value, name))}" for name in type(value).model_fields)
-        return f"{{ {', '.join(entries)} }}"
-    if isinstance(value, tuple):
-        return json.dumps([str(item) for item in value])
-    if isinstance(value, SecretText):
-        value = value.get_secret_value()
-    return json.dumps(str(value or "") if isinstance(value, Path | None) else value)

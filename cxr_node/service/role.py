@@ -31,8 +31,11 @@ _STOP_S = 8.0
 """A role that takes longer to stop exits; the supervisor waits a little longer."""
 
 
-def run(role: Role, settings: Settings, heartbeat_path: Path) -> int:
-    """Run `role` until SIGTERM or the end of the supervisor; exit with status 0 after SIGTERM, else 1."""
+def run(role: Role, settings: Settings, heartbeat_path: Path, loaded: config.Loaded) -> int:
+    """Run `role` until SIGTERM or the end of the supervisor; exit with status 0 after SIGTERM, else 1.
+
+    `settings` are those of the file `loaded`, but for what the command of the supervisor has replaced.
+    """
     logs.configure(settings.log.level)
     raise_descriptor_limit()
     stopping, signalled, ready = threading.Event(), threading.Event(), threading.Event()
@@ -50,7 +53,7 @@ def run(role: Role, settings: Settings, heartbeat_path: Path) -> int:
     checks: list[Callable[[], bool]] = []
     with (
         heartbeat.beating(heartbeat_path, lambda: all(holds() for holds in checks)),
-        Process.open(settings, is_audited=True) as process,
+        Process.open(settings, is_audited=True, loaded=loaded) as process,
         _serve(process, role, stopping=stopping) as address,
     ):
         checks.append(process.is_alive)
@@ -108,12 +111,13 @@ def _exit_with_supervisor() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the role that the supervisor's command names: ROLE --config FILE --heartbeat FILE [--device DEVICE]."""
     role, _, path, _, heartbeat_path, *device = arguments
-    settings = config.load(Path(path))
+    loaded = config.read(Path(path))
+    settings = loaded.settings
     if device:
         read = settings.read.model_copy(update={"device": device[1]})
         settings = settings.model_copy(update={"read": read})
     try:
-        return run(Role(role), settings, Path(heartbeat_path))
+        return run(Role(role), settings, Path(heartbeat_path), loaded)
     except config.ConfigurationError as error:
         for problem in error.problems:
             _log.error("%s does not start: %s", role, problem)

@@ -21,6 +21,7 @@ from cxr_node.web import (
     models,
     monitoring,
     pages,
+    settings_page,
     table_api,
     tables,
     tokens,
@@ -72,6 +73,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(actions.router)
     app.include_router(monitoring.pages)
     app.include_router(trends.pages)
+    app.include_router(settings_page.pages)
     app.include_router(users.api)
     app.include_router(users.pages)
     app.include_router(events.router)

@@ -176,12 +176,6 @@ def retry(request: Request, context: InContext, person: Operator, job_id: Number
     return RedirectResponse("/jobs?where=state=failed&since=all", status.HTTP_303_SEE_OTHER)
 
 
-@router.get("/settings")
-def settings_page(request: Request, context: InContext, person: LoggedIn) -> Response:
-    """Show all settings, without secrets."""
-    return render_page(request, person, "settings.html", active="settings", settings=context.settings)
-
-
 def _queue(context: WebContext) -> dict[str, Any]:
     with context.connection() as connection:
         return {

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import Archive
-from cxr_node.config import ConfigurationError
+from cxr_node.config import ConfigurationError, Loaded
 from cxr_node.db.database import Database
 from cxr_node.db.url import sqlite_file
 from cxr_node.domain.clock import Clock, utc_now
@@ -43,6 +43,8 @@ class Process:
     new_uid: Callable[[], Uid] = new_uid
     make_database: Callable[["Process"], Database] = open_database
     resources: ExitStack = field(default_factory=ExitStack)
+    loaded: Loaded | None = None
+    """The settings file as this process has read it, where there is one."""
     liveness: list[Callable[[], bool]] = field(default_factory=list)
     """Checks of the process's role, each of which must hold for a heartbeat."""
 
@@ -54,12 +56,20 @@ class Process:
         *,
         clock: Clock = utc_now,
         is_audited: bool = False,
+        loaded: Loaded | None = None,
         make_database: Callable[["Process"], Database] = open_database,
     ) -> Iterator["Process"]:
         """Open the parts for the block; with `is_audited`, its start and its end are recorded in the audit trail."""
         with ExitStack() as resources:
             audit = resources.enter_context(recording(settings, clock)) if is_audited else unrecorded(settings, clock)
-            yield cls(settings=settings, audit=audit, clock=clock, make_database=make_database, resources=resources)
+            yield cls(
+                settings=settings,
+                audit=audit,
+                clock=clock,
+                make_database=make_database,
+                resources=resources,
+                loaded=loaded,
+            )
 
     def is_alive(self) -> bool:
         """Whether every check of the role holds."""

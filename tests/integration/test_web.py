@@ -144,6 +144,23 @@ def test_reason_of_a_film_is_explained_on_its_pages(sqlite_page: Page) -> None:
     assert explanation.as_row() in document["explanations"]
 
 
+def test_settings_are_searched_and_shown_as_the_file_writes_them(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by("reader") as client:
+        every = unescape(client.get("/settings").text)
+        changed = unescape(client.get("/settings?changed=true").text)
+        searched = unescape(client.get("/settings?q=storage+commitment").text)
+
+    for leak in ("Section(", "PosixPath", "SecretText", "scrypt:", ">None<"):
+        assert leak not in every, leak
+    assert "[[web.users]] reader" in every
+    assert "<code>[gate]</code>" in every
+    assert "<code>[gate]</code>" not in changed
+    assert f"Of {sqlite_page.config}" in changed
+    assert ">line 4<" in changed
+    assert "commitment_bytes" in searched
+    assert "maximum_age" not in searched
+
+
 def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
     with sqlite_page.visited_by() as client:
         for path in (*PAGES, *FILM_PAGES):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from cxr_node.config import load
+from cxr_node.config import read
 from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.clock import utc_now
@@ -63,7 +63,8 @@ def token_of(client: httpx.Client) -> str:
 def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iterator[Page]:
     """Serve the pages of a node with a delivered study, a lateral film, a dead letter and a waiting film."""
     config = settings_file(folder, database_url=database_url, more=f"[web]\nport = 0\n{more or PEOPLE}")
-    settings = load(config)
+    loaded = read(config)
+    settings = loaded.settings
     settings.node.data_folder.mkdir(parents=True, exist_ok=True)
     with opened(settings) as database:
         migrate.upgrade(database)
@@ -77,7 +78,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
         node.accept(films.dx(seed=2))
         node.work()
         node.accept(films.dx(seed=3))
-        with Process.open(settings, is_audited=True) as process, server.serve(process) as address:
+        with Process.open(settings, is_audited=True, loaded=loaded) as process, server.serve(process) as address:
             yield Page(address=address, config=config, node=node)
 
 
