@@ -23,6 +23,12 @@ def newest_films(connection: Connection, *, limit: int) -> list[Row]:
     return view_rows.rows(connection, VIEWS["v1_films"], columns=NEWEST, order="-film_id", limit=limit)
 
 
+def films_of(connection: Connection, study_id: int) -> list[Row]:
+    """Return the films of a study, oldest first."""
+    conditions = [equal("study_id", study_id)]
+    return view_rows.rows(connection, VIEWS["v1_films"], columns=NEWEST, conditions=conditions, order="film_id")
+
+
 def study_uid(connection: Connection, study_id: int) -> str | None:
     """Return the Study Instance UID of a study."""
     return connection.execute(select(study.c.study_instance_uid).where(study.c.id == study_id)).scalar()

@@ -17,6 +17,7 @@ from cxr_node.web import (
     actions,
     api,
     events,
+    film_pages,
     metrics,
     models,
     monitoring,
@@ -59,6 +60,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.state.login_pool = BoundedPool("login", threads=1, places=8, places_per_address=4)
     detector = ChangeDetector(context.read_database, context.health.latest)
     app.state.event_streams = EventStreams(detector.find, clock=context.process.clock)
+    app.state.frame_pool = film_pages.frame_pool()
     app.add_middleware(RequestGuard)
     app.add_middleware(ResponseHeaders)  # added last, so around the guard
     app.exception_handler(HTTPException)(_handle_error)
@@ -71,6 +73,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(tables.router)
     app.include_router(actions.router)
+    app.include_router(film_pages.router)
     app.include_router(monitoring.pages)
     app.include_router(trends.pages)
     app.include_router(settings_page.pages)

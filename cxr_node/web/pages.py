@@ -3,22 +3,21 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, status
+from fastapi import APIRouter, Form, HTTPException, Request, Response, status
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age
-from cxr_node.queries import archived, browse, overview
+from cxr_node.queries import browse, overview
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
-from cxr_node.web import heat, pictures, reports
+from cxr_node.web import reports
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
 from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
 from cxr_node.web.api import Number
 from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import InContext, WebContext, or_404
-from cxr_node.wiring.pictures import LONGEST_SIDE
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8
@@ -112,50 +111,6 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
         state = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
         results = browse.results_of(connection, study_id)
     return render_page(request, person, "study.html", active="studies", study_id=study_id, results=results, **state)
-
-
-@router.get("/films/{film_id}")
-def film_page(request: Request, context: InContext, person: SeesFilms, film_id: Number) -> Response:
-    """Show a film with overlays, findings and timeline."""
-    with context.connection() as connection:
-        detail = or_404(browse.film_detail(connection, film_id), "film")
-        reading = browse.reading_of(connection, film_id)
-        results = browse.results_of(connection, detail["film"]["study_id"])
-    drawing = pictures.drawing(reading) if reading is not None else None
-    for heat_map in detail["heat_maps"]:
-        heat_map["area"] = pictures.hung_area(heat_map["area"], reading)
-    report = next(
-        (result for result in reversed(results) if result["sop_class_uid"].startswith(archived.STRUCTURED_REPORT)), None
-    )
-    return render_page(
-        request, person, "film.html", active="studies", report=report, drawing=drawing, results=results, **detail
-    )
-
-
-@router.get("/films/{film_id}/{kind}.png")
-def picture(
-    context: InContext, viewer: FilmViewer, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]
-) -> Response:
-    """Return a film as a PNG."""
-    with context.connection() as connection:
-        film = archived.film_in_archive(connection, film_id)
-    png = context.pictures.get(*film, kind) if film is not None and kind in LONGEST_SIDE else None
-    content = or_404(png, "picture")
-    if film is not None:
-        context.access_audit.record_access(viewer, film.archive_key)
-    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
-
-
-@router.get("/films/{film_id}/heat/{finding_id}.png")
-def heat_picture(context: InContext, viewer: FilmViewer, film_id: Number, finding_id: Number) -> Response:
-    """Return the heat map of a finding as a transparent PNG."""
-    with context.connection() as connection:
-        heat_map = or_404(browse.heat_map_of(connection, film_id, finding_id), "heat map")
-        reading = browse.reading_of(connection, film_id)
-        key = archived.film_key(connection, film_id)
-    context.access_audit.record_access(viewer, key)
-    content = heat.png(pictures.hung_heat_map(heat_map, reading))
-    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/reports/{result_id}")

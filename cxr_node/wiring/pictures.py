@@ -1,5 +1,6 @@
-"""Pictures of films for the page: rendered in a process of its own, which a film may end without harm."""
+"""Pictures and frames of films for the page: made in a process of its own, which a film may end without harm."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,10 @@ from functools import partial
 
 from cxr_node.archive.integrity import ArchivedObject, read_intact
 from cxr_node.archive.store import Archive
+from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.hanging import hang
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import display
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
@@ -22,6 +26,10 @@ from cxr_node.wiring.process import Process
 _TIMEOUT_S = 60.0
 LONGEST_SIDE = {"film": 1600, "thumbnail": 240}
 """Longest side of each kind of picture, in pixels."""
+MAXIMUM_FRAME_PIXELS = 40_000_000
+"""Twice the largest flat panels: a browser holds a frame in its memory, and in that of the graphics card."""
+_GZIP = 16 + zlib.MAX_WBITS
+_FASTEST = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,19 @@ class PictureContext:
     sandbox: Sandbox | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The P-values of a film as it hangs: 16 bits, little-endian, row by row, compressed with gzip (RFC 1952).
+
+    `aspect_ratio` is the height of a pixel over its width.
+    """
+
+    rows: int
+    columns: int
+    aspect_ratio: float
+    gzip_content: bytes
+
+
 def render(context: PictureContext, film: ArchivedObject) -> dict[str, bytes]:
     """Return the PNG of each kind of picture of a film as it hangs, without metadata.
 
@@ -41,11 +62,31 @@ def render(context: PictureContext, film: ArchivedObject) -> dict[str, bytes]:
     GiveUp
         If the film cannot be rendered.
     """
+    radiograph = _hung(context, film)
+    return {name: display.png(radiograph, longest_side=side) for name, side in LONGEST_SIDE.items()}
+
+
+def frame(context: PictureContext, film: ArchivedObject) -> Frame:
+    """Return the P-values of a film as it hangs, all of them.
+
+    Raises
+    ------
+    GiveUp
+        If the film cannot be decoded, or has more than `MAXIMUM_FRAME_PIXELS`.
+    """
+    radiograph = _hung(context, film)
+    rows, columns = radiograph.p_values.shape
+    if rows * columns > MAXIMUM_FRAME_PIXELS:
+        raise GiveUp(Reason.TOO_LARGE, f"{columns} x {rows} pixels: too large for a browser")
+    compressor = zlib.compressobj(_FASTEST, wbits=_GZIP)
+    content = compressor.compress(radiograph.p_values.astype("<u2", copy=False).tobytes()) + compressor.flush()
+    return Frame(rows=rows, columns=columns, aspect_ratio=radiograph.geometry.aspect_ratio, gzip_content=content)
+
+
+def _hung(context: PictureContext, film: ArchivedObject) -> Radiograph:
     content = read_intact(context.archive, film)
-    radiograph = pixels.radiograph(
-        parse(content, limits=context.limits), limits=context.limits, sandbox=context.sandbox
-    )
-    return {name: display.png(hang(radiograph), longest_side=side) for name, side in LONGEST_SIDE.items()}
+    dataset = parse(content, limits=context.limits)
+    return hang(pixels.radiograph(dataset, limits=context.limits, sandbox=context.sandbox))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from cxr_node.records import readings
 from cxr_node.report import codes
 from cxr_node.report.kinds import presentation_state, secondary_capture, tid1500
 from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
-from cxr_node.web import pictures
+from cxr_node.web.drawing import drawing
 from cxr_node.work.periodic.retention import remove_expired
 from tests.support import films, tiny_bundles, turned_films
 from tests.support.node import RULES, InProcessNode, received
@@ -93,9 +93,9 @@ def test_points_of_a_turned_film_lie_on_the_film_as_sent(node: InProcessNode) ->
     for film_id, turn in enumerate(turned_films.ALL, start=1):
         point = prediction(node, film_id).points[0]
         assert point.at == pytest.approx(Turned.point(turn, (70.0, 225.0))), turn
-        drawing = pictures.drawing(stored(node, film_id))
-        assert drawing is not None
-        assert [shape.at for shape in drawing.points] == [pytest.approx((70.0, 225.0))], turn
+        drawn = drawing(stored(node, film_id))
+        assert drawn is not None
+        assert [shape.at for shape in drawn.shapes("points")] == [pytest.approx((70.0, 225.0))], turn
 
 
 def test_without_patient_orientation_a_point_has_no_side(node: InProcessNode) -> None:

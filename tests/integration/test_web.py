@@ -34,7 +34,7 @@ PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films", "/films/1", "/
          "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
          "/settings", "/users", "/tokens")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films", "/findings", "/refusals", "/films/1", "/films/1/film.png",
-              "/films/1/thumbnail.png", "/films/1/heat/1.png", "/reports/1")  # fmt: skip
+              "/films/1/thumbnail.png", "/films/1/heat/1.png", "/films/1/frame", "/reports/1")  # fmt: skip
 RESOURCES = {
     "/": "/api/v1/overview",
     "/studies/{study_id}": "/api/v1/studies/{study_id}",

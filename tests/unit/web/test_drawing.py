@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.reading import HeatMap, Presence, Reading, Region, Structure
-from cxr_node.web import pictures
+from cxr_node.web import drawing
 from tests.support import films
 from tests.unit.report.studies import finding, read
 
@@ -21,25 +21,25 @@ def _reading(orientation: tuple[str, str] | None) -> Reading:
 
 def test_shapes_of_a_turned_film_lie_on_the_film_as_it_hangs() -> None:
     """Rows run to F and columns to R: the upper left corner as stored is the upper right one as it hangs."""
-    drawing = pictures.drawing(_reading(("F", "R")))
+    drawn = drawing.drawing(_reading(("F", "R")))
 
-    assert drawing is not None
-    assert (drawing.columns, drawing.rows) == (640, 512)
-    assert drawing.outlines[0].path == "M640.0 0.0 L640.0 100.0 L590.0 100.0 L590.0 0.0Z"
+    assert drawn is not None
+    assert (drawn.columns, drawn.rows) == (640, 512)
+    assert drawn.shapes("outlines")[0].path == "M640.0 0.0 L640.0 100.0 L590.0 100.0 L590.0 0.0Z"
 
 
 def test_a_heat_map_of_a_turned_film_lies_on_the_film_as_it_hangs() -> None:
     heat = HeatMap(rows=1, columns=2, levels=bytes([10, 20]), area=Region(outline=UPPER_LEFT))
 
-    hung = pictures.hung_heat_map(heat, _reading(("F", "R")))
+    hung = drawing.hung_heat_map(heat, _reading(("F", "R")))
 
     assert (hung.rows, hung.columns, hung.levels) == (2, 1, bytes([10, 20]))
     area = ((590.0, 0.0), (640.0, 0.0), (640.0, 100.0), (590.0, 100.0))
-    assert hung.area.outline == pictures.hung_area(UPPER_LEFT, _reading(("F", "R"))) == area
-    assert pictures.hung_heat_map(heat, None) == heat
+    assert hung.area.outline == drawing.hung_area(UPPER_LEFT, _reading(("F", "R"))) == area
+    assert drawing.hung_heat_map(heat, None) == heat
 
 
 def test_an_outline_is_named_without_side_where_the_header_states_none() -> None:
-    names = [pictures.drawing(_reading(orientation)) for orientation in (("R", "F"), None)]
+    names = [drawing.drawing(_reading(orientation)) for orientation in (("R", "F"), None)]
 
-    assert [drawing.anatomy[0].name for drawing in names if drawing is not None] == ["right lung", "side 1 lung"]
+    assert [drawn.shapes("anatomy")[0].name for drawn in names if drawn is not None] == ["right lung", "side 1 lung"]
