@@ -47,7 +47,8 @@ test-long: $(VENV)/installed-test
 soak: $(VENV)/installed-test
 	$(BIN)/cxr-node selftest faults --groups chaos,soak --chaos-minutes 60
 
-# Needs Chromium, and for OHIF Orthanc with DICOMweb and npm. Look at each picture before you commit it.
+# Needs Chromium, DICOMscope with Xvfb and xdotool, and for OHIF Orthanc with DICOMweb and npm. Look at each picture
+# before you commit it.
 pictures: $(VENV)/installed-test
 	CXR_NODE_KEEP_PICTURES=1 $(BIN)/python -m pytest --quiet -m long \
 	  tests/acceptance/test_results_in_programs.py tests/acceptance/test_ohif.py

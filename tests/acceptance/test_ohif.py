@@ -49,6 +49,8 @@ _SCREEN: ViewportSize = {"width": 1920, "height": 1080}
 _PATIENCE_MS = 120_000
 _ENDS_MS = 5_000
 """How long OHIF may take to show that it cannot open an object."""
+_REDRAW_MS, _REDRAWS = 5_000, 24
+"""How long graphics may take to be drawn, and how often the view is changed until they are."""
 _DOCUMENT_MS = 3_000
 """How long Chromium may take to draw a PDF, of which the page sees nothing."""
 _IS_PAINTED = """() => [...document.querySelectorAll("canvas.cornerstone-canvas")].some(canvas => {
@@ -168,6 +170,21 @@ class Viewer:
         """Wait until an image is shown."""
         self.page.wait_for_function(_IS_PAINTED, timeout=_PATIENCE_MS)
 
+    def until_drawn(self) -> None:
+        """Wait until graphics are drawn over the image.
+
+        OHIF records which graphics a viewport has when the viewport is ready. If it painted the image before, it draws
+        them with the next change of the view. The key i inverts the gray scale, and pressed again restores it.
+        """
+        graphics = self.page.locator("svg.svg-layer :is(line, polyline, path)")
+        for _ in range(_REDRAWS):
+            try:
+                return expect(graphics).not_to_have_count(0, timeout=_REDRAW_MS)
+            except AssertionError:
+                self.page.keyboard.press("i")
+                self.page.keyboard.press("i")
+        raise AssertionError("no graphic is drawn over the image")
+
     def labels(self) -> list[str]:
         """Return the lines of text over the image."""
         return self.page.locator("svg.svg-layer text tspan").all_text_contents()
@@ -234,7 +251,7 @@ def test_words_over_a_film_are_labels_of_its_regions_and_calipers(
     viewer = view(film)
 
     viewer.open("report-ohif")
-    expect(viewer.page.locator("svg.svg-layer :is(line, polyline, path)")).not_to_have_count(0, timeout=_PATIENCE_MS)
+    viewer.until_drawn()
     viewer.keep(f"ohif-{film}-report-ohif")
 
     assert viewer.labels_by_tracking() == expected

@@ -3,8 +3,10 @@
 `make pictures` runs this with CXR_NODE_KEEP_PICTURES set, and keeps what is seen for the documents.
 """
 
+import copy
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from shutil import copyfile
 
@@ -26,6 +28,7 @@ from cxr_node.reading.context import ReadRules
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators.demo_films import demo_films
 from tests.support import screenshots
+from tests.support.dicomscope import shown_state
 from tests.support.node import InProcessNode
 from tests.support.peers import program
 from tests.support.presentation_states import drawn_state
@@ -36,6 +39,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 _KINDS = ("report", "text", "picture", "picture-anatomy", "presentation-state", "segmentation")
 _WIDTH, _HEIGHT = 1280, 1080
+_ZOOM, _WHITE = 1.73, 255
+"""Of DICOMscope, for a film of 512 pixels on its screen."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +111,29 @@ def test_graphics_of_the_presentation_state_are_drawn_in_colors(film: Dataset, r
     assert drawn.size == (2 * film.Columns, 2 * film.Rows)
     assert int(np.ptp(np.asarray(drawn, dtype=np.int16), axis=2).max()) > 100
     screenshots.keep("presentation-state", drawn.save)
+
+
+def test_dicomscope_shows_the_presentation_state_over_its_film(
+    film: Dataset, results: dict[str, Dataset], tmp_path: Path
+) -> None:
+    """Its outlines are white on the screen, in the place of the film that the viewer gives it."""
+    plain, folder = copy.deepcopy(film), tmp_path / "database"
+    plain.decompress(generate_instance_uid=False)
+    plain.save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    folder.mkdir()
+
+    screen = shown_state(tmp_path / "film.dcm", _written(results["presentation-state"], tmp_path), folder)
+
+    is_white = np.asarray(screen, dtype=np.uint8).min(axis=2) == _WHITE
+    layers = results["presentation-state"].GraphicAnnotationSequence
+    (outline,) = next(one.GraphicObjectSequence for one in layers if one.GraphicLayer == "AI FINDING 1")
+    points = np.asarray(outline.GraphicData, np.float64).reshape(-1, 2) * _ZOOM
+    shares = [
+        is_white[np.round(points[:, 1] + top).astype(int), np.round(points[:, 0] + left).astype(int)].mean()
+        for left, top in product(range(20), range(50, 90))
+    ]
+    assert max(shares) > 0.9
+    screenshots.keep("dicomscope-presentation-state", screen.save)
 
 
 def test_highdicom_reads_the_segments_over_the_film(film: Dataset, results: dict[str, Dataset], tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ window.config = {
   showCPUFallbackMessage: false,
   investigationalUseDialog: { option: "never" },
   defaultDataSourceName: "dicomweb",
+  customizationService: [{ autoCineModalities: { $set: [] } }],
   dataSources: [
     {
       namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",

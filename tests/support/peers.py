@@ -43,6 +43,7 @@ PACKAGES = {
     "dcmconv": "dcmtk",
     "dcm2pdf": "dcmtk",
     "dcmmkdir": "dcmtk",
+    "dcmqridx": "dcmtk",
     "dciodvfy": "dicom3tools",
     "dcentvfy": "dicom3tools",
     "gdcmconv": "libgdcm-tools",
@@ -51,6 +52,8 @@ PACKAGES = {
     "java": "default-jre-headless",
     "openssl": "openssl",
     "rsyslogd": "rsyslog-gnutls",
+    "Xvfb": "xvfb",
+    "xdotool": "xdotool",
 }
 """Program to the Debian package that holds it."""
 
@@ -63,15 +66,16 @@ def program(name: str) -> Path:
     for folder in _FOLDERS:
         if (folder / name).is_file():
             return folder / name
-    return _missing(name, PACKAGES[name])
+    return missing(name, PACKAGES[name])
 
 
 def pixelmed_jar() -> Path:
     """Return the path of PixelMed's jar; skip where it is missing, fail under CI=true."""
-    return PIXELMED_JAR if PIXELMED_JAR.is_file() else _missing("PixelMed", "libpixelmed-java")
+    return PIXELMED_JAR if PIXELMED_JAR.is_file() else missing("PixelMed", "libpixelmed-java")
 
 
-def _missing(name: str, package: str) -> Path:
+def missing(name: str, package: str) -> Path:
+    """Skip the test, as a peer is missing; fail it under CI=true."""
     sentence = f"{name} is not installed (Debian package {package})"
     if os.environ.get("CI") == "true":
         pytest.fail(sentence)
@@ -236,9 +240,22 @@ def orthanc(folder: Path, *, settings: Mapping[str, object] | None = None) -> It
 
 
 @contextmanager
-def running(command: Sequence[str | Path]) -> Iterator[None]:
-    """Run a program until the end of the block."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
+) -> Iterator[None]:
+    """Run a program until the end of the block; it inherits `descriptors`."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=cwd,
+        env=environment,
+        pass_fds=descriptors,
+    )
     try:
         yield
     finally:

@@ -194,7 +194,7 @@ REPORT_MEASUREMENTS = referring_kind(
 REPORT_OHIF = referring_kind(
     "report-ohif",
     replace(
-        _form("TID1500/OHIF", Comprehensive3DSRStorage, series_offset=6),
+        _form("TID1500/OHIF", Comprehensive3DSRStorage, series_offset=6, description="regions"),
         content_rules=(caution_faults, report_faults, ohif_faults),
     ),
     content_for_ohif,

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import dist
-from statistics import fmean
 
 from PIL import Image, ImageDraw
 
 from cxr_node.domain.reading import Point
+from cxr_node.report.pictures.outlines import TRACED, averaged
 from cxr_node.report.pictures.placement import Box, Request, around, placed
 from cxr_node.report.pictures.typeface import Color, Typeface
 
@@ -16,8 +16,8 @@ _SCALE = 2
 """Lines are drawn at twice the size and reduced, which makes their edges smooth."""
 _ROUNDS = 3
 """Of corner cutting (Chaikin, 1974): more change no pixel of a film on a screen."""
-_STEP, _WINDOW = 12, 5
-"""An outline with shorter sides, in pixels of the picture, is averaged over this number of points."""
+_STEP = 24
+"""An outline of many shorter sides, in pixels of the layer, is averaged."""
 _PADDING = 4
 _BACKGROUND = (0, 0, 0, 170)
 _DASHES = 4
@@ -160,7 +160,7 @@ def smooth(points: Sequence[Point]) -> tuple[Point, ...]:
 
     Steps of an outline that was traced along pixels are averaged before.
     """
-    outline = _averaged(points) if _is_traced(points) else tuple(points)
+    outline = averaged(points) if _is_traced(points) else tuple(points)
     for _ in range(_ROUNDS):
         following = (*outline[1:], outline[0])
         outline = tuple(
@@ -174,11 +174,4 @@ def smooth(points: Sequence[Point]) -> tuple[Point, ...]:
 def _is_traced(points: Sequence[Point]) -> bool:
     """Whether an outline has a point every few pixels of the picture."""
     steps = [dist(near, far) for near, far in pairwise(points)]
-    return len(points) > 4 * _WINDOW and sum(steps) / len(steps) < _STEP * _SCALE
-
-
-def _averaged(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Return the mean of each point and its neighbors."""
-    half, count = _WINDOW // 2, len(points)
-    windows = [[points[(index + shift) % count] for shift in range(-half, half + 1)] for index in range(count)]
-    return tuple((fmean(column for column, _ in one), fmean(row for _, row in one)) for one in windows)
+    return len(points) >= TRACED and sum(steps) / len(steps) < _STEP

@@ -17,8 +17,8 @@ from cxr_node.report.impression import named, ratio_line
 from cxr_node.report.labels import caliper_label, finding_label, observation_label
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
-from cxr_node.report.pictures.outlines import bounds, closed, fitted
-from cxr_node.report.pictures.placement import Box, Request, placed
+from cxr_node.report.pictures.outlines import TRACED, averaged, bounds, closed, fitted
+from cxr_node.report.pictures.placement import Box, Request, around, placed
 from cxr_node.report.pictures.typeface import Color
 from cxr_node.report.source import ReportedFilm
 
@@ -124,7 +124,8 @@ def _anatomy(film: ReportedFilm, language: Language) -> list[Graphic]:
     if prediction is None:
         return []
     drawn = [structure for structure in prediction.structures if structure.key in overlay.OUTLINES]
-    outlines = [closed(region.outline, bounds(film)) for structure in drawn for region in structure.regions]
+    traced = [region.outline for structure in drawn for region in structure.regions]
+    outlines = [closed(averaged(one) if len(one) >= TRACED else one, bounds(film)) for one in traced]
     points = []
     for point in prediction.visible_points:
         model = f" [{named(prediction.model_of(point))}]" if prediction.steps else ""
@@ -168,7 +169,8 @@ def _texts(graphics: Sequence[Graphic], film: ReportedFilm, *, boxes: bool) -> I
         Request(anchor=anchor, width=size * max(map(_letters, one.labels)), height=1.5 * size * len(one.labels))
         for anchor, one in zip(anchors, graphics, strict=True)
     ]
-    places = placed(requests, Box(left=0, top=0, width=columns, height=rows))
+    regions = [around(one.points) for one in graphics if one.points[0] == one.points[-1] and len(one.points) > 1]
+    places = placed(requests, Box(left=0, top=0, width=columns, height=rows), regions)
     for graphic, anchor, place in zip(graphics, anchors, places, strict=True):
         text = item(
             UnformattedTextValue=_LINE_BREAK.join(graphic.labels),

@@ -1,6 +1,7 @@
 """Outlines and lines clipped to the film, as spatial coordinates must be (PS3.3 section C.18.6.1)."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from cxr_node.domain.geometry import polygon_area, polygon_centroid
 from cxr_node.domain.reading import Point
@@ -8,6 +9,10 @@ from cxr_node.report.source import ReportedFilm
 
 _DECIMALS = 1
 """A tenth of a pixel: finer than any map of the model, and equal digits on every machine."""
+
+_WINDOW = 5
+TRACED = 4 * _WINDOW + 1
+"""Least number of points of an outline that was traced along pixels."""
 
 
 def bounds(film: ReportedFilm) -> tuple[float, float]:
@@ -38,6 +43,13 @@ def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point
     if points and points[0] == points[-1]:
         points = points[:-1]
     return (*points, points[0]) if len(points) > 2 and polygon_area(points) > 0 else ()
+
+
+def averaged(outline: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the mean of each point of an outline and its neighbors: the outline without its steps along pixels."""
+    half, count = _WINDOW // 2, len(outline)
+    windows = [[outline[(index + shift) % count] for shift in range(-half, half + 1)] for index in range(count)]
+    return tuple((fmean(column for column, _ in one), fmean(row for _, row in one)) for one in windows)
 
 
 def centroid(outline: Sequence[Point]) -> Point:
