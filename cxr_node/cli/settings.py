@@ -9,17 +9,24 @@ import typer
 from cxr_node import config
 from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, read_password, reporting_errors
+from cxr_node.config import ConfigurationError
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.ops import example_config, settings_list
+from cxr_node.ops import example_config, preflight, settings_list
+from cxr_node.wiring.role_names import Role
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
 
 
 @app.command("check")
 def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Check the settings; with --json, print all of them, without secrets."""
+    """Check the settings, and that files and bundles that they name can be used; with --json, print all of them.
+
+    Secrets are not shown.
+    """
     with reporting_errors():
         loaded = config.read(path)
+        if problems := preflight.faults(loaded.settings, tuple(Role)):
+            raise ConfigurationError([loaded.places.add(problem) for problem in problems])
     settings = loaded.settings
     if as_json:
         typer.echo(settings.model_dump_json(indent=2))

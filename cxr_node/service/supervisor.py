@@ -63,7 +63,7 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         # Of a shared port another program would get part of the associations.
         faults = preflight.port_faults(settings, roles)
         if faults:
-            raise ConfigurationError([f"{fault} (in {settings_path})" for fault in faults])
+            raise ConfigurationError(faults)
         with Process.open(settings) as process:
             startup.prepare(process)
             heartbeat.prepare(settings)

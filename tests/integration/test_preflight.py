@@ -38,7 +38,8 @@ def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatc
 
     output = refused(tmp_path, settings, monkeypatch)
 
-    assert f"{key}.port: port {taken} of 127.0.0.1 is not available (address already in use)" in output
+    assert f"{key}.port (line " in output
+    assert f"port {taken} of 127.0.0.1 is not available (address already in use)" in output
     assert "set another port" in output
     assert "node.toml" in output
 
@@ -46,8 +47,8 @@ def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ('[read]\nbundle = "nope"\n', "read.bundle: there is no bundle 'nope'; name one of chest"),
-        ('[read]\nshadow = "nope@1"\n', "read.shadow: there is no bundle 'nope@1'"),
+        ('[read]\nbundle = "nope"\n', "there is no bundle 'nope'; name one of chest"),
+        ('[read]\nshadow = "nope@1"\n', "there is no bundle 'nope@1'"),
         ('[database]\nurl = "mysql://node:sesame@db/cxr"\n', "node.toml): mysql is not supported; use postgresql://"),
         ('[database]\nurl = "node.db"\n', "node.toml): this is not a URL; use postgresql://"),
     ],
