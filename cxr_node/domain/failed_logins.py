@@ -1,4 +1,4 @@
-"""Wrong passwords of the last minute, and right ones that need not be computed again."""
+"""Wrong passwords of the last minute, right ones that need not be computed again, and turns of addresses."""
 
 import hashlib
 import hmac
@@ -6,7 +6,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 MINUTE_S = 60.0
 _MOST_KEYS = 10_000
@@ -42,6 +43,27 @@ class FailedLogins:
         """Forget the wrong passwords of a key after a right one."""
         with self._lock:
             self._counts.pop(key, None)
+
+
+class Turns:
+    """Lets those of one key run one after the other, and those of different keys side by side. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running: set[str] = set()
+
+    @contextmanager
+    def of(self, key: str) -> Iterator[None]:
+        """Wait until no other of this key runs, then run for the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._running)
+            self._running.add(key)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running.discard(key)
+                self._changed.notify_all()
 
 
 class KnownPasswords:

@@ -11,7 +11,7 @@ from typing import cast
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from cxr_node.domain.failed_logins import FailedLogins, KnownPasswords
+from cxr_node.domain.failed_logins import FailedLogins, KnownPasswords, Turns
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
@@ -25,7 +25,6 @@ _MINUTE_S = 60.0
 
 _MAX_FAILURES = 10
 """Wrong passwords of an address within a minute, before it is rejected for a minute."""
-_ADDRESS_LOCKS = 64
 _CHECKS = 2
 
 
@@ -179,8 +178,7 @@ class Users:
         self._decoy = next(iter(hashes.values()))
         self._known = KnownPasswords(clock=clock)
         self._failed = FailedLogins(_MAX_FAILURES, clock=clock)
-        # Addresses that share a lock wait for each other, so that their number is bounded.
-        self._address_locks = [threading.Lock() for _ in range(_ADDRESS_LOCKS)]
+        self._turns = Turns()
         self._checks = threading.BoundedSemaphore(_CHECKS)
 
     def admit(
@@ -191,7 +189,7 @@ class Users:
             return False
         if self._known.holds(primary_field, secondary_field):
             return True
-        with self._address_locks[hash(address) % _ADDRESS_LOCKS]:
+        with self._turns.of(address):
             if not self._failed.begin(address):
                 return False
             password_hash = self._hashes.get(primary_field)

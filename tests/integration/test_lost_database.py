@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,8 @@ from tests.support import films
 from tests.support.node import InProcessNode, received
 from tests.support.queue import NOON, SENDER
 from tests.support.running_node import running, settings_file
+
+PAGE_BYTES = 4096
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ def test_a_database_put_back_while_the_node_runs_is_noticed(settings: Settings) 
 def damage(path: Path) -> None:
     """Overwrite pages of a closed database."""
     content = bytearray(path.read_bytes())
-    content[4096:] = content[4096 : len(content) // 2] * 2
+    content[PAGE_BYTES:] = content[PAGE_BYTES : len(content) // 2] * 2
     path.write_bytes(content[: len(content)])
 
 
@@ -270,6 +272,20 @@ def test_a_damaged_database_ends_the_start_with_one_sentence(settings: Settings,
     assert result.exception is None or isinstance(result.exception, SystemExit)
     (sentence,) = result.output.strip().splitlines()
     assert sentence.startswith("the database is damaged: stop the node")
+
+
+def test_a_damaged_page_that_no_statement_reads_stops_the_start(settings: Settings) -> None:
+    with opened(settings) as process:
+        accept(process)
+    with closing(sqlite3.connect(file_of(settings))) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'commitment'").fetchone()
+    content = bytearray(file_of(settings).read_bytes())
+    cells = (page - 1) * PAGE_BYTES + 3
+    content[cells : cells + 2] = b"\0\x09"  # number of cells on the page, which has none
+    file_of(settings).write_bytes(content)
+
+    with Process.open(settings) as process, pytest.raises(DatabaseDamaged):
+        startup.prepare(process)
 
 
 def test_a_database_damaged_while_it_is_open_is_unavailable(settings: Settings) -> None:

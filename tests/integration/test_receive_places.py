@@ -98,11 +98,13 @@ def test_rejected_peers_who_stay_keep_no_known_peer_out(monkeypatch: pytest.Monk
                 opened.release()
 
 
-def test_an_accepted_association_keeps_its_place() -> None:
+def test_an_accepted_association_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest connection of all, where each further one takes the place of another."""
+    monkeypatch.setattr(scp, "SPARE_CONNECTIONS", 2)
     with (
-        receiving(maximum_associations=16) as running,
+        receiving(maximum_associations=4) as running,
         association(running.port) as first,
-        silent_connections(running.port, 40),
+        silent_connections(running.port, 20),
     ):
         assert first.is_established
         with association(running.port) as second:
