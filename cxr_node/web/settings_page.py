@@ -1,12 +1,13 @@
-"""Settings page: every setting with value, default, meaning and place; searched by text."""
+"""Settings page: every setting with value, default, meaning and place, searched by text; tests of destinations."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 
-from cxr_node.ops import settings_list
-from cxr_node.web.access import LoggedIn
-from cxr_node.web.context import InContext
+from cxr_node.ops import operator_log, settings_list
+from cxr_node.ops.checks.destinations import check_destination
+from cxr_node.web.access import LoggedIn, Operator
+from cxr_node.web.context import InContext, or_404
 from cxr_node.web.pages import render_page
 
 pages = APIRouter(include_in_schema=False)
@@ -27,3 +28,16 @@ def settings_page(
     return render_page(
         request, person, "settings.html", active="settings", tables=tables, q=q, changed=changed, file=file
     )
+
+
+@pages.post("/settings/destinations/test")
+def probe_destination(
+    request: Request, context: InContext, person: Operator, name: Annotated[str, Form(max_length=64)]
+) -> Response:
+    """Test a destination by C-ECHO and negotiation of its results, and show the checks; no object is sent."""
+    rows = {row.name: row for row in context.settings.deliver.destinations}
+    report = check_destination(context.settings, or_404(rows.get(name), "destination"))
+    operator_log.record(
+        context.process, "destination tested", subject=f"destinations/{name}", by=f"person/{person.name}"
+    )
+    return render_page(request, person, "destination_test.html", active="settings", report=report)
