@@ -16,6 +16,7 @@ from cxr_node.cli.database import STATEMENT_TIMEOUT_S, read_only
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.queries import archived
+from cxr_node.report.kinds.registry import REPORT_FORMS
 from cxr_node.report.sr import tree
 
 app = typer.Typer(help="Reports.", no_args_is_help=True)
@@ -56,7 +57,7 @@ def _content(which: str, path: Path) -> bytes:
         raise CommandError(f"{which!r} is neither a file nor a UID") from None
     with read_only(config.load(path), at_most_s=STATEMENT_TIMEOUT_S) as process:
         with process.database.read() as connection:
-            report = archived.newest_report(connection, uid)
+            report = archived.newest_report(connection, uid, [form.result_type.name for form in REPORT_FORMS])
         if report is None:
             raise CommandError(f"there is no report of {uid}; `cxr-node study {uid}` says why")
         if report.removed_at is not None:

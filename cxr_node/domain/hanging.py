@@ -94,6 +94,11 @@ class Turn:
     rows: int
     columns: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the turned picture."""
+        return self.orientation.shape(self.rows, self.columns)
+
     def prediction(self, prediction: Prediction) -> Prediction:
         """Return a prediction with its area, regions, heat maps, structures and points turned."""
         if self.orientation == Orientation():
@@ -109,17 +114,17 @@ class Turn:
                 replace(step, analysed_area=step.analysed_area and self.rectangle(step.analysed_area))
                 for step in prediction.steps
             ),
-            points=tuple(replace(point, at=self._points([point.at])[0]) for point in prediction.points),
+            points=tuple(replace(point, at=self.points([point.at])[0]) for point in prediction.points),
         )
 
     def measurements(self, measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
         """Return measurements with their lines turned."""
-        return tuple(replace(measurement, line=self._points(measurement.line)) for measurement in measurements)
+        return tuple(replace(measurement, line=self.points(measurement.line)) for measurement in measurements)
 
     def observations(self, observations: Sequence[Observation]) -> tuple[Observation, ...]:
         """Return observations with their lines and regions turned."""
         return tuple(
-            replace(observation, line=self._points(observation.line), regions=self._regions(observation.regions))
+            replace(observation, line=self.points(observation.line), regions=self._regions(observation.regions))
             for observation in observations
         )
 
@@ -136,14 +141,15 @@ class Turn:
 
     def rectangle(self, area: Region) -> Region:
         """Return a rectangle with its corners clockwise from the upper left again."""
-        across, down = zip(*self._points(area.outline), strict=True)
+        across, down = zip(*self.points(area.outline), strict=True)
         left, top, right, bottom = min(across), min(down), max(across), max(down)
         return Region(outline=((left, top), (right, top), (right, bottom), (left, bottom)))
 
     def _regions(self, regions: Sequence[Region]) -> tuple[Region, ...]:
-        return tuple(Region(outline=self._points(region.outline)) for region in regions)
+        return tuple(Region(outline=self.points(region.outline)) for region in regions)
 
-    def _points(self, points: Sequence[Point]) -> tuple[Point, ...]:
+    def points(self, points: Sequence[Point]) -> tuple[Point, ...]:
+        """Return points turned."""
         if self.orientation == Orientation():
             return tuple(points)
         return self.orientation.of_points(points, rows=self.rows, columns=self.columns)

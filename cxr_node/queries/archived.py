@@ -4,13 +4,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, case, inspect, select
 
 from cxr_node.db.tables import film, result, study
 from cxr_node.domain.identifiers import Digest
-
-STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88."
-"""Prefix of the SOP Class UIDs of Structured Reports (PS3.6 table A-1)."""
 
 
 class ArchivedFilm(NamedTuple):
@@ -51,6 +48,11 @@ def known_digests(connection: Connection, digests: Sequence[Digest]) -> set[Dige
     return set(connection.execute(select(film.c.digest).where(film.c.digest.in_(digests))).scalars())
 
 
+def has_film(connection: Connection, film_id: int) -> bool:
+    """Whether there is a film, also a removed one."""
+    return connection.execute(select(film.c.id).where(film.c.id == film_id)).first() is not None
+
+
 def film_in_archive(connection: Connection, film_id: int) -> ArchivedFilm | None:
     """Return a film; None if there is none or its bytes were removed."""
     query = select(film.c.archive_key, film.c.digest).where(film.c.id == film_id, film.c.removed_at.is_(None))
@@ -85,17 +87,31 @@ def result_in_archive(connection: Connection, result_id: int) -> ArchivedResult 
     return None if row is None else ArchivedResult(*row)
 
 
-def newest_report(connection: Connection, uid: str) -> ArchivedResult | None:
-    """Return the result with this SOP Instance UID, or the newest of this study, Structured Reports first."""
+def newest_report(connection: Connection, uid: str, forms: Sequence[str]) -> ArchivedResult | None:
+    """Return the result with this SOP Instance UID, or the newest report of this study.
+
+    `forms` are the result kinds that are the report, the best form first; other Structured Reports, such as Chest CAD,
+    are none.
+    """
     query = (
         select(result.c.archive_key, result.c.digest, result.c.removed_at)
         .join(study, result.c.study_id == study.c.id)
-        .where((result.c.sop_instance_uid == uid) | (study.c.study_instance_uid == uid))
-        .order_by(result.c.sop_class_uid.like(f"{STRUCTURED_REPORT}%").desc(), result.c.id.desc())
+        .where((result.c.sop_instance_uid == uid) | ((study.c.study_instance_uid == uid) & result.c.kind.in_(forms)))
+        .order_by(case({form: rank for rank, form in enumerate(forms)}, value=result.c.kind), result.c.id.desc())
         .limit(1)
     )
     row = connection.execute(query).first()
     return None if row is None else ArchivedResult(*row)
+
+
+def films_of(connection: Connection, study_id: int, sop_instance_uids: Sequence[str]) -> list[int]:
+    """Return the numbers of the films of a study with these UIDs; of several copies, that which counts."""
+    query = (
+        select(film.c.id)
+        .where(film.c.study_id == study_id, film.c.sop_instance_uid.in_(sop_instance_uids), film.c.is_original)
+        .order_by(film.c.id)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def newest_keys(connection: Connection, *, limit: int) -> list[str]:

@@ -8,9 +8,8 @@ from cxr_node.queries import browse, overview
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.overview import Overview
 from cxr_node.queries.study_status import study_status
-from cxr_node.web import models, reports
+from cxr_node.web import models
 from cxr_node.web.access import LoggedIn, Operator, SeesFilms
-from cxr_node.web.access_audit import FilmViewer
 from cxr_node.web.context import InContext, or_404
 
 _LARGEST = 2**63 - 1
@@ -24,7 +23,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": models.Problem, "description": "Not allowed for this login."},
     503: {"model": models.Problem, "description": "The database is unreachable, or the query timed out."},
 }
-_ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": models.Problem, "description": "Not found."}}
+ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": models.Problem, "description": "Not found."}}
 router = APIRouter(prefix="/api/v1", responses=REFUSALS)
 
 
@@ -35,25 +34,18 @@ def get_overview(context: InContext, _: LoggedIn) -> Overview:
         return overview.overview(connection, now=context.process.clock())
 
 
-@router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=_ABSENT)
+@router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=ABSENT)
 def get_study(context: InContext, _: SeesFilms, study_id: Number) -> Any:
     """Return the films, jobs and deliveries of a study, and why it has no report."""
     with context.connection() as connection:
         return study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
 
 
-@router.get("/films/{film_id}", response_model=models.FilmDetail, responses=_ABSENT)
+@router.get("/films/{film_id}", response_model=models.FilmDetail, responses=ABSENT)
 def get_film(context: InContext, _: SeesFilms, film_id: Number) -> Any:
     """Return a film with findings, measurements, notes and timeline."""
     with context.connection() as connection:
         return or_404(browse.film_detail(connection, film_id), "film")
-
-
-@router.get("/reports/{result_id}", response_model=list[models.Line], responses=_ABSENT)
-def get_report(context: InContext, viewer: FilmViewer, result_id: Number) -> Any:
-    """Return a Structured Report's content items; its header, which names the patient, is left out."""
-    lines = or_404(reports.lines(context, result_id, viewer=viewer), "report")
-    return [{"depth": depth, "text": text} for depth, text in lines]
 
 
 @router.post(

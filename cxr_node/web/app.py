@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response, status
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -22,6 +22,7 @@ from cxr_node.web import (
     models,
     monitoring,
     pages,
+    results,
     settings_page,
     table_api,
     tables,
@@ -71,6 +72,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(trends.api)
     app.include_router(table_api.router)
     app.include_router(pages.router)
+    app.include_router(results.api)
+    app.include_router(results.router)
     app.include_router(tables.router)
     app.include_router(actions.router)
     app.include_router(film_pages.router)
@@ -108,6 +111,11 @@ def _add_machine_readable(app: FastAPI, context: WebContext) -> None:
     not_ready: dict[int | str, dict[str, Any]] = {
         503: {"model": models.Health, "description": "The node is not ready."}
     }
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def get_icon() -> Response:
+        """Return the icon, which browsers request at this place for documents that name none, such as a PDF."""
+        return FileResponse(_HERE / "static" / "icon.svg")
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def get_metrics() -> Response:

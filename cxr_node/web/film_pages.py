@@ -1,10 +1,12 @@
 """Page of a film: viewer, pictures, frame of all P-values, heat maps."""
 
+import pathlib
 import zlib
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response, status
+from fastapi.responses import FileResponse
 
 from cxr_node.db.database import Connection
 from cxr_node.domain.stated_numbers import stated
@@ -16,9 +18,11 @@ from cxr_node.web.api import Number
 from cxr_node.web.bounded_work import BoundedPool, TooBusy
 from cxr_node.web.context import InContext, or_404
 from cxr_node.web.pages import render_page
+from cxr_node.web.result_words import report_of
 from cxr_node.wiring.pictures import LONGEST_SIDE
 
 router = APIRouter(include_in_schema=False)
+_NO_PICTURE = pathlib.Path(__file__).parent / "static" / "no-picture.svg"
 _PRIVATE = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -53,15 +57,12 @@ def _view(connection: Connection, film_id: int) -> dict[str, Any] | None:
         row["stated"] = _stated(row)
     for heat_map in detail["heat_maps"]:
         heat_map["area"] = drawing.hung_area(heat_map["area"], reading)
-    report = next(
-        (result for result in reversed(results) if result["sop_class_uid"].startswith(archived.STRUCTURED_REPORT)), None
-    )
     return {
         **detail,
         "drawing": drawing.drawing(reading) if reading is not None else None,
         "colors": drawing.finding_colors(reading),
         "results": results,
-        "report": report,
+        "report": report_of(results),
     }
 
 
@@ -113,14 +114,15 @@ def _frame(request: Request, context: InContext, viewer: FilmViewer, film_id: in
 def picture(
     context: InContext, viewer: FilmViewer, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]
 ) -> Response:
-    """Return a film as a PNG."""
+    """Return a film as a PNG; a drawing that says so if it cannot be shown."""
     with context.connection() as connection:
+        or_404((kind in LONGEST_SIDE and archived.has_film(connection, film_id)) or None, "picture")
         film = archived.film_in_archive(connection, film_id)
-    png = context.pictures.get(*film, kind) if film is not None and kind in LONGEST_SIDE else None
-    content = or_404(png, "picture")
-    if film is not None:
-        context.access_audit.record_access(viewer, film.archive_key)
-    return Response(content, media_type="image/png", headers=_PRIVATE)
+    png = context.pictures.get(*film, kind) if film is not None else None
+    if film is None or png is None:
+        return FileResponse(_NO_PICTURE, headers={"Cache-Control": "no-store"})
+    context.access_audit.record_access(viewer, film.archive_key)
+    return Response(png, media_type="image/png", headers=_PRIVATE)
 
 
 @router.get("/films/{film_id}/heat/{finding_id}.png")

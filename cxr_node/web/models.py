@@ -153,6 +153,19 @@ class Line(BaseModel):
     text: str
 
 
+class ResultContent(BaseModel):
+    """A result: the films that it is of, and the content items of a document; its header is left out."""
+
+    study_id: int
+    kind: str
+    version: int
+    composed_at: datetime
+    shown_as: str
+    films: list[int]
+    lines: list[Line]
+    problem: str
+
+
 class Jobs(BaseModel):
     """Numbers of jobs."""
 

@@ -12,12 +12,12 @@ from cxr_node.ops.formatting import age
 from cxr_node.queries import browse, overview
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
-from cxr_node.web import reports
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
-from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
+from cxr_node.web.access_audit import AccessAudit, address_of
 from cxr_node.web.api import Number
 from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import InContext, WebContext, or_404
+from cxr_node.web.result_words import kind_words, report_of
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8
@@ -110,16 +110,8 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
     with context.connection() as connection:
         state = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
         results = browse.results_of(connection, study_id)
-    return render_page(request, person, "study.html", active="studies", study_id=study_id, results=results, **state)
-
-
-@router.get("/reports/{result_id}")
-def report_page(
-    request: Request, context: InContext, person: SeesFilms, viewer: FilmViewer, result_id: Number
-) -> Response:
-    """Show the content of a Structured Report."""
-    lines = or_404(reports.lines(context, result_id, viewer=viewer), "report")
-    return render_page(request, person, "report.html", active="studies", lines=lines, result_id=result_id)
+    values = {"study_id": study_id, "results": results, "report": report_of(results), **state}
+    return render_page(request, person, "study.html", active="studies", **values)
 
 
 @router.post("/jobs/{job_id}/retry")
@@ -152,5 +144,12 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
-FILTERS = {"meaning": reason_meaning, "note": note_meaning, "local": local_time, "seconds": _seconds, "age": age}
-"""Filters of the templates: meanings of codes, local times, seconds, ages."""
+FILTERS = {
+    "meaning": reason_meaning,
+    "note": note_meaning,
+    "local": local_time,
+    "seconds": _seconds,
+    "age": age,
+    "kind": kind_words,
+}
+"""Filters of the templates: meanings of codes, local times, seconds, ages, result kinds."""

@@ -9,10 +9,9 @@ from cxr_node.domain.reasons import reason_meaning
 from cxr_node.queries.tables.columns import PERCENT
 from cxr_node.queries.tables.table import Table, TableColumn
 from cxr_node.queries.views.view import ColumnType
-from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.web.result_words import kind_words
 from cxr_node.web.table_address import of_row
 
-_KIND_WORDS = {kind.result_type.name: kind.name.replace("-", " ") for kind in RESULT_KINDS}
 _WORDS = {
     "ratio_above_normal": "ratio above normal",
     "no_targets": "nothing looked for",
@@ -35,8 +34,8 @@ _TONES = {
 _DONE = {"films": "read", "deliveries": "delivered"}
 """What is done of the rows of a table."""
 _STATES = frozenset({"state", "result_state", "delivery_state", "presence"})
-_PAGES = {"film_id": "/films/{}", "study_id": "/studies/{}"}
-"""Pages of films and studies, for people who may see films."""
+_PAGES = {"film_id": "/films/{}", "study_id": "/studies/{}", "result_id": "/results/{}"}
+"""Pages of films, studies and results, for people who may see films."""
 _ROWS = {"job_id": "jobs", "delivery_id": "deliveries"}
 """Tables with the row of a number."""
 
@@ -74,11 +73,6 @@ def choice_words(column: TableColumn, value: str) -> str:
     if column.name == "kind":
         return kind_words(value)
     return _WORDS.get(value, value)
-
-
-def kind_words(name: str) -> str:
-    """Return the name of a stored result kind in words."""
-    return _KIND_WORDS.get(name, name)
 
 
 def local(at: datetime) -> str:

@@ -176,7 +176,7 @@ def test_dead_letter_is_retried_and_delivered(
     expect(page.get_by_text("No jobs with these filters.")).to_be_visible()
     for name, path in (("studies", "/studies"), ("films", "/films"), ("findings", "/findings"),
                        ("deliveries", "/deliveries"), ("devices", "/devices"), ("study", "/studies/1"),
-                       ("report", "/reports/1"),
+                       ("result", "/results/1"),
                        ("trends", "/trends"), ("settings", "/settings")):  # fmt: skip
         page.goto(path)
         page.wait_for_load_state("networkidle")

@@ -30,16 +30,16 @@ from tests.support.films import ROOT
 from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
-PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings", "/reports/1",
+PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings", "/results/1",
          "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
          "/settings", "/users", "/tokens")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films", "/findings", "/refusals", "/films/1", "/films/1/film.png",
-              "/films/1/thumbnail.png", "/films/1/heat/1.png", "/films/1/frame", "/reports/1")  # fmt: skip
+              "/films/1/thumbnail.png", "/films/1/heat/1.png", "/films/1/frame", "/results/1")  # fmt: skip
 RESOURCES = {
     "/": "/api/v1/overview",
     "/studies/{study_id}": "/api/v1/studies/{study_id}",
     "/films/{film_id}": "/api/v1/films/{film_id}",
-    "/reports/{result_id}": "/api/v1/reports/{result_id}",
+    "/results/{result_id}": "/api/v1/results/{result_id}",
     **{f"/{name}": f"/api/v1/tables/{name}" for name in TABLES},
     "/trends": "/api/v1/trends",
     "/monitoring": "/api/v1/monitoring",
@@ -320,7 +320,7 @@ def test_only_an_operator_with_the_session_token_retries_a_job(page: Page) -> No
 
 def test_missing_objects_are_404(page: Page) -> None:
     with page.visited_by("op") as client:
-        for path in ("/films/999", "/studies/999", "/reports/999", "/films/999/film.png", "/films/1/other.png"):
+        for path in ("/films/999", "/studies/999", "/results/999", "/films/999/film.png", "/films/1/other.png"):
             assert client.get(path).status_code == 404, path
         assert client.get("/api/v1/films/999").json() == {"detail": "there is no such film"}
         assert client.get(f"/api/v1/films/{2**63}").status_code == 422

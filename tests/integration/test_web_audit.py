@@ -34,9 +34,9 @@ def test_successful_and_failed_logins_are_audited(page: Page) -> None:
 
 def test_views_of_films_and_reports_are_audited_once_per_interval(page: Page) -> None:
     with page.visited_by("reader") as client:
-        for path in ("/films/1/thumbnail.png", "/films/1/film.png", "/films/1/film.png", "/reports/1"):
+        for path in ("/films/1/thumbnail.png", "/films/1/film.png", "/films/1/film.png", "/results/1"):
             assert client.get(path).status_code == 200, path
-        assert client.get("/api/v1/reports/1").status_code == 200
+        assert client.get("/api/v1/results/1").status_code == 200
     with page.visited_by("op") as client:
         assert client.get("/films/1/film.png").status_code == 200
     with page.visited_by("admin") as client:

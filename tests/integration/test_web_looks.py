@@ -24,7 +24,7 @@ PATHS = (
     "/films?where=view%3DAP&order=view&columns=film_id,sop_instance_uid,detail,state,delivery_state",
     "/findings",
     "/films/1?beside=2",
-    "/reports/1",
+    "/results/1",
     "/deliveries",
     "/jobs",
     "/actions/retry?table=jobs&since=all",

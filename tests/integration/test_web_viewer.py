@@ -360,7 +360,7 @@ def test_arriving_film_shows_on_every_page_without_a_reload(
     expect(film.locator(".film-state")).to_contain_text("done")
     expect(film.locator(".reading")).to_contain_text("Opacity")
     expect(film.locator(".overlay image")).to_have_count(1)
-    expect(study.get_by_role("heading", name="Reports").locator("~ ul").first).to_contain_text("TID1500")
+    expect(study.get_by_role("heading", name="Results").locator("~ ul").first).to_contain_text("report, version 1")
     expect(deliveries.get_by_role("region", name="Deliveries").get_by_role("row")).to_have_count(7)
     for page in pages:
         assert page.evaluate("window.isFirstLoad")

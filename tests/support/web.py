@@ -1,7 +1,7 @@
 """Web server of a node in this process, and logged-in clients."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,12 @@ from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.web import server
 from cxr_node.wiring.process import Process
 from tests.support import films
-from tests.support.node import InProcessNode
+from tests.support.node import InProcessNode, StubNetwork
 from tests.support.running_node import opened, settings_file
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of nobody
@@ -60,7 +62,14 @@ def token_of(client: httpx.Client) -> str:
 
 
 @contextmanager
-def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iterator[Page]:
+def served_page(
+    folder: Path,
+    *,
+    database_url: str = "",
+    more: str = "",
+    kinds: Sequence[ResultKind] = (tid1500.REPORT,),
+    reader: StubNetwork | None = None,
+) -> Iterator[Page]:
     """Serve the pages of a node with a delivered study, a lateral film, a dead letter and a waiting film."""
     config = settings_file(folder, database_url=database_url, more=f"[web]\nport = 0\n{more or PEOPLE}")
     loaded = read(config)
@@ -68,7 +77,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
     settings.node.data_folder.mkdir(parents=True, exist_ok=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        node = InProcessNode(database, settings.node.data_folder)
+        node = InProcessNode(database, settings.node.data_folder, kinds=kinds, reader=reader)
         node.clock.now = utc_now()
         node.accept(films.dx())
         node.work()
