@@ -27,7 +27,12 @@ def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[
         {
             "node": {"data_folder": str(folder)},
             "database": {"url": url},
-            "web": {"port": 0, "users": [{"name": _NAME, "password_hash": str(password_hash), "sees_films": True}]},
+            "web": {
+                "port": 0,
+                "users": [
+                    {"name": _NAME, "password_hash": str(password_hash), "sees_films": True, "sees_identifiers": True}
+                ],
+            },
         }
     )
     with (
@@ -36,13 +41,22 @@ def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[
         httpx.Client(base_url=f"http://{address}", timeout=60) as client,
     ):
         client.post("/login", data={"name": _NAME, "password": _PASSWORD})
-        yield {f"GET {path}": partial(_get, client, path) for path in _paths(films)}
+        requests: dict[str, Callable[[], object]] = {
+            f"GET {path}": partial(_get, client, path) for path in _paths(films)
+        }
+        for name, text in (("one accession number", f"A{films // 2}"), ("a frequent Patient ID", "UNKNOWN")):
+            requests[f"POST /search, {name}"] = partial(_post_search, client, text)
+        yield requests
 
 
 def _get(client: httpx.Client, path: str) -> int:
     response = client.get(path)
     response.raise_for_status()
     return len(response.content)
+
+
+def _post_search(client: httpx.Client, text: str) -> int:
+    return len(client.post("/search", data={"text": text}, follow_redirects=True).raise_for_status().content)
 
 
 def _paths(films: int) -> list[str]:

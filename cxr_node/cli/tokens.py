@@ -10,6 +10,7 @@ import typer
 from cxr_node.cli.database import read_write
 from cxr_node.cli.rows import CsvOption, print_rows
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, err, reporting_errors
+from cxr_node.cli.users import IdentifiersOption
 from cxr_node.domain.permissions import PageRole, Permissions
 from cxr_node.ops import operator_log
 from cxr_node.ops.tokens import TokenAdministration, TokenProblem
@@ -25,11 +26,13 @@ def add(
     path: ConfigOption = DEFAULT_CONFIG,
     role: Annotated[PageRole, typer.Option(help="viewer reads; operator may also change things.")] = PageRole.VIEWER,
     sees_films: Annotated[bool, typer.Option("--sees-films", help="Permit films and their readings.")] = False,
+    sees_identifiers: IdentifiersOption = False,
     days: Annotated[float, typer.Option(help="Days until the token expires.")] = 90,
 ) -> None:
     """Make a token and print it. It is shown only now, and only its digest is stored."""
     with _administration(path) as tokens:
-        secret = tokens.add(name, Permissions(role=role, sees_films=sees_films), days=days)
+        permissions = Permissions(role=role, sees_films=sees_films, sees_identifiers=sees_identifiers)
+        secret = tokens.add(name, permissions, days=days)
     err.print(f"valid for {days:g} days; send it with each request: Authorization: Bearer TOKEN", markup=False)
     typer.echo(secret)
 
@@ -65,6 +68,7 @@ def _row(token: ApiToken) -> dict[str, object]:
         "name": token.name,
         "role": token.permissions.role,
         "sees_films": token.permissions.sees_films,
+        "sees_identifiers": token.permissions.sees_identifiers,
         "created_at": token.created_at,
         "created_by": token.created_by,
         "expires_at": token.expires_at,
@@ -73,5 +77,6 @@ def _row(token: ApiToken) -> dict[str, object]:
     }
 
 
-_COLUMNS = ("name", "role", "sees_films", "created_at", "created_by", "expires_at", "revoked_at", "last_used_at")
-_SHOWN = ("name", "role", "sees_films", "expires_at", "revoked_at", "last_used_at")
+_PERMISSIONS = ("name", "role", "sees_films", "sees_identifiers")
+_COLUMNS = (*_PERMISSIONS, "created_at", "created_by", "expires_at", "revoked_at", "last_used_at")
+_SHOWN = (*_PERMISSIONS, "expires_at", "revoked_at", "last_used_at")

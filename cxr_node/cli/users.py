@@ -25,6 +25,9 @@ from cxr_node.records.web_sessions import Session
 
 app = typer.Typer(help="Users of the web page.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="User name.")]
+IdentifiersOption = Annotated[
+    bool, typer.Option("--sees-identifiers", help="Permit accession numbers and Patient IDs; needs --sees-films.")
+]
 RoleOption = Annotated[PageRole, typer.Option(help="viewer reads; operator may also change the node and its work.")]
 
 
@@ -34,10 +37,13 @@ def add(
     path: ConfigOption = DEFAULT_CONFIG,
     role: RoleOption = PageRole.VIEWER,
     sees_films: Annotated[bool, typer.Option("--sees-films", help="Permit films and their readings.")] = False,
+    sees_identifiers: IdentifiersOption = False,
 ) -> None:
     """Add a user. The password is prompted for, or read from standard input. The node may run, or not yet exist."""
     with _administration(path, may_be_new=True) as users:
-        users.add(name, read_password(), Permissions(role=role, sees_films=sees_films))
+        users.add(
+            name, read_password(), Permissions(role=role, sees_films=sees_films, sees_identifiers=sees_identifiers)
+        )
     typer.echo(f"user {name} can log in")
 
 
@@ -57,6 +63,13 @@ def role(
     sees_films: Annotated[
         bool | None, typer.Option("--sees-films/--sees-no-films", help="Films and readings; without it, unchanged.")
     ] = None,
+    sees_identifiers: Annotated[
+        bool | None,
+        typer.Option(
+            "--sees-identifiers/--sees-no-identifiers",
+            help="Accession numbers and Patient IDs of films; without it, unchanged.",
+        ),
+    ] = None,
 ) -> None:
     """Change the permissions of a user, and end the user's sessions."""
     with _administration(path) as users:
@@ -64,6 +77,7 @@ def role(
         after = Permissions(
             role=before.role if role is None else role,
             sees_films=before.sees_films if sees_films is None else sees_films,
+            sees_identifiers=before.sees_identifiers if sees_identifiers is None else sees_identifiers,
         )
         users.set_permissions(name, after)
     typer.echo(f"{name}: {after}")
@@ -132,6 +146,7 @@ def _row(status: UserStatus) -> dict[str, object]:
         "name": user.name,
         "role": user.permissions.role,
         "sees_films": user.permissions.sees_films,
+        "sees_identifiers": user.permissions.sees_identifiers,
         "locked_at": user.locked_at,
         "last_login": status.last_login,
         "open_sessions": len(status.sessions),
@@ -139,4 +154,13 @@ def _row(status: UserStatus) -> dict[str, object]:
     }
 
 
-_USER_COLUMNS = ("name", "role", "sees_films", "locked_at", "last_login", "open_sessions", "defined_in")
+_USER_COLUMNS = (
+    "name",
+    "role",
+    "sees_films",
+    "sees_identifiers",
+    "locked_at",
+    "last_login",
+    "open_sessions",
+    "defined_in",
+)

@@ -1,11 +1,16 @@
 """Tables of users of the web page, their sessions, and API tokens."""
 
-from sqlalchemy import Boolean, Column, Index, String, Text
+from sqlalchemy import Boolean, Column, Index, String, Text, false
 
 from cxr_node.db.tables import DIGEST, UtcDateTime, numbered_table
 
 _NAME = String(64)
 _ACTOR = String(128)
+
+
+def _sees_identifiers() -> Column[bool]:
+    return Column("sees_identifiers", Boolean, nullable=False, server_default=false())
+
 
 # A user of the page beside those of the settings. A locked one cannot log in.
 web_user = numbered_table(
@@ -14,6 +19,7 @@ web_user = numbered_table(
     Column("password_hash", Text, nullable=False),
     Column("role", String(16), nullable=False),
     Column("sees_films", Boolean, nullable=False),
+    _sees_identifiers(),
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", _ACTOR, nullable=False),
     Column("password_changed_at", UtcDateTime, nullable=False),
@@ -40,6 +46,7 @@ api_token = numbered_table(
     Column("token_digest", DIGEST, nullable=False, unique=True),
     Column("role", String(16), nullable=False),
     Column("sees_films", Boolean, nullable=False),
+    _sees_identifiers(),
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", _ACTOR, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),

@@ -15,16 +15,26 @@ class PageRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """Permissions of a user of the page."""
+    """Permissions of a user of the page, or of a program; identifiers are shown only with films.
+
+    Identifiers are accession numbers, Patient IDs and study dates, and patients' names where they are kept.
+    """
 
     role: PageRole = PageRole.VIEWER
     sees_films: bool = False
+    sees_identifiers: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sees_films:
+            object.__setattr__(self, "sees_identifiers", False)
 
     def includes(self, other: Self) -> bool:
         """Whether every permission of `other` is among these."""
         is_role_included = self.role is PageRole.OPERATOR or other.role is PageRole.VIEWER
-        return is_role_included and self.sees_films >= other.sees_films
+        are_shown = self.sees_films >= other.sees_films and self.sees_identifiers >= other.sees_identifiers
+        return is_role_included and are_shown
 
     def __str__(self) -> str:
         """Return them in words."""
-        return f"{self.role}, {'sees films' if self.sees_films else 'sees no films'}"
+        identifiers = " and identifiers" if self.sees_identifiers else ""
+        return f"{self.role}, {f'sees films{identifiers}' if self.sees_films else 'sees no films'}"

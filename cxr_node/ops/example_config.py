@@ -42,7 +42,12 @@ _PEER = PeerSection(
     films_per_minute=60,
 )
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
-_ACCOUNT = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
+_ACCOUNT = PageUserSection(
+    name="kim",
+    password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}",
+    sees_films=True,
+    sees_identifiers=True,
+)
 _COMMITMENT_PEER = CommitmentPeerSection(ae_title="DX1", host="10.0.7.11", port=104)
 _URGENT = UrgentSection(priority_boost_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
 _CASCADE = CascadeSection(

@@ -169,5 +169,7 @@ def user_of_settings(section: PageUserSection) -> WebUser:
     return WebUser(
         name=section.name,
         password_hash=section.password_hash.get_secret_value(),
-        permissions=Permissions(role=section.role, sees_films=section.sees_films),
+        permissions=Permissions(
+            role=section.role, sees_films=section.sees_films, sees_identifiers=section.sees_identifiers
+        ),
     )

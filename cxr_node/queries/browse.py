@@ -15,7 +15,9 @@ from cxr_node.records import reading_columns, readings
 from cxr_node.records.films import get as get_film
 
 Row = dict[str, Any]
-NEWEST = ("film_id", "study_id", "calling_ae_title", "received_at", "view", "state", "reason")
+NEWEST = (
+    "film_id", "study_id", "calling_ae_title", "received_at", "view", "state", "reason", "modality", "station_name"
+)  # fmt: skip
 
 
 def newest_films(connection: Connection, *, limit: int) -> list[Row]:

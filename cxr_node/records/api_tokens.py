@@ -47,6 +47,7 @@ def add(transaction: Transaction, token: ApiToken, secret: str) -> None:
         "token_digest": _digest(secret),
         "role": token.permissions.role,
         "sees_films": token.permissions.sees_films,
+        "sees_identifiers": token.permissions.sees_identifiers,
         "created_at": token.created_at,
         "created_by": token.created_by,
         "expires_at": token.expires_at,
@@ -76,7 +77,9 @@ def _digest(secret: str) -> str:
 def _token(row: Row[tuple[object, ...]]) -> ApiToken:
     return ApiToken(
         name=row.name,
-        permissions=Permissions(role=PageRole(row.role), sees_films=row.sees_films),
+        permissions=Permissions(
+            role=PageRole(row.role), sees_films=row.sees_films, sees_identifiers=row.sees_identifiers
+        ),
         created_at=row.created_at,
         created_by=row.created_by,
         expires_at=row.expires_at,

@@ -1,7 +1,7 @@
 """Users of the web page in the database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -52,6 +52,7 @@ def add(transaction: Transaction, user: WebUser, *, now: datetime) -> None:
         "password_hash": user.password_hash,
         "role": user.permissions.role,
         "sees_films": user.permissions.sees_films,
+        "sees_identifiers": user.permissions.sees_identifiers,
         "created_at": now,
         "created_by": user.created_by,
         "password_changed_at": now,
@@ -66,7 +67,7 @@ def set_password(transaction: Transaction, name: str, password_hash: str, *, now
 
 def set_permissions(transaction: Transaction, name: str, permissions: Permissions) -> None:
     """Set the permissions of a user."""
-    _change(transaction, name, role=permissions.role, sees_films=permissions.sees_films)
+    _change(transaction, name, **asdict(permissions))
 
 
 def set_locked(transaction: Transaction, name: str, locked_at: datetime | None) -> None:
@@ -82,7 +83,9 @@ def _user(row: Row[tuple[object, ...]]) -> WebUser:
     return WebUser(
         name=row.name,
         password_hash=row.password_hash,
-        permissions=Permissions(role=PageRole(row.role), sees_films=row.sees_films),
+        permissions=Permissions(
+            role=PageRole(row.role), sees_films=row.sees_films, sees_identifiers=row.sees_identifiers
+        ),
         created_at=row.created_at,
         created_by=row.created_by,
         password_changed_at=row.password_changed_at,

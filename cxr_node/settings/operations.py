@@ -52,6 +52,16 @@ class PageUserSection(Section):
         PageRole.VIEWER, description='"viewer" reads; "operator" may also change the node and its work.'
     )
     sees_films: bool = Field(False, description="Permit films and their readings.")
+    sees_identifiers: bool = Field(
+        False,
+        description="Permit accession numbers, Patient IDs and study dates, and search by them, which is audited; "
+        "needs sees_films.",
+    )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for identifiers without films."""
+        if self.sees_identifiers and not self.sees_films:
+            yield f"{key}.sees_identifiers: needs sees_films, as identifiers are shown on the pages of films"
 
 
 class OidcSection(Section):
@@ -84,6 +94,9 @@ class OidcSection(Section):
     viewers: tuple[str, ...] = Field((), description="Roles that may read.")
     operators: tuple[str, ...] = Field((), description="Roles that may read, and requeue jobs.")
     see_films: tuple[str, ...] = Field((), description="Roles that may see films and their readings.")
+    see_identifiers: tuple[str, ...] = Field(
+        (), description="Roles that may also see accession numbers, Patient IDs and study dates, and search by them."
+    )
     tls_ca: OptionalPath = Field(
         None, description="PEM file of the certificate authorities trusted for the provider; empty for the system's."
     )

@@ -52,6 +52,11 @@ class Person:
         """Whether the person may see films and their readings."""
         return self.permissions.sees_films
 
+    @property
+    def sees_identifiers(self) -> bool:
+        """Whether the person may see accession numbers and Patient IDs, and search by them."""
+        return self.permissions.sees_identifiers
+
 
 class TooManyAttempts(Exception):
     """Too many wrong passwords of an address in the last minute, for one name or for all: its logins are rejected."""
@@ -116,7 +121,11 @@ class Authenticator:
 
     def start_session(self, name: str, permissions: Permissions, *, address: str) -> str:
         """Return a session for a person whom the OpenID Provider authenticated."""
-        granted = {"operator": permissions.role is PageRole.OPERATOR, "films": permissions.sees_films}
+        granted = {
+            "operator": permissions.role is PageRole.OPERATOR,
+            "films": permissions.sees_films,
+            "identifiers": permissions.sees_identifiers,
+        }
         return self._start(name, address, {"is": self._oidc_fingerprint, **granted})
 
     def _start(self, name: str, address: str, payload: Mapping[str, object]) -> str:
@@ -154,7 +163,9 @@ class Authenticator:
         if not self._oidc_fingerprint or not hmac.compare_digest(payload["is"], self._oidc_fingerprint):
             return None
         role = PageRole.OPERATOR if payload["operator"] else PageRole.VIEWER
-        permissions = Permissions(role=role, sees_films=payload["films"])
+        # Sessions of the version before state nothing of identifiers.
+        identifiers = payload.get("identifiers", False)
+        permissions = Permissions(role=role, sees_films=payload["films"], sees_identifiers=identifiers)
         return Person(name=payload["name"], permissions=permissions, token=payload["token"])
 
     def program(self, secret: str) -> tuple[Person | None, bool]:

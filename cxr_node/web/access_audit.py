@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -12,27 +13,34 @@ from cxr_node.archive.store import Archive
 from cxr_node.audit import events
 from cxr_node.audit.events import AuditPeer
 from cxr_node.audit.subject import parse_subject
-from cxr_node.web.access import SeesFilms
+from cxr_node.queries.identifiers import IdentifiedFilm
+from cxr_node.web.access import Person, SeesFilms
+from cxr_node.wiring import identifier_audit
 from cxr_node.wiring.audit import Audit
 
 _INTERVAL = timedelta(hours=1)
-"""Views of a film by one person within this time are one record: a page shows several pictures of it."""
+"""Views of a film or of a study's identifiers by one person within this time are one record: a page shows several."""
 _MAX_RECORDED = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """A person who may see films, and the address of the request."""
+    """A person, and the address of the request."""
 
     name: str
     address: str
 
 
-def _viewer(person: SeesFilms, request: Request) -> Viewer:
+def viewer_of(person: Person, request: Request) -> Viewer:
+    """Return who sends a request."""
     return Viewer(name=person.name, address=address_of(request))
 
 
-FilmViewer = Annotated[Viewer, Depends(_viewer)]
+def _film_viewer(person: SeesFilms, request: Request) -> Viewer:
+    return viewer_of(person, request)
+
+
+FilmViewer = Annotated[Viewer, Depends(_film_viewer)]
 
 
 def address_of(request: Request) -> str:
@@ -66,13 +74,26 @@ class AccessAudit:
         on = self._audit.application
         self._audit.record(events.accessed(subject, by=viewer.name, address=viewer.address, on=on, at=now))
 
-    def _is_new(self, name: str, archive_key: str, now: datetime) -> bool:
+    def record_search(self, viewer: Viewer, identifiers: Mapping[str, str]) -> None:
+        """Record a search by identifiers, by column; each is a query of its own."""
+        for column, value in identifiers.items():
+            identifier_audit.record_search(self._audit, {column: value}, by=viewer.name, address=viewer.address)
+
+    def record_identifiers(self, viewer: Viewer, films: Collection[IdentifiedFilm]) -> None:
+        """Record that identifiers of films were shown, once for each study unless a recent record covers it."""
+        now = self._audit.clock()
+        studies = {film.study_id for film in films}
+        new = {study_id for study_id in studies if self._is_new(viewer.name, f"studies/{study_id}", now)}
+        shown = [film for film in films if film.study_id in new]
+        identifier_audit.record_shown(self._audit, shown, by=viewer.name, address=viewer.address)
+
+    def _is_new(self, name: str, viewed: str, now: datetime) -> bool:
         with self._lock:
-            last = self._recorded.get((name, archive_key))
+            last = self._recorded.get((name, viewed))
             if last is not None and now - last < _INTERVAL:
                 return False
-            self._recorded[name, archive_key] = now
-            self._recorded.move_to_end((name, archive_key))
+            self._recorded[name, viewed] = now
+            self._recorded.move_to_end((name, viewed))
             if len(self._recorded) > _MAX_RECORDED:
                 self._recorded.popitem(last=False)
             return True

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, status
+from fastapi import APIRouter, HTTPException, Path, Query, Request, status
 
 from cxr_node.queries import browse, overview
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.overview import Overview
 from cxr_node.queries.study_status import study_status
-from cxr_node.web import models
+from cxr_node.web import identifiers, models
 from cxr_node.web.access import LoggedIn, Operator, SeesFilms
 from cxr_node.web.context import InContext, or_404
 
@@ -35,17 +35,20 @@ def get_overview(context: InContext, _: LoggedIn) -> Overview:
 
 
 @router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=ABSENT)
-def get_study(context: InContext, _: SeesFilms, study_id: Number) -> Any:
+def get_study(request: Request, context: InContext, person: SeesFilms, study_id: Number) -> Any:
     """Return the films, jobs and deliveries of a study, and why it has no report."""
     with context.connection() as connection:
-        return study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
+        study = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
+    return {**study, "identifiers": identifiers.of_studies(request, person, [study_id]).get(study_id)}
 
 
 @router.get("/films/{film_id}", response_model=models.FilmDetail, responses=ABSENT)
-def get_film(context: InContext, _: SeesFilms, film_id: Number) -> Any:
+def get_film(request: Request, context: InContext, person: SeesFilms, film_id: Number) -> Any:
     """Return a film with findings, measurements, notes and timeline."""
     with context.connection() as connection:
-        return or_404(browse.film_detail(connection, film_id), "film")
+        detail = or_404(browse.film_detail(connection, film_id), "film")
+    shown = identifiers.of_film(request, person, study_id=detail["film"]["study_id"], film_id=film_id)
+    return {**detail, "identifiers": shown}
 
 
 @router.post(

@@ -23,6 +23,7 @@ from cxr_node.web import (
     monitoring,
     pages,
     results,
+    search,
     settings_page,
     table_api,
     tables,
@@ -71,6 +72,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(monitoring.api)
     app.include_router(trends.api)
     app.include_router(table_api.router)
+    app.include_router(search.api)
     app.include_router(pages.router)
     app.include_router(results.api)
     app.include_router(results.router)
@@ -85,6 +87,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(events.router)
     app.include_router(tokens.api)
     app.include_router(tokens.pages)
+    app.include_router(search.pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_machine_readable(app, context)
     return app

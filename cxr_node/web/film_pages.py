@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from cxr_node.db.database import Connection
 from cxr_node.domain.stated_numbers import stated
 from cxr_node.queries import archived, browse
-from cxr_node.web import drawing, heat
+from cxr_node.web import drawing, heat, identifiers
 from cxr_node.web.access import SeesFilms
 from cxr_node.web.access_audit import FilmViewer
 from cxr_node.web.api import Number
@@ -43,6 +43,9 @@ def film_page(
     with context.connection() as connection:
         views = [or_404(_view(connection, number), "film") for number in (film_id, beside) if number is not None]
         films = browse.films_of(connection, views[0]["film"]["study_id"])
+    for view in views:
+        film = view["film"]
+        view["identified"] = identifiers.of_film(request, person, study_id=film["study_id"], film_id=film["film_id"])
     return render_page(request, person, "film.html", active="studies", views=views, films=films)
 
 

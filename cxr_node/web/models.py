@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, create_model
 
 from cxr_node.ops.retries import MOST
 from cxr_node.queries.grouping import GroupBy
+from cxr_node.queries.search import Kind, Match
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType
 
@@ -38,6 +39,19 @@ CascadeStep: Any = row_of("CascadeStep", "v1_cascade")
 SecondOpinion: Any = row_of("SecondOpinion", "v1_second_opinions")
 
 
+class ShownIdentifiers(BaseModel):
+    """Different values of the identifiers of a study or film; a Patient ID is followed by its issuer in brackets."""
+
+    accession_numbers: list[str]
+    patient_ids: list[str]
+    patient_names: list[str]
+    study_dates: list[str]
+    study_descriptions: list[str]
+
+
+_IDENTIFIERS = Field(None, description="Only for logins that may see them, if there are any.")
+
+
 class Explanation(BaseModel):
     """A reason or note in words of the department: what is so, what it means, what to do."""
 
@@ -59,6 +73,7 @@ class StudyStatus(BaseModel):
     films: list[Film]
     jobs: list[Job]
     deliveries: list[Delivery]
+    identifiers: ShownIdentifiers | None = _IDENTIFIERS
 
 
 class HeatMap(BaseModel):
@@ -83,6 +98,22 @@ class FilmDetail(BaseModel):
     heat_maps: list[HeatMap]
     notes: list[str]
     turnaround: Turnaround
+    identifiers: ShownIdentifiers | None = _IDENTIFIERS
+
+
+class SearchHit(BaseModel):
+    """A study, film or job that was found, and by what; `at` is when it was received or created."""
+
+    kind: Kind
+    number: int
+    matches: list[Match]
+    at: datetime
+    study_id: int | None
+    study_instance_uid: str | None
+    stage: str | None
+    state: str | None
+    reason: str | None
+    identifiers: ShownIdentifiers | None = _IDENTIFIERS
 
 
 class Hour(BaseModel):

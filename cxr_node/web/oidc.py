@@ -251,7 +251,12 @@ def user_of_claims(claims: Json, section: OidcSection) -> OidcUser:
     if not is_operator and roles.isdisjoint(section.viewers):
         raise LoginError("the provider gives this person no role of this node", name=name)
     role = PageRole.OPERATOR if is_operator else PageRole.VIEWER
-    return OidcUser(name=name, permissions=Permissions(role=role, sees_films=not roles.isdisjoint(section.see_films)))
+    permissions = Permissions(
+        role=role,
+        sees_films=not roles.isdisjoint(section.see_films),
+        sees_identifiers=not roles.isdisjoint(section.see_identifiers),
+    )
+    return OidcUser(name=name, permissions=permissions)
 
 
 def roles_of(claims: Json, path: str) -> frozenset[str]:

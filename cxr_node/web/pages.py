@@ -12,6 +12,7 @@ from cxr_node.ops.formatting import age
 from cxr_node.queries import browse, overview
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
+from cxr_node.web import identifiers
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
 from cxr_node.web.access_audit import AccessAudit, address_of
 from cxr_node.web.api import Number
@@ -111,7 +112,8 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
         state = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
         results = browse.results_of(connection, study_id)
     values = {"study_id": study_id, "results": results, "report": report_of(results), **state}
-    return render_page(request, person, "study.html", active="studies", **values)
+    shown = identifiers.of_studies(request, person, [study_id]).get(study_id)
+    return render_page(request, person, "study.html", active="studies", shown=shown, **values)
 
 
 @router.post("/jobs/{job_id}/retry")

@@ -26,6 +26,7 @@ class TokenRow(BaseModel):
     name: str
     role: PageRole
     sees_films: bool
+    sees_identifiers: bool
     created_at: datetime
     created_by: str
     expires_at: datetime
@@ -41,6 +42,7 @@ def get_tokens(context: InContext, person: HasOperatorRole) -> Any:
             name=token.name,
             role=token.permissions.role,
             sees_films=token.permissions.sees_films,
+            sees_identifiers=token.permissions.sees_identifiers,
             created_at=token.created_at,
             created_by=token.created_by,
             expires_at=token.expires_at,

@@ -33,6 +33,7 @@ class UserRow(BaseModel):
     name: str
     role: PageRole
     sees_films: bool
+    sees_identifiers: bool
     is_of_settings: bool
     locked_at: datetime | None
     created_at: datetime | None
@@ -43,9 +44,11 @@ class UserRow(BaseModel):
 
 
 def form_permissions(
-    role: Annotated[PageRole, Form()] = PageRole.VIEWER, sees_films: Annotated[bool, Form()] = False
+    role: Annotated[PageRole, Form()] = PageRole.VIEWER,
+    sees_films: Annotated[bool, Form()] = False,
+    sees_identifiers: Annotated[bool, Form()] = False,
 ) -> Permissions:
-    return Permissions(role=role, sees_films=sees_films)
+    return Permissions(role=role, sees_films=sees_films, sees_identifiers=sees_identifiers)
 
 
 FormPermissions = Annotated[Permissions, Depends(form_permissions)]
@@ -207,6 +210,7 @@ def _row(state: UserStatus) -> UserRow:
         name=user.name,
         role=user.permissions.role,
         sees_films=user.permissions.sees_films,
+        sees_identifiers=user.permissions.sees_identifiers,
         is_of_settings=user.is_of_settings,
         locked_at=user.locked_at,
         created_at=user.created_at,

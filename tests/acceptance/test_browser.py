@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from pydicom import dcmread
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom
@@ -17,7 +18,7 @@ from tests.support.films import ROOT
 from tests.support.oidc_provider import CLAIMS, provider, settings_of
 from tests.support.peers import LOOPBACK, free_port, program, until
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
-from tests.support.web import PASSWORD, users
+from tests.support.web import CLERK, PASSWORD, users
 
 PICTURES = ROOT / "docs" / "pictures" / "page"
 CANNOT_UNDERSTAND = 0xC000
@@ -53,7 +54,7 @@ def pacs_status() -> PacsStatus:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, pacs_status: PacsStatus) -> Iterator[RunningNode]:
-    people = users(("op", "operator", True), ("reader", "viewer", True))
+    people = f"{users(('op', 'operator', True), ('reader', 'viewer', True))}\n{CLERK}"
     port = free_port()
     with SimulatedPacs(status=lambda _: pacs_status.status) as archive, provider(CLAIMS) as op:
         # By another name it is another site, as in a hospital.
@@ -179,10 +180,27 @@ def test_dead_letter_is_retried_and_delivered(
                        ("result", "/results/1"),
                        ("trends", "/trends"), ("settings", "/settings")):  # fmt: skip
         page.goto(path)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state()
         if name == "settings":
             page.get_by_role("heading", name="compose").click()
         keep(page, name)
+
+
+def test_study_is_found_by_a_patient_id(context: BrowserContext, node: RunningNode, films: list[Path]) -> None:
+    patient_id = str(dcmread(films[1], stop_before_pixels=True).PatientID)
+    page = context.new_page()
+    log_in(page, "clerk")
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+
+    page.get_by_role("searchbox").fill(patient_id)
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="Study 1")).to_be_visible()
+    expect(page.get_by_text(f"Patient ID {patient_id}")).to_be_visible()
+    assert urls
+    assert [url for url in urls if patient_id in url] == []
+    keep(page, "study-identifiers")
 
 
 def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node: RunningNode) -> None:
@@ -205,7 +223,7 @@ def test_viewer_has_no_retry_button_and_keyboard_reaches_all_links(context: Brow
 
     page.goto("/")
     reached = set()
-    for _ in range(14):
+    for _ in range(16):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.textContent.trim()"))
 

@@ -55,9 +55,9 @@ def chromium() -> Iterator[Browser]:
         opened.close()
 
 
-def log_in(page: Tab) -> None:
+def log_in(page: Tab, name: str = "op") -> None:
     page.goto("/login")
-    page.get_by_label("Name").fill("op")
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("/")
@@ -79,11 +79,15 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Bro
         page = context.new_page()
         page.goto("/login")
         problems += violations(Axe().run(page, options=RULES).response)
-        log_in(page)
-        for path in PATHS:
+        log_in(page, "clerk")
+        for path in (*PATHS, "/search"):
             page.goto(path)
             if path.startswith("/films/"):
                 expect(page.locator(".viewer.ready")).to_have_count(path.count("=") + 1)
+            if path == "/search":
+                page.get_by_role("searchbox").fill("ACC-1")
+                page.keyboard.press("Enter")
+                expect(page.get_by_text("4 found")).to_be_visible()
             for details in page.locator("details").all():
                 details.evaluate("details => { details.open = true; }")
             problems += [f"{path} {found}" for found in violations(Axe().run(page, options=RULES).response)]

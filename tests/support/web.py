@@ -33,7 +33,9 @@ def users(*people: tuple[str, str, bool]) -> str:
     )
 
 
-PEOPLE = users(("op", "operator", True), ("reader", "viewer", True), ("admin", "viewer", False))
+CLERK = users(("clerk", "viewer", True)) + "\nsees_identifiers = true\n"
+"""A user who sees identifiers."""
+PEOPLE = users(("op", "operator", True), ("reader", "viewer", True), ("admin", "viewer", False)) + "\n" + CLERK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,12 @@ NOW = 1_800_000_000
 ISSUER, CLIENT, NONCE = "https://id.example/realms/hospital", "cxr-node", "n-1"
 KEY = RSAKey.generate_key(2048, {"kid": "k", "use": "sig"})
 SECTION = OidcSection(
-    issuer=ISSUER, client_id=CLIENT, viewers=("cxr-viewer",), operators=("cxr-operator",), see_films=("radiology",)
+    issuer=ISSUER,
+    client_id=CLIENT,
+    viewers=("cxr-viewer",),
+    operators=("cxr-operator",),
+    see_films=("radiology",),
+    see_identifiers=("registry",),
 )
 CLAIMS = {"iss": ISSUER, "aud": CLIENT, "sub": "1", "iat": NOW - 1, "exp": NOW + 300, "nonce": NONCE}
 
@@ -26,8 +31,9 @@ def token(changes: Mapping[str, object] | None = None, *, key: RSAKey | OctKey =
     return jwt.encode({"alg": algorithm, "kid": "k"}, claims, key, algorithms=[algorithm])
 
 
-def user(role: PageRole, *, sees_films: bool) -> OidcUser:
-    return OidcUser(name="oidc/kim", permissions=Permissions(role=role, sees_films=sees_films))
+def user(role: PageRole, *, sees_films: bool, sees_identifiers: bool = False) -> OidcUser:
+    permissions = Permissions(role=role, sees_films=sees_films, sees_identifiers=sees_identifiers)
+    return OidcUser(name="oidc/kim", permissions=permissions)
 
 
 def validated(text: str) -> Mapping[str, object]:
@@ -123,6 +129,9 @@ def test_permissions_follow_from_the_roles() -> None:
     assert permissions("cxr-viewer") == user(PageRole.VIEWER, sees_films=False)
     assert permissions("cxr-operator") == user(PageRole.OPERATOR, sees_films=False)
     assert permissions("cxr-viewer", "radiology") == user(PageRole.VIEWER, sees_films=True)
+    assert permissions("cxr-viewer", "registry") == user(PageRole.VIEWER, sees_films=False)
+    seer = user(PageRole.VIEWER, sees_films=True, sees_identifiers=True)
+    assert permissions("cxr-viewer", "radiology", "registry") == seer
     for roles in ((), ("radiology",), ("admin",)):
         with pytest.raises(LoginError, match="no role"):
             permissions(*roles)
