@@ -141,10 +141,10 @@ def _uid_of(root: int, number: int) -> str:
 
 
 def _search(connection: Connection, text: str) -> object:
-    found = search(connection, text)
-    if not found.hits:
+    outcome = search(connection, text)
+    if not outcome.hits:
         raise RuntimeError(f"nothing is found by {text}")
-    return identifiers.of_studies(connection, {hit.study_id for hit in found.hits if hit.study_id is not None})
+    return identifiers.of_studies(connection, {hit.study_id for hit in outcome.hits if hit.study_id is not None})
 
 
 def questions(films: int) -> dict[str, Callable[[Connection], object]]:

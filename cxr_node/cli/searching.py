@@ -14,7 +14,7 @@ from cxr_node.domain.clock import local_time, utc_now
 from cxr_node.ops.operator_log import operator_name
 from cxr_node.queries import identifiers
 from cxr_node.queries.identifiers import Identifiers
-from cxr_node.queries.search import Found, Hit, Kind, Match, search
+from cxr_node.queries.search import Hit, Kind, Match, SearchResult, search
 from cxr_node.wiring import audit, identifier_audit
 
 IdentifiersOption = Annotated[
@@ -31,14 +31,14 @@ _WORDS = {
 }
 
 
-def find(connection: Connection, path: Path, text: str, *, by: Collection[Match]) -> Found:
+def find(connection: Connection, path: Path, text: str, *, by: Collection[Match]) -> SearchResult:
     """Return what a text finds; a search by identifiers is recorded first."""
-    found = search(connection, text, by=by)
-    if found.identifiers:
+    outcome = search(connection, text, by=by)
+    if outcome.identifiers:
         with audit.of_command(config.load(path), utc_now) as trail:
-            for column, value in found.identifiers.items():
+            for column, value in outcome.identifiers.items():
                 identifier_audit.record_search(trail, {column: value}, by=operator_name())
-    return found
+    return outcome
 
 
 def find_study(connection: Connection, path: Path, text: str, *, by: Collection[Match]) -> Hit:

@@ -70,14 +70,14 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchResult:
     """What a text finds, the newest first; and the identifiers that were looked up, by column, for the audit trail."""
 
     hits: tuple[Hit, ...]
     identifiers: Mapping[str, str] = field(default_factory=dict)
 
 
-def search(connection: Connection, text: str, *, by: Collection[Match] = ALL) -> Found:
+def search(connection: Connection, text: str, *, by: Collection[Match] = ALL) -> SearchResult:
     """Return what a text finds by any of `by`; identifiers are looked up only if it is no UID of this node.
 
     "study 5", "film 5" and "job 5" name one kind of number.
@@ -86,7 +86,7 @@ def search(connection: Connection, text: str, *, by: Collection[Match] = ALL) ->
     named = _NAMED_NUMBER.fullmatch(text)
     if named is not None:
         number = _NUMBER_OF[Kind(named["kind"].lower())]
-        return _found(_by_number(connection, int(named["number"]), {number} & set(by)))
+        return _merged(_by_number(connection, int(named["number"]), {number} & set(by)))
     hits = list(_by_uid(connection, text, by)) if _UID.fullmatch(text) else []
     identifiers = {}
     if text and not hits:
@@ -99,7 +99,7 @@ def search(connection: Connection, text: str, *, by: Collection[Match] = ALL) ->
             hits += _studies(connection, of_films, match)
     if _NUMBER.fullmatch(text):
         hits += _by_number(connection, int(text), by)
-    return _found(hits, identifiers)
+    return _merged(hits, identifiers)
 
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -112,14 +112,14 @@ _COLUMNS = {
 }
 
 
-def _found(hits: Iterable[Hit], identifiers: Mapping[str, str] | None = None) -> Found:
+def _merged(hits: Iterable[Hit], identifiers: Mapping[str, str] | None = None) -> SearchResult:
     """Return hits, the newest first; what was found in two ways is one hit with both."""
     merged: dict[tuple[Kind, int], Hit] = {}
     for hit in hits:
         earlier = merged.get((hit.kind, hit.number), hit)
         merged[hit.kind, hit.number] = replace(hit, matches=tuple(dict.fromkeys((*earlier.matches, *hit.matches))))
     newest = sorted(merged.values(), key=lambda hit: (hit.at, hit.kind, hit.number), reverse=True)
-    return Found(hits=tuple(newest[:_MOST_HITS]), identifiers=identifiers or {})
+    return SearchResult(hits=tuple(newest[:_MOST_HITS]), identifiers=identifiers or {})
 
 
 def _by_uid(connection: Connection, uid: str, by: Collection[Match]) -> Iterator[Hit]:

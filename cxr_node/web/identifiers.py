@@ -23,7 +23,7 @@ def of_film(request: Request, person: Person, *, study_id: int, film_id: int) ->
 
 
 def _films(request: Request, person: Person, study_ids: Collection[int]) -> list[IdentifiedFilm]:
-    if not person.sees_identifiers:
+    if not person.sees_identifiers or not study_ids:
         return []
     context: WebContext = request.app.state.context
     with context.connection() as connection:

@@ -69,11 +69,11 @@ def _search(request: Request, person: Person, text: str) -> tuple[Hit, ...]:
     """Return what a person may find, after the audit trail has recorded a search by identifiers."""
     context: WebContext = request.app.state.context
     with context.connection() as connection:
-        found = search(connection, text, by=_permitted(person))
-    context.access_audit.record_search(viewer_of(person, request), found.identifiers)
+        outcome = search(connection, text, by=_permitted(person))
+    context.access_audit.record_search(viewer_of(person, request), outcome.identifiers)
     if person.sees_films:
-        return found.hits
-    return tuple(replace(hit, study_instance_uid=None) for hit in found.hits)
+        return outcome.hits
+    return tuple(replace(hit, study_instance_uid=None) for hit in outcome.hits)
 
 
 def _studies(hits: Collection[Hit]) -> set[int]:

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from cxr_node.queries.tables.paging import page
 from cxr_node.queries.tables.registry import TABLES
+from cxr_node.web import identifiers
 from cxr_node.web.access import LoggedIn
 from cxr_node.web.actions import actions_of
 from cxr_node.web.context import InContext, WebContext
@@ -39,6 +40,7 @@ def _page_of(name: str) -> Callable[..., Response]:
             rows = page(connection, selection, limit=_ROWS, after=after, before=before)
             offered = context.offered.of_table(connection, table)
         view = table_view(selection, text, rows, offered=offered, sees_films=person.sees_films)
+        studies = [key for key in view.keys if isinstance(key, int)] if name == "studies" else []
         return render_page(
             request,
             person,
@@ -49,6 +51,7 @@ def _page_of(name: str) -> Callable[..., Response]:
             comparisons=COMPARISONS,
             actions=actions_of(table, text, person),
             zone=_zone(context),
+            shown=identifiers.of_studies(request, person, studies),
         )
 
     return show_table

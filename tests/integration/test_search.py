@@ -76,9 +76,9 @@ def test_uids_find_studies_films_and_studies_of_results(node: InProcessNode) -> 
 
 
 def test_a_number_finds_everything_that_it_may_mean(node: InProcessNode) -> None:
-    found = hits(node, "2")
+    numbered = hits(node, "2")
 
-    assert {(kind, number): matches for kind, number, matches in found} == {
+    assert {(kind, number): matches for kind, number, matches in numbered} == {
         ("study", 3): (Match.ACCESSION_NUMBER,),
         ("study", 2): (Match.STUDY_NUMBER,),
         ("film", 2): (Match.FILM_NUMBER,),
@@ -94,12 +94,12 @@ def test_a_number_finds_everything_that_it_may_mean(node: InProcessNode) -> None
 
 def test_only_permitted_kinds_are_looked_up(node: InProcessNode) -> None:
     with node.database.read() as connection:
-        found = search(connection, "2", by=ALL - IDENTIFIERS)
+        restricted = search(connection, "2", by=ALL - IDENTIFIERS)
         permitted = search(connection, "2")
 
-    assert Kind.STUDY in {hit.kind for hit in found.hits}
-    assert not any(set(hit.matches) & IDENTIFIERS for hit in found.hits)
-    assert (found.identifiers, permitted.identifiers) == ({}, {"accession_number": "2", "patient_id": "2"})
+    assert Kind.STUDY in {hit.kind for hit in restricted.hits}
+    assert not any(set(hit.matches) & IDENTIFIERS for hit in restricted.hits)
+    assert (restricted.identifiers, permitted.identifiers) == ({}, {"accession_number": "2", "patient_id": "2"})
 
 
 def test_identifiers_of_a_study_are_its_different_values(node: InProcessNode) -> None:

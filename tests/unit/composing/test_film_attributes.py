@@ -22,9 +22,9 @@ STATION, DESCRIPTION, NAME, PATIENT_ID = 0x00081010, 0x00081030, 0x00100010, 0x0
 
 
 def identifiers(values: dict[int, bytes], rules: AttributeRules = ALL) -> FilmIdentifiers:
-    found = rules.attributes(values, DX1).identifiers
-    assert found is not None
-    return found
+    decoded = rules.attributes(values, DX1).identifiers
+    assert decoded is not None
+    return decoded
 
 
 @pytest.mark.parametrize(
