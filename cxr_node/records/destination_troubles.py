@@ -5,7 +5,8 @@ A process that ends leaves its note: one that is older than a delivery to the de
 
 from datetime import datetime
 
-from sqlalchemy import delete, exists, insert, select
+from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.database import Transaction
 from cxr_node.db.tables import delivery, destination_trouble
@@ -22,10 +23,15 @@ def note(transaction: Transaction, destination: str, detail: str, *, now: dateti
     connection = transaction.connection
     is_destination = destination_trouble.c.destination == destination
     since = connection.execute(select(destination_trouble.c.since).where(is_destination, HOLDS)).scalar()
-    connection.execute(delete(destination_trouble).where(is_destination))
-    connection.execute(
-        insert(destination_trouble).values(destination=destination, detail=detail, since=since or now, failed_at=now)
-    )
+    values = {"detail": detail, "since": since or now, "failed_at": now}
+    renewal = update(destination_trouble).where(is_destination).values(values)
+    if connection.execute(renewal).rowcount:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(destination_trouble).values(destination=destination, **values))
+    except IntegrityError:  # another sender to the same destination has noted it meanwhile
+        connection.execute(renewal)
 
 
 def clear(transaction: Transaction, destination: str) -> None:
