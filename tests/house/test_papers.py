@@ -110,3 +110,8 @@ def test_every_dependency_is_pinned() -> None:
 
     assert names <= pinned
     assert "torch" in pinned
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name.partition("-")[0] for path in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert sorted(numbers) == sorted(set(numbers))
