@@ -258,6 +258,16 @@ def _require_film_access(person: LoggedIn) -> Person:
 SeesFilms = Annotated[Person, Depends(_require_film_access)]
 
 
+def _require_identifiers(person: SeesFilms) -> Person:
+    if not person.sees_identifiers:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "your login does not show identifiers, which this document has")
+    return person
+
+
+MayIdentify = Depends(_require_identifiers)
+"""A request for what names a patient."""
+
+
 def _require_operator_role(person: LoggedIn) -> Person:
     if not person.is_operator:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "your login may not change anything")

@@ -82,7 +82,8 @@ def _stated(finding: browse.Row) -> dict[str, str]:
 async def get_frame(request: Request, context: InContext, viewer: FilmViewer, film_id: Number) -> Response:
     """Return the P-values of a film as it hangs: 16 bits, little-endian, row by row; X-Rows and X-Columns say how many.
 
-    X-Pixel-Aspect-Ratio is the height of a pixel over its width.
+    X-Pixel-Aspect-Ratio is the height of a pixel over its width. Status 204 of a film that cannot be decoded, or is too
+    large for a browser.
     """
     pool: BoundedPool = request.app.state.frame_pool
     try:
@@ -96,7 +97,9 @@ async def get_frame(request: Request, context: InContext, viewer: FilmViewer, fi
 def _frame(request: Request, context: InContext, viewer: FilmViewer, film_id: int) -> Response:
     with context.connection() as connection:
         film = or_404(archived.film_in_archive(connection, film_id), "film")
-    frame = or_404(context.pictures.frame(*film), "frame")
+    frame = context.pictures.frame(*film)
+    if frame is None:
+        return Response(status_code=status.HTTP_204_NO_CONTENT)
     context.access_audit.record_access(viewer, film.archive_key)
     headers = {
         **_PRIVATE,

@@ -140,14 +140,16 @@ def segments(dataset: Dataset) -> list[ShownSegment]:
 def segments_png(dataset: Dataset, turn: Turn) -> bytes:
     """Return all segments of a binary segmentation over each other as a transparent PNG of the film as it hangs.
 
-    One frame is unpacked at a time, and reduced to a longest side of 1600 pixels.
+    One frame is unpacked at a time, and reduced to a longest side of 1600 pixels. Smaller segments lie
+    over larger ones.
     """
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     step = max(1, -(-max(rows, columns) // _LONGEST_SIDE))
     packed = np.frombuffer(dataset.PixelData, np.uint8)
     shown = np.zeros((-(-rows // step), -(-columns // step)), np.uint8)
-    for number in range(int(dataset.NumberOfFrames)):
-        shown[_frame(packed, number, rows, columns)[::step, ::step]] = 1 + number % len(COLORS)
+    masks = [_frame(packed, number, rows, columns)[::step, ::step].copy() for number in range(dataset.NumberOfFrames)]
+    for number in sorted(range(len(masks)), key=lambda number: -np.count_nonzero(masks[number])):
+        shown[masks[number]] = 1 + number % len(COLORS)
     hanging = np.ascontiguousarray(turn.orientation.of_pixels(shown))
     image = Image.fromarray(hanging, "P")
     image.putpalette([0, 0, 0, *(part for color in COLORS for part in bytes.fromhex(color[1:]))])

@@ -14,7 +14,7 @@ from cxr_node.domain.hanging import Turn, turn_of
 from cxr_node.queries import archived, browse
 from cxr_node.report.sr import tree
 from cxr_node.web import models, result_content
-from cxr_node.web.access import SeesFilms
+from cxr_node.web.access import MayIdentify, SeesFilms
 from cxr_node.web.access_audit import FilmViewer, Viewer
 from cxr_node.web.api import ABSENT, REFUSALS, Number
 from cxr_node.web.context import InContext, WebContext, or_404
@@ -65,9 +65,9 @@ def result_segments(context: InContext, viewer: FilmViewer, result_id: Number) -
     return Response(content, media_type="image/png", headers=_CACHED)
 
 
-@router.get("/results/{result_id}/document.pdf")
+@router.get("/results/{result_id}/document.pdf", dependencies=[MayIdentify])
 def result_document(context: InContext, viewer: FilmViewer, result_id: Number) -> Response:
-    """Return the document of an Encapsulated PDF."""
+    """Return the document of an Encapsulated PDF, which names the patient."""
     _, dataset = _dataset(context, viewer, result_id, ContentKind.DOCUMENT)
     headers = {"Content-Disposition": f'inline; filename="result-{result_id}.pdf"'}
     return Response(result_content.document(dataset), media_type="application/pdf", headers=headers)

@@ -88,24 +88,30 @@ def test_each_result_kind_has_a_page(client: httpx.Client) -> None:
         assert films.PATIENT_ID not in text
 
 
-def test_pictures_of_results_are_those_that_were_sent(client: httpx.Client) -> None:
+def test_pictures_of_results_are_those_that_were_sent(page: Page, client: httpx.Client) -> None:
     addresses = results(client)
     picture = client.get(f"{addresses['picture']}/picture")
     segments = client.get(f"{addresses['segmentation']}/segments.png")
-    document = client.get(f"{addresses['PDF']}/document.pdf")
+    refused = client.get(f"{addresses['PDF']}/document.pdf")
+    with page.visited_by("clerk") as clerk:
+        assert f'href="{addresses["PDF"]}/document.pdf"' in clerk.get(addresses["PDF"]).text
+        document = clerk.get(f"{addresses['PDF']}/document.pdf")
 
     assert picture.headers["content-type"] == "image/jpeg"
     assert Image.open(BytesIO(picture.content)).format == "JPEG"
     opacity = np.asarray(Image.open(BytesIO(segments.content)).convert("RGBA"))[:, :, 3]
     assert opacity.shape == (64, 48)
     assert (opacity[20, 16], opacity[4, 4], opacity[BOTTOM + 2, 16]) == (110, 0, 0)
+    assert refused.status_code == 403, "it names the patient"
     assert document.headers["content-type"] == "application/pdf"
     assert document.content.startswith(b"%PDF-")
 
 
 def test_only_what_a_result_has_is_returned(page: Page, client: httpx.Client) -> None:
     addresses = results(client)
-    for path in ("/picture", "/segments.png", "/document.pdf"):
+    with page.visited_by("clerk") as clerk:
+        assert clerk.get(f"{addresses['report']}/document.pdf").status_code == 404
+    for path in ("/picture", "/segments.png"):
         assert client.get(f"{addresses['report']}{path}").status_code == 404, path
     assert client.get("/results/9999").status_code == 404
     with page.visited_by("admin") as other:

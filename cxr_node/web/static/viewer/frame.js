@@ -10,7 +10,7 @@ export async function loadFrame(film, signal) {
     throw new Error("The session has ended.");
   }
   if (response.status === 429) throw new Error("Too many films are being decoded: reload the page in a moment.");
-  if (!response.ok) throw new Error("Only the picture is shown: this film cannot be sent with all its values.");
+  if (response.status !== 200) throw new Error("Only the picture is shown: this film cannot be sent with all its values.");
   const header = (name) => Number(response.headers.get(name));
   const rows = header("X-Rows"), columns = header("X-Columns"), bytes = await response.arrayBuffer();
   if (bytes.byteLength !== 2 * rows * columns) throw new Error("Only the picture is shown: the film came incomplete.");
