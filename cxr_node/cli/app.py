@@ -54,6 +54,8 @@ COMMANDS: dict[str, Entry] = {
         "drift:drift",
         "Compare each device's scores, rates, films not analysed and turnaround with their reference.",
     ),
+    "destination": Entry(ACT, "pauses:destinations", "Destinations: list, pause and resume deliveries."),
+    "reading": Entry(ACT, "pauses:reading", "Reading: pause and resume."),
     "retry": Entry(ACT, "deliveries:retry", "Queue ended jobs again: the same as `cxr-node jobs retry`."),
     "requeue": Entry(
         ACT, "deliveries:requeue", "Queue all matching ended jobs again, such as failed deliveries to one destination."

@@ -66,7 +66,8 @@ def _state(path: Path) -> tuple[Overview, Health]:
 
 
 def _screen(state: Overview, condition: Health, path: Path) -> RenderableType:
-    queues = Table("stage", "due", "scheduled", "running", "failed", "oldest due", title="queues", title_justify="left")
+    heads = ("stage", "due", "scheduled", "paused", "running", "failed", "oldest due")
+    queues = Table(*heads, title="queues", title_justify="left")
     for queue in state.queues:
         queues.add_row(*_queue(queue, state.at))
     destinations = Table("destination", "state", "waiting", "failed", "oldest", "last delivered", title_justify="left")
@@ -113,6 +114,8 @@ def _problems(condition: Health) -> list[Text]:
 
 
 def _reachability(destination: DestinationStatus, at: datetime) -> Text:
+    if destination.paused_at is not None:
+        return Text(f"paused for {age(destination.paused_at, at)} by {destination.paused_by}", "bold yellow")
     if destination.unreachable_since is None:
         return Text("reachable", "green")
     return Text(f"unreachable for {age(destination.unreachable_since, at)}: {destination.trouble}", "bold red")
@@ -151,7 +154,7 @@ def _remote_json(path: Path) -> dict[str, Any]:
 
 
 def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
-    counts = (str(queue.due), str(queue.scheduled), str(queue.running))
+    counts = (str(queue.due), str(queue.scheduled), str(queue.paused or ""), str(queue.running))
     return (queue.stage.value, *counts, _alert(queue.failed), age(queue.oldest_due_at, now))
 
 

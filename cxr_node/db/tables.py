@@ -357,6 +357,17 @@ destination_trouble = numbered_table(
     Column("failed_at", UtcDateTime, nullable=False),
 )
 
+# Work that a person has paused: deliveries to a destination, or reading, whose destination is empty.
+pause = numbered_table(
+    "pause",
+    Column("stage", String(16), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("paused_by", String(128), nullable=False),
+    Column("paused_at", UtcDateTime, nullable=False),
+    UniqueConstraint("stage", "destination"),
+)
+
 # Activated bundle: the newest row. Without an archive key each host uses the bundle of its settings.
 bundle_activation = numbered_table(
     "bundle_activation",

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 
 from cxr_node.archive import space
 from cxr_node.db.database import Database
+from cxr_node.db.states import Stage
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.errors import RetryLater
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import drift, overview
-from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus
-from cxr_node.records import bundles, constancy, corrections
+from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
+from cxr_node.records import bundles, constancy, corrections, pauses
+from cxr_node.records.pauses import Pause
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
 from cxr_node.wiring.reserve import reserve_of
@@ -67,6 +69,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             queues, uses = overview.queues(connection, now=now), bundles.uses(connection)
             periodic_jobs, destinations = overview.periodic_jobs(connection), overview.destinations(connection)
             corrected = corrections.count_waiting(connection, since=now - _CORRECTIONS_SHOWN)
+            paused = pauses.present(connection)
     except RetryLater as error:
         yield "database", str(error)
         return
@@ -75,6 +78,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             yield (f"bundle on {use.host}", f"rejects the activated bundle, reads with the previous one: {use.detail}")
     yield from _periodic_job_alarms(periodic_jobs, now)
     yield from _destination_alarms(destinations, now, unreachable)
+    yield from _pauses(paused, queues, destinations)
     if corrected:
         wanted = "see `cxr-node jobs list --state not_analysed`, then `cxr-node reissue STUDY`"
         yield "corrections", f"{corrected} films came again with another patient, study or order: {wanted}"
@@ -83,6 +87,20 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             yield f"failed {queue.stage}", "jobs failed: see `cxr-node jobs list --state failed`"
         if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE:
             yield f"stuck {queue.stage}", "a job has been due for more than 15 minutes, and no worker claims it"
+
+
+def _pauses(
+    paused: Sequence[Pause], queues: Sequence[StageStatus], destinations: Sequence[DestinationStatus]
+) -> Iterator[tuple[str, str]]:
+    waiting = {row.destination: row.waiting for row in destinations}
+    films = sum(queue.paused for queue in queues if queue.stage is Stage.READ)
+    for pause in paused:
+        since = f"since {local_time(pause.paused_at)} by {pause.paused_by}{f' ({pause.note})' if pause.note else ''}"
+        if pause.destination:
+            name, results = pause.destination, waiting.get(pause.destination, 0)
+            yield f"paused {name}", f"{since}: {results} results wait; `cxr-node destination resume {name}` sends them"
+        else:
+            yield "paused reading", f"{since}: {films} films wait; `cxr-node reading resume` reads them"
 
 
 def _destination_alarms(

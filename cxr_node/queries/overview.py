@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import Connection, and_, case, func, literal, select
 
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries import quantiles
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import destination_troubles
+from cxr_node.queue.claimable import is_paused
+from cxr_node.records import destination_troubles, pauses
 
 _RECENT = timedelta(hours=24)
 _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
@@ -18,7 +19,10 @@ _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageStatus:
-    """Jobs of a stage: due, scheduled for later, running and failed; and when the oldest became due."""
+    """Jobs of a stage: due, scheduled for later, paused, running and failed; and when the oldest became due.
+
+    Paused jobs are neither due nor scheduled. Of deliveries only those to a paused destination are paused.
+    """
 
     stage: Stage
     due: int
@@ -26,6 +30,7 @@ class StageStatus:
     running: int
     failed: int
     oldest_due_at: datetime | None
+    paused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class DestinationStatus:
     """Deliveries to a destination: waiting and failed; times of the oldest waiting and of the last delivered.
 
     `unreachable_since` is None where the destination was reachable when last tried; `trouble` says why it was not.
+    `paused_at` is None where no person has paused it.
     """
 
     destination: str
@@ -42,6 +48,8 @@ class DestinationStatus:
     last_delivered_at: datetime | None
     unreachable_since: datetime | None = None
     trouble: str = ""
+    paused_at: datetime | None = None
+    paused_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,35 +129,45 @@ def periodic_jobs(connection: Connection) -> tuple[PeriodicJobStatus, ...]:
 
 def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
     """Return the jobs of each stage."""
+    paused = case(
+        *((and_(job.c.stage == stage, is_paused(stage)), True) for stage in (Stage.READ, Stage.DELIVER)), else_=False
+    ).label("is_paused")
+    open_jobs = (
+        select(job.c.stage, job.c.state, job.c.due_at, paused)
+        .where(job.c.stage.in_(list(Stage)), job.c.state.in_(_OPEN))
+        .subquery()
+    )
+    groups = (open_jobs.c.stage, open_jobs.c.state, open_jobs.c.is_paused)
+    due = func.count().filter(open_jobs.c.due_at <= now)
     pending = {
-        (Stage(stage), State(state)): (jobs, due, oldest)
-        for stage, state, jobs, due, oldest in connection.execute(
-            select(
-                job.c.stage, job.c.state, func.count(), func.count().filter(job.c.due_at <= now), func.min(job.c.due_at)
-            )
-            .where(job.c.stage.in_(list(Stage)), job.c.state.in_(_OPEN))
-            .group_by(job.c.stage, job.c.state)
+        (Stage(stage), State(state), bool(is_paused)): (jobs, due, oldest)
+        for stage, state, is_paused, jobs, due, oldest in connection.execute(
+            select(*groups, func.count(), due, func.min(open_jobs.c.due_at)).group_by(*groups)
         )
     }
-    nothing = (0, 0, None)
+
+    def jobs_of(stage: Stage, state: State) -> int:
+        return sum(pending.get((stage, state, is_paused), (0,))[0] for is_paused in (False, True))
+
     statuses = []
     for stage in Stage:
-        waiting, due, oldest = pending.get((stage, State.WAITING), nothing)
+        waiting, due, oldest = pending.get((stage, State.WAITING, False), (0, 0, None))
         statuses.append(
             StageStatus(
                 stage=stage,
                 due=due,
                 scheduled=waiting - due,
-                running=pending.get((stage, State.RUNNING), nothing)[0],
-                failed=pending.get((stage, State.FAILED), nothing)[0],
+                running=jobs_of(stage, State.RUNNING),
+                failed=jobs_of(stage, State.FAILED),
                 oldest_due_at=oldest if due else None,
+                paused=pending.get((stage, State.WAITING, True), (0,))[0],
             )
         )
     return tuple(statuses)
 
 
 def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
-    """Return the deliveries of each destination that has any."""
+    """Return the deliveries of each destination that has any or is paused."""
     open_jobs = {
         (name, State(state)): (jobs, oldest)
         for name, state, jobs, oldest in connection.execute(
@@ -167,9 +185,10 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
             )
         )
     }
+    paused = {pause.destination: pause for pause in pauses.present(connection) if pause.destination}
     nothing = (0, None)
     statuses = []
-    for name in destination_names(connection):
+    for name in dict.fromkeys([*destination_names(connection), *paused]):
         since, trouble = troubles.get(name, (None, ""))
         waiting, oldest = open_jobs.get((name, State.WAITING), nothing)
         running, older = open_jobs.get((name, State.RUNNING), nothing)
@@ -183,6 +202,8 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
                 last_delivered_at=connection.execute(last).scalar(),
                 unreachable_since=since,
                 trouble=trouble,
+                paused_at=paused[name].paused_at if name in paused else None,
+                paused_by=paused[name].paused_by if name in paused else "",
             )
         )
     return tuple(statuses)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exi
 
 from cxr_node.db.claim_order import ClaimOrder, WithoutIndex
 from cxr_node.db.states import Stage, State
-from cxr_node.db.tables import UtcDateTime, delivery, job, result
+from cxr_node.db.tables import UtcDateTime, delivery, job, pause, result
 
 # Literals, not parameters: only then do the planners use the partial indexes.
 IS_WAITING = job.c.state == literal_column(f"'{State.WAITING}'", String)
@@ -67,8 +67,23 @@ def _first_due(stage: Stage, *, is_blocked: bool) -> Select[Any]:
     return waiting.order_by(job.c.due_at).limit(1)
 
 
+def is_paused(stage: Stage) -> ColumnElement[bool]:
+    """Return the condition that a person has paused a job of `stage`, or its destination."""
+    of_stage = pause.c.stage == literal_column(f"'{stage}'", String)
+    if stage is not Stage.DELIVER:
+        return exists().where(of_stage)
+    paused_delivery = delivery.alias("paused_delivery")
+    to_destination = paused_delivery.c.id == job.c.delivery_id, paused_delivery.c.destination == pause.c.destination
+    return exists().where(of_stage, *to_destination).correlate(job)
+
+
 def _conditions(stage: Stage, is_blocked: bool) -> list[ColumnElement[bool]]:
-    """Return the conditions of a delivery: no earlier result pending, no blocked destination. Others have none."""
+    """Return the conditions of a job that can be claimed: it is not paused.
+
+    A delivery is to no blocked destination, and no earlier result of the study is on its way to the same.
+    """
+    if stage is Stage.READ:
+        return [~is_paused(stage)]
     if stage is not Stage.DELIVER:
         return []
     own_delivery, own_result = delivery.alias("own_delivery"), result.alias("own_result")
@@ -85,7 +100,7 @@ def _conditions(stage: Stage, is_blocked: bool) -> list[ColumnElement[bool]]:
         earlier_job.c.delivery_id == earlier_delivery.c.id,
         earlier_job.c.state.in_([State.WAITING, State.RUNNING]),
     )
-    conditions = [~has_earlier.correlate(job)]
+    conditions = [~is_paused(stage), ~has_earlier.correlate(job)]
     if is_blocked:
         to_blocked = exists().where(
             delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(bindparam("blocked", expanding=True))

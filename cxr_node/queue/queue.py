@@ -160,6 +160,19 @@ def make_deliveries_due(transaction: Transaction, destination: str, *, now: date
     transaction.notify.add(Stage.DELIVER)
 
 
+def restart_waiting(transaction: Transaction, stage: Stage, *, destination: str, now: datetime) -> int:
+    """Make the waiting jobs of a stage due now, as if they were just queued: their time to give up begins again.
+
+    Of deliveries, those to `destination`. Returns their number.
+    """
+    of_stage = [job.c.stage == stage, IS_WAITING]
+    if stage is Stage.DELIVER:
+        of_stage.append(job.c.delivery_id.in_(select(delivery.c.id).where(delivery.c.destination == destination)))
+    waiting = update(job).where(*of_stage).values(due_at=now, queued_at=now).returning(job.c.id)
+    transaction.notify.add(stage)
+    return len(transaction.connection.execute(waiting).all())
+
+
 def expire_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
     """Return the jobs of `owner`, or those whose lease has expired, to the queue as crashed; return their number."""
     is_lost = job.c.lease_until < now if owner is None else job.c.lease_owner == owner

@@ -43,6 +43,11 @@ class Person:
     is_program: bool = False
 
     @property
+    def actor(self) -> str:
+        """Name in log, job events and audit trail."""
+        return self.name if self.is_program else f"person/{self.name}"
+
+    @property
     def is_operator(self) -> bool:
         """Whether the person may change the node and its work."""
         return self.permissions.role is PageRole.OPERATOR

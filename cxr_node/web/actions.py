@@ -63,7 +63,7 @@ def retry(
 ) -> Response:
     """Queue the jobs again that the page has shown."""
     job_ids = [int(job_id) for job_id in jobs.split(",")][:MOST]
-    requeued = context.retry(job_ids, by=person.name)
+    requeued = context.retry(job_ids, by=person.actor)
     counts = urlencode({"jobs": len(requeued), "left": len(job_ids) - len(requeued)})
     return RedirectResponse(f"/actions/retry/done?{counts}", status.HTTP_303_SEE_OTHER)
 

@@ -58,7 +58,7 @@ def get_film(request: Request, context: InContext, person: SeesFilms, film_id: N
 )
 def post_retry(context: InContext, person: Operator, job_id: Number) -> Any:
     """Queue an ended job again. The header X-Token must carry the session's token."""
-    requeued = context.retry([job_id], by=person.name)
+    requeued = context.retry([job_id], by=person.actor)
     if not requeued:
         raise HTTPException(status.HTTP_409_CONFLICT, "there is no such job, or it has not ended")
     return {"requeued": requeued}
@@ -71,7 +71,7 @@ def post_retry(context: InContext, person: Operator, job_id: Number) -> Any:
 )
 def post_retries(context: InContext, person: Operator, jobs: models.Jobs) -> Any:
     """Queue ended jobs again in one action; those that have not ended stay as they are. X-Token as for one job."""
-    return {"requeued": context.retry(jobs.jobs, by=person.name)}
+    return {"requeued": context.retry(jobs.jobs, by=person.actor)}
 
 
 @router.get("/trends", response_model=models.Trends)

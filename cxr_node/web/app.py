@@ -22,6 +22,7 @@ from cxr_node.web import (
     models,
     monitoring,
     pages,
+    pauses,
     results,
     search,
     settings_page,
@@ -78,6 +79,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(results.router)
     app.include_router(tables.router)
     app.include_router(actions.router)
+    app.include_router(pauses.api)
+    app.include_router(pauses.pages)
     app.include_router(film_pages.router)
     app.include_router(monitoring.pages)
     app.include_router(trends.pages)

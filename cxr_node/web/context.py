@@ -56,7 +56,7 @@ class WebContext:
 
     def retry(self, job_ids: Sequence[int], *, by: str) -> list[int]:
         """Queue ended jobs again; return the numbers of those that had ended."""
-        return retries.retry(self.process, job_ids, by=f"person/{by}")
+        return retries.retry(self.process, job_ids, by=by)
 
 
 class Trends:
@@ -98,6 +98,11 @@ class LatestHealth:
         self._clock = clock
         self._latest: tuple[float, Health] | None = None
         self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Find the state anew at the next request: a person has just changed it."""
+        with self._lock:
+            self._latest = None
 
     def latest(self) -> Health:
         """Return the state of the node."""

@@ -113,9 +113,9 @@ class _Node(Collector):
 
 def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     queues = overview.queues(connection, now=now)
-    states = ("due", "scheduled", "running", "failed")
+    states = ("due", "scheduled", "paused", "running", "failed")
     jobs = {(queue.stage.value, state): float(getattr(queue, state)) for queue in queues for state in states}
-    yield _gauge("cxr_node_jobs", "Jobs due, due later, running and failed.", jobs, "stage", "state")
+    yield _gauge("cxr_node_jobs", "Jobs due, due later, paused, running and failed.", jobs, "stage", "state")
     ages = {
         (queue.stage.value,): (now - queue.oldest_due_at).total_seconds() if queue.oldest_due_at else 0.0
         for queue in queues

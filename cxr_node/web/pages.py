@@ -119,7 +119,7 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
 @router.post("/jobs/{job_id}/retry")
 def retry(request: Request, context: InContext, person: Operator, job_id: Number) -> Response:
     """Queue an ended job again."""
-    requeued = context.retry([job_id], by=person.name)
+    requeued = context.retry([job_id], by=person.actor)
     if request.headers.get("HX-Request"):
         return HTMLResponse('<span class="ok" role="status">queued again</span>' if requeued else "has not ended")
     return RedirectResponse("/jobs?where=state=failed&since=all", status.HTTP_303_SEE_OTHER)

@@ -139,9 +139,7 @@ def _chunks(
     with answering(selection):
         first = next(chunks)
     if table.needs_film_access:
-        operator_log.record(
-            context.process, f"table of {table.name} exported", subject=table.name, by=f"person/{person.name}"
-        )
+        operator_log.record(context.process, f"table of {table.name} exported", subject=table.name, by=person.actor)
     return chain([first], chunks), [column.name for column in selection.columns]
 
 
