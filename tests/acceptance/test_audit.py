@@ -98,5 +98,8 @@ ae_title = "DX1"
     assert films.PATIENT_ID not in log
     files = [path for path in folder.parent.rglob("*") if path.is_file()]
     naming = {path.relative_to(folder.parent).parts[0] for path in files if _names_the_patient(path)}
-    assert naming == {"archive", "audit"}
+    # The database has Patient IDs for search, and no names ([identifiers] keep and keep_names).
+    assert naming - {"node.db", "node.db-wal"} == {"archive", "audit"}
+    database = b"".join(path.read_bytes() for path in folder.parent.glob("node.db*"))
+    assert films.PATIENT_NAME.encode() not in database
     assert films.PATIENT_NAME not in log + "".join(lines)

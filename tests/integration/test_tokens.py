@@ -47,8 +47,8 @@ def test_a_token_reads_the_api_with_its_permissions(page: Page) -> None:
     viewer, seer = add(page, "statistics"), add(page, "research", "--sees-films")
 
     assert request(page, viewer, "/api/v1/overview").status_code == 200
-    assert request(page, viewer, "/api/v1/studies").status_code == 403
-    assert request(page, seer, "/api/v1/studies").status_code == 200
+    assert request(page, viewer, "/api/v1/tables/studies").status_code == 403
+    assert request(page, seer, "/api/v1/tables/studies").status_code == 200
     assert request(page, seer, "/api/v1/users").status_code == 403
 
 

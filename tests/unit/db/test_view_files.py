@@ -15,7 +15,14 @@ SHARED = {
 
 
 def document(*columns: object, **changes: object) -> dict[str, Any]:
-    values = {"row": "a film", "time": "at", "newest": "film_id", "sql": "SELECT 1", "columns": columns}
+    values = {
+        "row": "a film",
+        "time": "at",
+        "newest": "film_id",
+        "brief": ["key"],
+        "sql": "SELECT 1",
+        "columns": columns,
+    }
     return values | changes
 
 
