@@ -51,7 +51,8 @@ soak: $(VENV)/installed-test
 # before you commit it.
 pictures: $(VENV)/installed-test
 	CXR_NODE_KEEP_PICTURES=1 $(BIN)/python -m pytest --quiet -m long \
-	  tests/acceptance/test_results_in_programs.py tests/acceptance/test_ohif.py
+	  tests/acceptance/test_results_in_programs.py tests/acceptance/test_ohif.py \
+	  tests/acceptance/test_page_pictures.py
 
 # Lines that only run in processes of their own, as in most acceptance tests, are not counted.
 coverage: $(VENV)/installed-test
