@@ -36,6 +36,13 @@ def study_uid(connection: Connection, study_id: int) -> str | None:
     return connection.execute(select(study.c.study_instance_uid).where(study.c.id == study_id)).scalar()
 
 
+def study_states(connection: Connection, study_id: int) -> Row:
+    """Return the result and the delivery of a study; empty for one of a constancy check."""
+    columns = ("result_state", "delivery_state")
+    rows = view_rows.rows(connection, VIEWS["v1_studies"], columns=columns, conditions=[equal("study_id", study_id)])
+    return rows[0] if rows else {}
+
+
 def results_of(connection: Connection, study_id: int) -> list[Row]:
     """Return the results of a study, oldest first."""
     columns = (result.c.id, result.c.kind, result.c.version, result.c.sop_class_uid, result.c.composed_at)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, case, func, literal, select
 
+from cxr_node.db.claim_order import WithoutIndex
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries import quantiles
@@ -14,6 +15,7 @@ from cxr_node.queue.claimable import is_paused
 from cxr_node.records import destination_troubles, pauses
 
 _RECENT = timedelta(hours=24)
+_HOUR = timedelta(hours=1)
 _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 
@@ -50,6 +52,17 @@ class DestinationStatus:
     trouble: str = ""
     paused_at: datetime | None = None
     paused_by: str = ""
+    delivered_last_hour: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedJobs:
+    """Failed jobs of a stage, of deliveries by destination, and the detail of the newest."""
+
+    stage: Stage
+    destination: str
+    jobs: int
+    newest_detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +114,8 @@ class Overview:
     last_received_at: datetime | None
     turnaround: TurnaroundTimes
     periodic_jobs: tuple[PeriodicJobStatus, ...]
+    failed: tuple[FailedJobs, ...]
+    is_reading_paused: bool
 
 
 def overview(connection: Connection, *, now: datetime) -> Overview:
@@ -109,14 +124,35 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
     return Overview(
         at=now,
         queues=queues(connection, now=now),
-        destinations=destinations(connection),
+        destinations=destinations(connection, recent=now - _HOUR),
         senders=senders(connection, since=since),
         reasons=reasons(connection, since=since),
-        films_last_hour=received(connection, since=now - timedelta(hours=1)),
+        films_last_hour=received(connection, since=now - _HOUR),
         films_recent=received(connection, since=since),
         last_received_at=connection.execute(select(func.max(film.c.received_at))).scalar(),
         turnaround=turnaround(connection, since=since),
         periodic_jobs=periodic_jobs(connection),
+        failed=failed_jobs(connection),
+        is_reading_paused=any(pause.stage is Stage.READ for pause in pauses.present(connection)),
+    )
+
+
+def failed_jobs(connection: Connection) -> tuple[FailedJobs, ...]:
+    """Return the failed jobs by stage and destination."""
+    destination = func.coalesce(delivery.c.destination, "")
+    groups = connection.execute(
+        select(job.c.stage, destination, func.count(), func.max(job.c.id))
+        .select_from(job)
+        .outerjoin(delivery, delivery.c.id == job.c.delivery_id)
+        .where(job.c.state == State.FAILED)
+        .group_by(WithoutIndex(job.c.stage), destination)
+        .order_by(WithoutIndex(job.c.stage), destination)
+    ).all()
+    newest = select(job.c.id, job.c.detail).where(job.c.id.in_([row[3] for row in groups]))
+    details = {row.id: row.detail for row in connection.execute(newest)}
+    return tuple(
+        FailedJobs(stage=Stage(stage), destination=name, jobs=jobs, newest_detail=details[job_id])
+        for stage, name, jobs, job_id in groups
     )
 
 
@@ -166,8 +202,8 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
     return tuple(statuses)
 
 
-def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
-    """Return the deliveries of each destination that has any or is paused."""
+def destinations(connection: Connection, *, recent: datetime | None = None) -> tuple[DestinationStatus, ...]:
+    """Return the deliveries of each destination that has any or is paused; of the last hour, those since `recent`."""
     open_jobs = {
         (name, State(state)): (jobs, oldest)
         for name, state, jobs, oldest in connection.execute(
@@ -204,9 +240,15 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
                 trouble=trouble,
                 paused_at=paused[name].paused_at if name in paused else None,
                 paused_by=paused[name].paused_by if name in paused else "",
+                delivered_last_hour=0 if recent is None else _delivered(connection, name, recent),
             )
         )
     return tuple(statuses)
+
+
+def _delivered(connection: Connection, destination: str, since: datetime) -> int:
+    to_destination = delivery.c.destination == destination, delivery.c.delivered_at >= since
+    return connection.execute(select(func.count()).where(*to_destination)).scalar_one()
 
 
 def destination_names(connection: Connection) -> list[str]:

@@ -21,6 +21,7 @@ from cxr_node.web import (
     metrics,
     models,
     monitoring,
+    operations,
     pages,
     pauses,
     results,
@@ -79,6 +80,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(results.router)
     app.include_router(tables.router)
     app.include_router(actions.router)
+    app.include_router(operations.router)
     app.include_router(pauses.api)
     app.include_router(pauses.pages)
     app.include_router(film_pages.router)

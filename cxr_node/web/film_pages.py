@@ -43,10 +43,11 @@ def film_page(
     with context.connection() as connection:
         views = [or_404(_view(connection, number), "film") for number in (film_id, beside) if number is not None]
         films = browse.films_of(connection, views[0]["film"]["study_id"])
+        states = browse.study_states(connection, views[0]["film"]["study_id"])
     for view in views:
         film = view["film"]
         view["identified"] = identifiers.of_film(request, person, study_id=film["study_id"], film_id=film["film_id"])
-    return render_page(request, person, "film.html", active="studies", views=views, films=films)
+    return render_page(request, person, "film.html", active="studies", views=views, films=films, states=states)
 
 
 def _view(connection: Connection, film_id: int) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age
-from cxr_node.queries import browse, overview
+from cxr_node.queries import browse
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
 from cxr_node.web import identifiers
@@ -19,9 +19,9 @@ from cxr_node.web.api import Number
 from cxr_node.web.bounded_work import BoundedPool
 from cxr_node.web.context import InContext, WebContext, or_404
 from cxr_node.web.result_words import kind_words, report_of
+from cxr_node.web.table_cells import state_words
 
 router = APIRouter(include_in_schema=False)
-_NEWEST = 8
 
 
 @router.get("/login")
@@ -87,18 +87,6 @@ def logout(request: Request, person: LoggedIn, token: Annotated[str, Form()]) ->
     return response
 
 
-@router.get("/")
-def queue_page(request: Request, context: InContext, person: LoggedIn) -> Response:
-    """Show queues, destinations, senders and the newest films."""
-    return render_page(request, person, "queue.html", active="queue", **_queue(context))
-
-
-@router.get("/parts/queue")
-def queue_part(request: Request, context: InContext, person: LoggedIn) -> Response:
-    """Return the part of the queue page that reloads every two seconds."""
-    return render_page(request, person, "parts/queue.html", **_queue(context))
-
-
 @router.get("/parts/health")
 def health_part(request: Request, person: LoggedIn) -> Response:
     """Return the line on the state of the node, which every page reloads."""
@@ -111,7 +99,8 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
     with context.connection() as connection:
         state = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
         results = browse.results_of(connection, study_id)
-    values = {"study_id": study_id, "results": results, "report": report_of(results), **state}
+        states = browse.study_states(connection, study_id)
+    values = {"states": states, "study_id": study_id, "results": results, "report": report_of(results), **state}
     shown = identifiers.of_studies(request, person, [study_id]).get(study_id)
     return render_page(request, person, "study.html", active="studies", shown=shown, **values)
 
@@ -123,14 +112,6 @@ def retry(request: Request, context: InContext, person: Operator, job_id: Number
     if request.headers.get("HX-Request"):
         return HTMLResponse('<span class="ok" role="status">queued again</span>' if requeued else "has not ended")
     return RedirectResponse("/jobs?where=state=failed&since=all", status.HTTP_303_SEE_OTHER)
-
-
-def _queue(context: WebContext) -> dict[str, Any]:
-    with context.connection() as connection:
-        return {
-            "overview": overview.overview(connection, now=context.process.clock()),
-            "newest": browse.newest_films(connection, limit=_NEWEST),
-        }
 
 
 def render_page(request: Request, person: Person | None, template: str, **values: Any) -> Response:
@@ -153,5 +134,6 @@ FILTERS = {
     "seconds": _seconds,
     "age": age,
     "kind": kind_words,
+    "state_words": lambda state, table: state_words(table, state or ""),
 }
 """Filters of the templates: meanings of codes, local times, seconds, ages, result kinds."""

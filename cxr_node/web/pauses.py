@@ -70,7 +70,7 @@ def pause_page(request: Request, context: InContext, person: HasOperatorRole, na
         pause = next((one for one in present(connection) if _is_of(one, target)), None)
         waiting = _waiting(context, target)
     values = {"name": name, "target": target, "pause": pause, "waiting": waiting}
-    return render_page(request, person, "pause.html", active="queue", **values)
+    return render_page(request, person, "pause.html", active="operations", **values)
 
 
 @pages.post("/actions/pause")

@@ -97,7 +97,7 @@ def log_in(page: Page, name: str = "op") -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
 
 
 def keep(page: Page, name: str) -> None:
@@ -112,7 +112,9 @@ def keep(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_film_appears_in_the_queue_and_is_opened(context: BrowserContext, node: RunningNode, films: list[Path]) -> None:
+def test_film_appears_on_the_operations_page_and_is_opened(
+    context: BrowserContext, node: RunningNode, films: list[Path]
+) -> None:
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -125,9 +127,11 @@ def test_film_appears_in_the_queue_and_is_opened(context: BrowserContext, node: 
     send(node, films[1])
 
     expect(page.get_by_role("link", name="1", exact=True)).to_be_visible()
-    expect(page.get_by_role("row", name="1 20").get_by_text("done")).to_be_visible(timeout=90_000)
-    keep(page, "queue")
+    expect(page.get_by_role("row", name="1 ◆").get_by_text("delivered")).to_be_visible(timeout=90_000)
+    keep(page, "operations")
     page.get_by_role("link", name="1", exact=True).click()
+    expect(page.get_by_role("heading", name="Study 1")).to_be_visible()
+    page.get_by_role("img", name="Film 1, PA").click()
     expect(page.get_by_role("heading", name="Film 1")).to_be_visible()
     until(lambda: page.locator(".stage img").evaluate("image => image.naturalWidth") > 0, what="the picture")
     anatomy, calipers = page.locator(".layer.anatomy"), page.locator(".layer.calipers")
@@ -209,7 +213,7 @@ def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node:
     page.get_by_role("link", name="Log in with the hospital").click()
     page.get_by_role("button", name="kim").click()
 
-    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
     expect(page.get_by_role("button", name="Log out oidc/kim")).to_be_visible()
     page.get_by_role("link", name="Studies").click()
     expect(page.get_by_role("heading", name="Studies")).to_be_visible()
@@ -227,4 +231,4 @@ def test_viewer_has_no_retry_button_and_keyboard_reaches_all_links(context: Brow
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.textContent.trim()"))
 
-    assert {"Skip to content", "Queue", "Studies", "Deliveries", "Trends", "Settings", "Log out reader"} <= reached
+    assert {"Skip to content", "Operations", "Studies", "Deliveries", "Trends", "Settings", "Log out reader"} <= reached

@@ -30,8 +30,8 @@ from tests.support.films import ROOT
 from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
-PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings", "/results/1",
-         "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
+PAGES = ("/", "/parts/operations", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings",
+         "/results/1", "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
          "/settings", "/users", "/tokens")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films", "/findings", "/refusals", "/films/1", "/films/1/film.png",
               "/films/1/thumbnail.png", "/films/1/heat/1.png", "/films/1/frame", "/results/1")  # fmt: skip
@@ -169,7 +169,7 @@ def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
         for resource in RESOURCES.values():
             assert client.get(re.sub(r"\{\w+\}", "1", resource)).status_code == 401
         assert client.post("/api/v1/jobs/1/retry").status_code == 401
-        part = client.get("/parts/queue", headers={"HX-Request": "true"})
+        part = client.get("/parts/operations", headers={"HX-Request": "true"})
         assert part.headers["hx-redirect"] == "/login"
 
 

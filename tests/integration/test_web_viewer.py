@@ -357,7 +357,7 @@ def test_arriving_film_shows_on_every_page_without_a_reload(
     served.node.pacs.before_send = lambda: None
     served.node.work()
 
-    expect(film.locator(".film-state")).to_contain_text("done")
+    expect(film.locator(".film-state")).to_contain_text("read")
     expect(film.locator(".reading")).to_contain_text("Opacity")
     expect(film.locator(".overlay image")).to_have_count(1)
     expect(study.get_by_role("heading", name="Results").locator("~ ul").first).to_contain_text("report, version 1")

@@ -23,7 +23,7 @@ _STUDIES = Table(
     columns=columns_of(VIEWS["v1_studies"]),
     key="study_id",
     time="first_received_at",
-    shown=("study_id", "first_received_at", "calling_ae_title", "films", "result_state", "delivery_state"),
+    shown=("study_id", "result_state", "delivery_state", "first_received_at", "calling_ae_title", "films"),
     presets=(
         Preset(label="abnormal", where=("result_state=abnormal",)),
         Preset(label="delivery failed", where=("delivery_state=failed",)),
