@@ -215,7 +215,7 @@ def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node:
 
     expect(page.get_by_role("heading", name="Operations")).to_be_visible()
     expect(page.get_by_role("button", name="Log out oidc/kim")).to_be_visible()
-    page.get_by_role("link", name="Studies").click()
+    page.get_by_role("link", name="Studies", exact=True).click()
     expect(page.get_by_role("heading", name="Studies")).to_be_visible()
 
 
