@@ -121,7 +121,7 @@ class CommandGroup(TyperGroup):
     _is_listing = False
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help."""
+        """Write the help, with the commands of the table."""
         self._is_listing = True
         super().format_help(ctx, formatter)
 

@@ -22,7 +22,7 @@ _SHOWN = ("delivery_id", "study_id", "destination", "kind", "state", "attempts",
 def deliveries(
     path: ConfigOption = DEFAULT_CONFIG,
     destination: Destination = "",
-    state: Annotated[State | None, typer.Option(help="Only this state; failed lists the dead letters.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only this state, such as failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 50,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,

@@ -54,6 +54,6 @@ def grant_reader(
 
 
 def _needed(statements: Sequence[str], who: str) -> str:
-    """Return what has to be run by another role."""
+    """Return a sentence with the statements that another role must run."""
     lines = "".join(f"\n{statement};" for statement in statements)
     return f"the node's database role lacks the privilege. Run this as {who}, such as with psql -U postgres:{lines}"

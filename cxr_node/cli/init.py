@@ -57,9 +57,9 @@ def init(
     with reporting_errors():
         if path.exists():
             raise CommandError(f"{path} exists, and is not overwritten: name another file with --config")
-        given = Answers(ae_title=ae_title, port=port, data_folder=data_folder, database_url=database)
-        given = _parsed(_with_pacs, given, pacs or _NONE)
-        answers = given if yes else _asked(given)
+        options = Answers(ae_title=ae_title, port=port, data_folder=data_folder, database_url=database)
+        options = _parsed(_with_pacs, options, pacs or _NONE)
+        answers = options if yes else _asked(options)
         answers.settings()
         user = user if yes else _asked_user(user)
         password = _read_password(answers, user, is_asked=not yes) if user else ""
@@ -73,14 +73,14 @@ def init(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _asked(given: Answers) -> Answers:
-    """Return the answers of a person to the first five questions; those given are the defaults."""
+def _asked(defaults: Answers) -> Answers:
+    """Return the answers of a person to the first five questions."""
     if not _has_terminal():
         raise CommandError("there is no terminal to ask at: give --yes and the options; see `cxr-node init --help`")
     out.print("Six questions. An empty line takes what is in brackets.", markup=False)
-    answers = _prompt("1. AE title of this node", given, given.ae_title, _with_ae_title)
-    answers = _prompt("2. TCP port for films", answers, str(given.port), _with_port)
-    answers = _prompt("3. Folder for films", answers, given.data_folder, _with_data_folder)
+    answers = _prompt("1. AE title of this node", defaults, defaults.ae_title, _with_ae_title)
+    answers = _prompt("2. TCP port for films", answers, str(defaults.port), _with_port)
+    answers = _prompt("3. Folder for films", answers, defaults.data_folder, _with_data_folder)
     while True:
         question = f"4. PACS for results, AETITLE@HOST:PORT ({_NONE}: none yet)"
         answers = _prompt(question, answers, str(answers.pacs or _NONE), _with_pacs)
@@ -94,8 +94,8 @@ def _asked(given: Answers) -> Answers:
     return answers
 
 
-def _asked_user(given: str) -> str:
-    answer = str(typer.prompt(f"6. First user of the page, an operator ({_NONE}: none yet)", default=given or _NONE))
+def _asked_user(default: str) -> str:
+    answer = str(typer.prompt(f"6. First user of the page, an operator ({_NONE}: none yet)", default=default or _NONE))
     return "" if answer == _NONE else answer.strip()
 
 
@@ -112,7 +112,7 @@ def _read_password(answers: Answers, user: str, *, is_asked: bool) -> str:
 
 
 def _prompt(question: str, answers: Answers, default: str, change: Callable[[Answers, str], Answers]) -> Answers:
-    """Ask until the answer is allowed; return the answers with it."""
+    """Ask until the answer is valid; return the answers with it."""
     while True:
         text = str(typer.prompt(question, default=default)).strip()
         try:
@@ -122,7 +122,7 @@ def _prompt(question: str, answers: Answers, default: str, change: Callable[[Ans
 
 
 def _parsed(change: Callable[[Answers, str], Answers], answers: Answers, text: str) -> Answers:
-    """Return the answers with another one; raise CommandError or ConfigurationError if it is not allowed."""
+    """Return the answers with one of them changed; raise CommandError or ConfigurationError if it is not allowed."""
     try:
         changed = change(answers, text)
     except ValueError as error:

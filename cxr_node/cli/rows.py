@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cxr_node.cli.terminal import CommandError, out
 from cxr_node.domain.clock import local_time
-from cxr_node.ops.formatting import without_formula
+from cxr_node.ops.formatting import csv_value, plain_value
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
@@ -34,7 +34,7 @@ def print_rows(
     if as_json and as_csv:
         raise CommandError("--json and --csv exclude each other")
     if as_json:
-        typer.echo(json.dumps([{name: _plain(row[name]) for name in columns} for row in rows], indent=2))
+        typer.echo(json.dumps([{name: plain_value(row[name]) for name in columns} for row in rows], indent=2))
     elif as_csv:
         typer.echo(csv_text(rows, columns), nl=False)
     elif rows:
@@ -51,7 +51,7 @@ def csv_text(rows: Rows, columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({name: without_formula(_plain(row[name])) for name in columns} for row in rows)
+    writer.writerows({name: csv_value(row[name]) for name in columns} for row in rows)
     return text.getvalue()
 
 
@@ -68,7 +68,3 @@ def cell(value: Any) -> str:
             return f"{value:.6g}"
         case _:
             return str(value)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,6 +1,6 @@
 """Formatting of times and findings for people, on the terminal and on pages."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from cxr_node.domain.reading import Presence
@@ -38,3 +38,21 @@ def score_words(key: str, score: float, operating_point: float) -> str:
 def without_formula(value: Any) -> Any:
     """Return a value for a cell of a CSV file: a text that a spreadsheet would compute begins with an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def csv_value(value: Any) -> Any:
+    """Return a value as a cell of a CSV file."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return plain_value(value)
+        case _:
+            return without_formula(value)
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value for JSON: times as ISO 8601 in UTC."""
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value

@@ -55,9 +55,9 @@ def results_of(connection: Connection, study_id: int) -> list[Row]:
 def result_row(connection: Connection, result_id: int) -> Row | None:
     """Return study, kind, version and times of a result, also of a removed one; None if there is none."""
     names = ("id", "study_id", "kind", "version", "composed_at", "removed_at", "archive_key", "digest")
-    row = connection.execute(select(*(result.c[name] for name in names)).where(result.c.id == result_id)).mappings()
-    found = row.first()
-    return None if found is None else dict(found)
+    query = select(*(result.c[name] for name in names)).where(result.c.id == result_id)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else dict(row)
 
 
 def film_detail(connection: Connection, film_id: int) -> Row | None:

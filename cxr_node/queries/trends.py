@@ -1,49 +1,32 @@
-"""Trends of the last days: films by hour; films, films not analysed, turnaround and scores by group."""
+"""Trends of the last days: films, films not analysed, turnaround and scores by group."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from cxr_node.db.states import State
 from cxr_node.queries import not_analysed, quantiles, turnaround
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.scores import finding_scores
 from cxr_node.queries.turnaround import FilmOutcome, film_outcomes
-from cxr_node.queries.views.registry import VIEWS
 
 Row = dict[str, Any]
-_HOUR = timedelta(hours=1)
 
 
 def trends(connection: Connection, *, days: int, by: GroupBy, now: datetime) -> Row:
-    """Return films by hour of the last days; films, those not analysed, turnaround and scores by group, and by day."""
+    """Return films of the last days, those not analysed, turnaround and scores by group, and by day."""
     since = (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
     films = film_outcomes(connection, by, since=since)
     return {
         "since": since,
         "by": by,
-        "per_hour": list(_per_hour(connection, since, now)),
         "per_group": list(_per_group(films)),
         "per_day": list(_per_day(films)),
         "scores": [asdict(row) for row in finding_scores(connection, by, since=since)],
     }
-
-
-def _per_hour(connection: Connection, since: datetime, now: datetime) -> Iterator[Row]:
-    view = VIEWS["v1_films"].selectable
-    hours = connection.execute(
-        select(view.c.received_day, view.c.received_hour, func.count())
-        .where(view.c.received_at >= since)
-        .group_by(view.c.received_day, view.c.received_hour)
-    ).all()
-    counted = {(day, int(hour)): films for day, hour, films in hours}
-    at = since
-    while at <= now:
-        yield {"at": at, "films": counted.get((f"{at:%Y-%m-%d}", at.hour), 0)}
-        at += _HOUR
 
 
 def _per_group(films: Sequence[FilmOutcome]) -> Iterator[Row]:

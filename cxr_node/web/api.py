@@ -76,7 +76,7 @@ def post_retries(context: InContext, person: Operator, jobs: models.Jobs) -> Any
 
 @router.get("/trends", response_model=models.Trends)
 def get_trends(context: InContext, _: LoggedIn, days: Days = 7, by: By = GroupBy.SENDER) -> Any:
-    """Return films by hour; films, films not analysed, turnaround and scores by group, and by day and group."""
+    """Return films, films not analysed, turnaround and scores by group, and by day and group."""
     return context.trends.for_days(days, by)
 
 

@@ -116,13 +116,6 @@ class SearchHit(BaseModel):
     identifiers: ShownIdentifiers | None = _IDENTIFIERS
 
 
-class Hour(BaseModel):
-    """Films received in an hour."""
-
-    at: datetime
-    films: int
-
-
 class Day(BaseModel):
     """Films of a group on one day, and quantiles of the seconds from film to report."""
 
@@ -167,11 +160,10 @@ class Scores(BaseModel):
 
 
 class Trends(BaseModel):
-    """Films by hour; films, films not analysed, turnaround and scores by group, and by day and group."""
+    """Films, films not analysed, turnaround and scores by group, and by day and group."""
 
     since: datetime
     by: GroupBy
-    per_hour: list[Hour]
     per_group: list[Group]
     per_day: list[Day]
     scores: list[Scores]

@@ -1,11 +1,13 @@
 """Pause and resume of reading and of destinations: a page that shows what would happen, and the JSON API."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
+from cxr_node.db.database import Connection
 from cxr_node.db.states import Stage
 from cxr_node.ops import pauses
 from cxr_node.ops.pauses import CannotPause, Target
@@ -68,7 +70,7 @@ def pause_page(request: Request, context: InContext, person: HasOperatorRole, na
     target = pauses.target(name)
     with context.connection() as connection:
         pause = next((one for one in present(connection) if _is_of(one, target)), None)
-        waiting = _waiting(context, target)
+        waiting = _waiting(connection, target, now=context.process.clock())
     values = {"name": name, "target": target, "pause": pause, "waiting": waiting}
     return render_page(request, person, "pause.html", active="operations", **values)
 
@@ -108,11 +110,10 @@ def _is_of(pause: Pause, target: Target) -> bool:
     return (pause.stage, pause.destination) == (target.stage, target.destination)
 
 
-def _waiting(context: WebContext, target: Target) -> int:
-    """Return the jobs of a target that wait."""
-    with context.connection() as connection:
-        if target.stage is Stage.READ:
-            queues = overview.queues(connection, now=context.process.clock())
-            return sum(queue.due + queue.scheduled + queue.paused for queue in queues if queue.stage is Stage.READ)
-        rows = overview.destinations(connection)
+def _waiting(connection: Connection, target: Target, *, now: datetime) -> int:
+    """Return the number of waiting jobs of a target."""
+    if target.stage is Stage.READ:
+        queues = overview.queues(connection, now=now)
+        return sum(queue.due + queue.scheduled + queue.paused for queue in queues if queue.stage is Stage.READ)
+    rows = overview.destinations(connection)
     return sum(row.waiting for row in rows if row.destination == target.destination)

@@ -4,10 +4,9 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from cxr_node.ops.formatting import without_formula
+from cxr_node.ops.formatting import csv_value, plain_value
 from cxr_node.queries.tables.paging import Row
 
 
@@ -22,29 +21,11 @@ def json_lines(chunks: Iterable[list[Row]], names: Sequence[str]) -> Iterator[st
     """Yield rows as a JSON array of objects, a line for each; times are UTC."""
     separator = "[\n"
     for rows in chunks:
-        lines = [json.dumps({name: plain(row[name]) for name in names}) for row in rows]
+        lines = [json.dumps({name: plain_value(row[name]) for name in names}) for row in rows]
         if lines:
             yield separator + ",\n".join(lines)
             separator = ",\n"
     yield "\n]\n" if separator != "[\n" else "[]\n"
-
-
-def csv_value(value: Any) -> Any:
-    """Return a value as a cell of a CSV file."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "yes" if value else "no"
-        case datetime():
-            return plain(value)
-        case _:
-            return without_formula(value)
-
-
-def plain(value: Any) -> Any:
-    """Return a value for JSON: times as ISO 8601 in UTC."""
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:

@@ -103,9 +103,9 @@ def test_rows_are_in_the_order_of_a_column_with_empty_values_last(database: Data
             text = SelectionText(order=order, columns=("reason", "read_at"))
             selection = parse_selection(TABLES["films"], text, now=LATER, sees_films=True)
             values = [row[order.removeprefix("-")] for row in page(connection, selection, limit=100).rows]
-        given = [value for value in values if value is not None]
-        assert values == [*sorted(given, reverse=order.startswith("-")), *[None] * (len(values) - len(given))], order
-        assert 0 < len(given) < len(values)
+        stated = [value for value in values if value is not None]
+        assert values == [*sorted(stated, reverse=order.startswith("-")), *[None] * (len(values) - len(stated))], order
+        assert 0 < len(stated) < len(values)
 
 
 def test_scores_are_0_to_100_in_rows_filters_and_orders(database: Database, tmp_path: Path) -> None:

@@ -86,11 +86,11 @@ def test_wrong_expired_and_revoked_tokens_are_refused(page: Page) -> None:
 def test_the_page_shows_a_token_once_and_revokes_it(page: Page) -> None:
     with page.visited_by("op") as operator:
         values = {"token": token_of(operator), "name": "by-page", "days": "7", "role": "viewer"}
-        made = operator.post("/tokens", data=values)
-        (secret,) = re.findall(r"cxr_[\w-]{40,}", made.text)
+        shown = operator.post("/tokens", data=values)
+        (secret,) = re.findall(r"cxr_[\w-]{40,}", shown.text)
         again = operator.post("/tokens", data=values)
         assert secret not in operator.get("/tokens").text
-        assert made.headers["cache-control"] == "no-store"
+        assert shown.headers["cache-control"] == "no-store"
         assert request(page, secret, "/api/v1/overview").status_code == 200
         listed = {row["name"]: row for row in operator.get("/api/v1/tokens").json()}
         revoked = operator.post("/tokens/revoke", data={"token": token_of(operator), "name": "by-page"})

@@ -106,13 +106,13 @@ def test_sessions_are_listed_and_ended(page: Page) -> None:
 def test_a_short_password_and_a_taken_name_are_refused(page: Page) -> None:
     with page.visited_by("op") as operator:
         short = post(operator, "/users", name="dora", password=SHORT)
-        taken = post(operator, "/users", name="OP", password=SECRET)
+        repeated = post(operator, "/users", name="OP", password=SECRET)
         odd = post(operator, "/users", name="a b", password=SECRET)
     by_command = command(page.config, "add", "dora", password=SHORT)
 
-    assert (short.status_code, taken.status_code, odd.status_code) == (400, 400, 400)
+    assert (short.status_code, repeated.status_code, odd.status_code) == (400, 400, 400)
     assert "at least 15 are needed" in short.text
-    assert "already" in taken.text
+    assert "already" in repeated.text
     assert "is no user name" in odd.text
     assert (by_command.exit_code, "at least 15 are needed" in by_command.output) == (1, True)
     assert not can_log_in(page, "dora", "short")

@@ -114,9 +114,9 @@ def test_requests_beyond_the_places_of_a_login_are_refused(page: Page, monkeypat
 def test_a_frame_too_large_for_a_browser_is_not_sent(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAXIMUM_FRAME_PIXELS", 10)
     with page.node.database.read() as connection:
-        kept = archived.film_in_archive(connection, 1)
-    assert kept is not None
+        film = archived.film_in_archive(connection, 1)
+    assert film is not None
     context = pictures.PictureContext(archive=page.node.archive, limits=Limits())
 
     with pytest.raises(GiveUp, match="too large for a browser"):
-        pictures.frame(context, KeptFile(archive_key=kept.archive_key, digest=kept.digest))
+        pictures.frame(context, KeptFile(archive_key=film.archive_key, digest=film.digest))

@@ -60,8 +60,8 @@ def links(text: str) -> set[str]:
 def results(client: httpx.Client) -> dict[str, str]:
     """Return the addresses of the results of the first study by their kind in words."""
     text = client.get("/studies/1").text
-    found = re.findall(r'href="(/results/\d+)">([\w ]+), version 1', text)
-    return {words: address for address, words in found}
+    anchors = re.findall(r'href="(/results/\d+)">([\w ]+), version 1', text)
+    return {words: address for address, words in anchors}
 
 
 def test_every_link_of_films_studies_and_results_leads_somewhere(client: httpx.Client) -> None:

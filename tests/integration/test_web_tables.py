@@ -35,8 +35,8 @@ def own_page(tmp_path: Path) -> Iterator[Page]:
 
 def links(text: str) -> dict[str, str]:
     """Return the links of a page by their words."""
-    found = re.findall(r'<a [^>]*?href="([^"]+)"[^>]*>(.*?)</a>', text, re.DOTALL)
-    return {re.sub(r"<.*?>", "", words).strip(): unescape(address) for address, words in found}
+    anchors = re.findall(r'<a [^>]*?href="([^"]+)"[^>]*>(.*?)</a>', text, re.DOTALL)
+    return {re.sub(r"<.*?>", "", words).strip(): unescape(address) for address, words in anchors}
 
 
 def follow(client: httpx.Client, text: str, words: str) -> str:

@@ -47,7 +47,8 @@ SQUARE = ((4.0, 6.0), (20.0, 6.0), (20.0, 20.0), (4.0, 20.0))
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with served_page(tmp_path_factory.mktemp("page") / "node") as running:
         _draw_on_film_1(running)
-        running.node.accept(films.dx(seed=7, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
+        for seed in (7, 8, 9):  # with three more films the strip is wider than a telephone
+            running.node.accept(films.dx(seed=seed, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
         yield running
 
 
@@ -218,6 +219,7 @@ def test_dragging_changes_the_window_and_the_wheel_zooms_at_the_pointer(film: Ta
 def test_fingers_zoom_and_move_the_film(browsing: Callable[..., BrowserContext]) -> None:
     context = browsing(viewport={"width": 390, "height": 844}, has_touch=True)
     page = opened_film(context)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
     state = page.locator("[data-state]")
     before = state.inner_text()
     page.locator(".stage").scroll_into_view_if_needed()

@@ -136,8 +136,8 @@ def _with_columns(connection: Connection, selection: Selection, rows: list[Row],
     for name in dict.fromkeys((lookup, key)):
         column = _column(source, selection.table.columns[name])
         query = query.where(column.in_(sorted({row[name] for row in rows})))
-    found = {row[key]: dict(row) for row in connection.execute(query).mappings()}
-    return [{**found[row[key]], **row} for row in rows if row[key] in found]
+    by_key = {row[key]: dict(row) for row in connection.execute(query).mappings()}
+    return [{**by_key[row[key]], **row} for row in rows if row[key] in by_key]
 
 
 def _source(selection: Selection, names: AbstractSet[str]) -> Source:

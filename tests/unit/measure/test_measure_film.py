@@ -192,8 +192,8 @@ def test_a_bright_border_of_the_film_is_no_metal(edges: str, inset: int) -> None
 
     result = measure_film(film, structures(phantom))
 
-    found = [one.regions for one in result.observations if one.code == concepts.METAL]
-    assert found == [one.regions for one in measured(phantom).observations if one.code == concepts.METAL]
+    metal = [one.regions for one in result.observations if one.code == concepts.METAL]
+    assert metal == [one.regions for one in measured(phantom).observations if one.code == concepts.METAL]
 
 
 @pytest.mark.slow

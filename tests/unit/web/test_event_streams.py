@@ -36,10 +36,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stream_sends_the_topics_and_the_newest_change(quick: None) -> None:
-    found = iter([changes(), changes("jobs", "study-3", newest=8)])
+    polls = iter([changes(), changes("jobs", "study-3", newest=8)])
 
     async def event() -> str:
-        streams = made(lambda: next(found, changes(newest=8)))
+        streams = made(lambda: next(polls, changes(newest=8)))
         async with aclosing(streams.stream("op", since=None, is_valid=lambda: True)) as stream:
             assert await anext(stream) == ": open\n\n"
             return await anext(stream)

@@ -69,8 +69,9 @@ function step(by) {
   light();
 }
 
-function follow(selector) {
-  document.querySelector(selector)?.click();
+// Follows the link of the first selector that there is.
+function follow(...selectors) {
+  selectors.map((selector) => document.querySelector(`.film-strip ${selector}`)).find(Boolean)?.click();
 }
 
 const isMark = (element) => element instanceof Element && (element.closest(".overlay [data-mark]") || element.closest(".reading [data-mark]"));
@@ -110,9 +111,9 @@ const KEYS = {
   x: () => active.reset(),
   n: () => step(1),
   N: () => step(-1),
-  "[": () => follow(".film-strip [rel=prev]"),
-  "]": () => follow(".film-strip [rel=next]"),
-  v: () => follow(".film-strip .beside"),
+  "[": () => follow("[rel=prev]"),
+  "]": () => follow("[rel=next]"),
+  v: () => follow(".alone", ".beside"),
   "?": () => dialog.showModal(),
 };
 for (const [key, layer] of Object.entries(LAYERS)) KEYS[key] = () => active.toggle(layer);
@@ -156,6 +157,7 @@ document.addEventListener("htmx:afterSettle", () => {
     viewer.refresh();
   }
   makeButtons();
+  light();
 });
 for (const viewer of viewers) {
   showLayers(viewer);
