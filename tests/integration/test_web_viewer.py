@@ -353,8 +353,8 @@ def test_arriving_film_shows_on_every_page_without_a_reload(
 
     served.node.accept(films.dx(seed=20))
 
-    expect(operations.get_by_role("link", name="5", exact=True)).to_be_visible()
-    expect(studies.get_by_role("link", name="5", exact=True)).to_be_visible()
+    expect(operations.locator("a[href='/studies/5']")).to_be_visible()
+    expect(studies.locator("a[href='/studies/5']")).to_be_visible()
 
     served.node.pacs.before_send = lambda: None
     served.node.work()
