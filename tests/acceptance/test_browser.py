@@ -126,10 +126,10 @@ def test_film_appears_on_the_operations_page_and_is_opened(
 
     send(node, films[1])
 
-    expect(page.get_by_role("link", name="1", exact=True)).to_be_visible()
+    expect(page.locator("a[href='/studies/1']")).to_be_visible()
     expect(page.get_by_role("row", name="1 ◆").get_by_text("delivered")).to_be_visible(timeout=90_000)
     keep(page, "operations")
-    page.get_by_role("link", name="1", exact=True).click()
+    page.locator("a[href='/studies/1']").click()
     expect(page.get_by_role("heading", name="Study 1")).to_be_visible()
     page.get_by_role("img", name="Film 1, PA").click()
     expect(page.get_by_role("heading", name="Film 1")).to_be_visible()
