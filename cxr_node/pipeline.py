@@ -131,13 +131,17 @@ def read(films: Sequence[Film], *, executor: Executor[ReadContext], network: Net
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """A result in the archive. `version` counts the results of its kind in the study."""
+    """A result in the archive. `version` counts the results of its kind in the study.
+
+    `superseded` are the ids of the earlier results whose place it takes.
+    """
 
     kind: str
     version: int
     archive_key: str
     instance: Instance
     destinations: tuple[str, ...]
+    superseded: tuple[int, ...] = ()
 
 
 def compose(
@@ -248,6 +252,7 @@ def _archived(composed: ComposedInstance, archive: Archive) -> Composed:
         archive_key=key,
         instance=instance,
         destinations=composed.destinations,
+        superseded=composed.superseded,
     )
 
 

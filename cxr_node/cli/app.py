@@ -60,6 +60,11 @@ COMMANDS: dict[str, Entry] = {
     "requeue": Entry(
         ACT, "deliveries:requeue", "Queue all matching ended jobs again, such as failed deliveries to one destination."
     ),
+    "resend": Entry(
+        ACT,
+        "resend:resend",
+        "Send delivered results to a destination again, such as after it lost them: the same instances.",
+    ),
     "reissue": Entry(
         ACT,
         "reissue:reissue",

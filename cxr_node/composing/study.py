@@ -42,12 +42,16 @@ class Study:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedInstance:
-    """A result that is not in the archive yet; `version` counts the results of its kind in the study."""
+    """A result that is not in the archive yet; `version` counts the results of its kind in the study.
+
+    `superseded` are the ids of the earlier results of its kind and patient that are no result of the study any more.
+    """
 
     kind: str
     version: int
     instance: Instance
     destinations: tuple[str, ...]
+    superseded: tuple[int, ...] = ()
 
 
 def compose_study(context: ComposeContext, study: Study) -> list[ComposedInstance]:
@@ -87,20 +91,29 @@ def _compose_kind(
     earlier = [result for result in study.composed_earlier if result.kind == type_name]
     version = len(earlier)
     for films, run in groups:
+        of_patient = _earlier_of(films, earlier, is_only_patient=len(groups) == 1)
         request = ComposeRequest(
             films=films,
             load_radiograph=_loader(context, study),
             observer=context.observer,
             now=study.now,
-            earlier=_earlier_of(films, earlier, is_only_patient=len(groups) == 1),
+            earlier=[_previous(result) for result in of_patient],
             replaced=[_previous(result) for result in study.replaced if result.kind == type_name],
             results=run.sent_to(destinations),
         )
         results = kind.compose_all(request)
         run.add(kind.referred(results), destinations)
+        present = {instance.identity.sop_instance_uid for instance in results}
+        superseded = tuple(one.result_id for one in of_patient if one.identity.sop_instance_uid not in present)
         for instance in filter(request.is_new, results):
             version += 1
-            yield ComposedInstance(kind=type_name, version=version, instance=instance, destinations=destinations)
+            yield ComposedInstance(
+                kind=type_name,
+                version=version,
+                instance=instance,
+                destinations=destinations,
+                superseded=superseded,
+            )
 
 
 def _loader(context: ComposeContext, study: Study) -> Callable[[ReportedFilm], Radiograph | None]:
@@ -122,12 +135,10 @@ def _loader(context: ComposeContext, study: Study) -> Callable[[ReportedFilm], R
     return load
 
 
-def _earlier_of(
-    films: Sequence[ReportedFilm], earlier: Sequence[Result], *, is_only_patient: bool
-) -> list[PreviousReport]:
+def _earlier_of(films: Sequence[ReportedFilm], earlier: Sequence[Result], *, is_only_patient: bool) -> list[Result]:
     """Return the earlier results of the study; of one of its several patients, those of that patient."""
     keys = {film.reading.film.patient_key for film in films}
-    return [_previous(result) for result in earlier if is_only_patient or result.identity.patient_key in keys]
+    return [result for result in earlier if is_only_patient or result.identity.patient_key in keys]
 
 
 def _previous(result: Result) -> PreviousReport:

@@ -9,6 +9,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 NO_PRIORITY_BOOST = 0
 LARGEST_PRIORITY_BOOST_S = 86400
+BACKGROUND_BOOST_S = -86400
+"""Boost of work that a person starts in bulk: it is claimed after all that falls due within a day."""
 
 
 def claim_key(due_at: datetime, priority_boost_s: int) -> float:

@@ -230,6 +230,8 @@ result = numbered_table(
     Column("transfer_syntax_uid", UID_TEXT, nullable=False),
     *_archived(),
     Column("composed_at", UtcDateTime, nullable=False),
+    # When a later result took its place.
+    Column("superseded_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
     UniqueConstraint("study_id", "kind", "version"),
     Index("ix_result_series_instance_uid", "series_instance_uid"),
@@ -240,7 +242,9 @@ delivery = numbered_table(
     _reference("result_id", "result"),
     Column("destination", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # When the destination accepted the result, last and first: a delivery can be sent again.
     Column("delivered_at", UtcDateTime),
+    Column("first_delivered_at", UtcDateTime),
     Column("status", Integer),
     # Storage commitment: when the destination confirmed it, or the Failure Reason (0008,1197).
     Column("confirmed_at", UtcDateTime),
@@ -308,7 +312,9 @@ job = numbered_table(
     Column("detail", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
+    # When it ended last; and first, if it was queued again after that.
     Column("ended_at", UtcDateTime),
+    Column("first_ended_at", UtcDateTime),
     # The study of the subject, at any stage, so that one index finds all jobs of a study; empty for commit jobs.
     Column("of_study_id", RowId),
     UniqueConstraint("film_id"),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, case, func, literal, select
 
-from cxr_node.db.claim_order import WithoutIndex
+from cxr_node.db.claim_order import NO_PRIORITY_BOOST, WithoutIndex
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries import quantiles
@@ -169,16 +169,17 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
         *((and_(job.c.stage == stage, is_paused(stage)), True) for stage in (Stage.READ, Stage.DELIVER)), else_=False
     ).label("is_paused")
     open_jobs = (
-        select(job.c.stage, job.c.state, job.c.due_at, paused)
+        select(job.c.stage, job.c.state, job.c.due_at, job.c.priority, paused)
         .where(job.c.stage.in_(list(Stage)), job.c.state.in_(_OPEN))
         .subquery()
     )
     groups = (open_jobs.c.stage, open_jobs.c.state, open_jobs.c.is_paused)
     due = func.count().filter(open_jobs.c.due_at <= now)
+    oldest_due = func.min(open_jobs.c.due_at).filter(open_jobs.c.priority >= NO_PRIORITY_BOOST)
     pending = {
         (Stage(stage), State(state), bool(is_paused)): (jobs, due, oldest)
         for stage, state, is_paused, jobs, due, oldest in connection.execute(
-            select(*groups, func.count(), due, func.min(open_jobs.c.due_at)).group_by(*groups)
+            select(*groups, func.count(), due, oldest_due).group_by(*groups)
         )
     }
 

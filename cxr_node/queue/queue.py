@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from cxr_node.db.claim_order import NO_PRIORITY_BOOST
+from cxr_node.db.claim_order import BACKGROUND_BOOST_S, NO_PRIORITY_BOOST
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import ENDED, Event, ForbiddenTransition, Stage, State, after
 from cxr_node.db.tables import SUBJECTS, delivery, job, study
@@ -202,13 +202,26 @@ def release(transaction: Transaction, *, owner_prefix: str, now: datetime) -> in
     return _return_to_queue(transaction, is_held, Event.RELEASED, now=now, crashes=0)
 
 
-def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now: datetime) -> list[int]:
-    """Queue ended jobs again with no attempts; return the ids of those that had ended."""
+def requeue(
+    transaction: Transaction, job_ids: Iterable[int], *, actor: str, now: datetime, is_background: bool = False
+) -> list[int]:
+    """Queue ended jobs again with no attempts; return the ids of those that had ended.
+
+    In the background they are claimed after all other work; else with the priority that they had, or their study has.
+    """
+    of_study = select(study.c.priority).where(study.c.id == job.c.of_study_id).correlate(job).scalar_subquery()
+    own = case((job.c.priority < NO_PRIORITY_BOOST, func.coalesce(of_study, NO_PRIORITY_BOOST)), else_=job.c.priority)
+    columns = {"state": State.WAITING, "attempts": 0, "crashes": 0, "due_at": now, "queued_at": now}
     rows = transaction.connection.execute(
         update(job)
         .where(job.c.id.in_(list(job_ids)), job.c.state.in_(ENDED))
         .values(
-            state=State.WAITING, attempts=0, crashes=0, due_at=now, queued_at=now, reason=None, detail="", ended_at=None
+            **columns,
+            priority=BACKGROUND_BOOST_S if is_background else own,
+            reason=None,
+            detail="",
+            ended_at=None,
+            first_ended_at=func.coalesce(job.c.first_ended_at, job.c.ended_at),
         )
         .returning(job.c.id, job.c.stage)
     ).all()

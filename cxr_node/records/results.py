@@ -1,14 +1,14 @@
 """Result objects composed, and their deliveries: one row per result and destination."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import Stage, State
-from cxr_node.db.tables import delivery, film, job, result, study
+from cxr_node.db.tables import UtcDateTime, delivery, film, job, result, study
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.queue import queue
@@ -93,12 +93,17 @@ def add(
     archive_key: str,
     destinations: Iterable[str],
     composed_at: datetime,
+    superseded: Sequence[int] = (),
     now: datetime,
 ) -> None:
     """Write an archived result, and add a delivery with its job for each destination.
 
-    `composed_at` is the time that the object has; a film received later is not in it.
+    `composed_at` is the time that the object has; a film received later is not in it. `superseded` are earlier results
+    whose place it takes.
     """
+    if superseded:
+        earlier = result.c.id.in_(superseded), result.c.superseded_at.is_(None)
+        transaction.connection.execute(update(result).where(*earlier).values(superseded_at=composed_at))
     result_id = transaction.connection.execute(
         insert(result)
         .values(
@@ -171,10 +176,11 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
 
 def mark_delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
     """Record that a destination has accepted a result with a DIMSE status."""
+    first = func.coalesce(delivery.c.first_delivered_at, delivery.c.delivered_at, bindparam("now", now, UtcDateTime))
     transaction.connection.execute(
         update(delivery)
         .where(delivery.c.id == delivery_id)
-        .values(delivered_at=now, status=status, confirmed_at=None, failure_reason=None)
+        .values(delivered_at=now, first_delivered_at=first, status=status, confirmed_at=None, failure_reason=None)
     )
 
 

@@ -1,5 +1,6 @@
 """Actions of operators on rows of a table: a page that shows what would happen, and the request that does it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -34,6 +35,7 @@ class Action:
 
 
 TABLES_WITH_JOBS = ("jobs", "deliveries")
+TABLES_WITH_RESULTS = ("deliveries", "studies")
 
 
 @router.get("/actions/retry")
@@ -47,9 +49,9 @@ def retry_page(
     chosen: Word = "",
 ) -> Response:
     """Show which jobs would be queued again: the chosen rows of a table, or else all of a selection."""
-    rows = _table(table, person)
+    rows = table_with(table, person, among=TABLES_WITH_JOBS, rows="jobs")
     with context.connection() as connection:
-        keys = list(number or ()) if chosen else _keys(connection, context, rows, text, person)
+        keys = list(number or ()) if chosen else keys_of(connection, context, rows, text, person)
         job_ids = job_ids_of(connection, rows, keys[:MOST])
         plan = retries.plan(connection, job_ids)
     back = address(f"/{rows.name}", text)
@@ -81,19 +83,27 @@ def retried_page(
 
 def actions_of(table: Table, text: SelectionText, person: Person) -> tuple[Action, ...]:
     """Return what a person may do with rows of a table."""
-    if not person.is_operator or table.name not in TABLES_WITH_JOBS:
+    if not person.is_operator:
         return ()
-    return (Action(words="Retry", path="/actions/retry", all_rows=address("/actions/retry", text, table=table.name)),)
+    actions = (("Retry", "/actions/retry", TABLES_WITH_JOBS), ("Resend", "/actions/resend", TABLES_WITH_RESULTS))
+    return tuple(
+        Action(words=words, path=path, all_rows=address(path, text, table=table.name))
+        for words, path, tables in actions
+        if table.name in tables
+    )
 
 
-def _table(name: str, person: Person) -> Table:
+def table_with(name: str, person: Person, *, among: Collection[str], rows: str) -> Table:
+    """Return a table of `among`; respond 404 to another, whose rows are no `rows`."""
     table = table_of(name, person)
-    if table.name not in TABLES_WITH_JOBS:
-        raise HTTPException(status.HTTP_404_NOT_FOUND, "the rows of this table are no jobs")
+    if table.name not in among:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"the rows of this table are no {rows}")
     return table
 
 
-def _keys(connection: Connection, context: WebContext, table: Table, text: SelectionText, person: Person) -> list[int]:
+def keys_of(
+    connection: Connection, context: WebContext, table: Table, text: SelectionText, person: Person
+) -> list[int]:
     """Return the keys of a selection, at most one more than an action may have."""
     selection = selection_of(context, table, text, person)
     with answering(selection):

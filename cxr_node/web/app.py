@@ -24,6 +24,7 @@ from cxr_node.web import (
     operations,
     pages,
     pauses,
+    resends,
     results,
     search,
     settings_page,
@@ -80,6 +81,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(results.router)
     app.include_router(tables.router)
     app.include_router(actions.router)
+    app.include_router(resends.router)
     app.include_router(operations.router)
     app.include_router(pauses.api)
     app.include_router(pauses.pages)

@@ -136,12 +136,13 @@ def test_what_is_stuck_after_a_night_is_found_and_sent_again(config: Path, clien
     story = stories()[2]
 
     page = client.get(story.address)
-    found, sent = (run(config, command) for command in story.commands)
+    found, sent, resent = (run(config, command) for command in story.commands)
 
     assert page.text.count("0xA700, out of resources") >= 1
     assert "pacs" in found
     assert sent == "1 jobs queued again\n"
-    assert [row[:3] for row in asked(config, story.query)] == [("pacs", "waiting", 1)]
+    assert resent == "2 results of 2 studies to pacs queued to be sent again\n"
+    assert [row[:3] for row in asked(config, story.query)] == [("pacs", "waiting", 3)]
 
 
 def test_findings_above_80_of_last_week_are_a_csv_file(config: Path, client: httpx.Client) -> None:

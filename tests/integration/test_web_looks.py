@@ -28,6 +28,7 @@ PATHS = (
     "/deliveries",
     "/jobs",
     "/actions/retry?table=jobs&since=all",
+    "/actions/resend?table=studies&since=all",
     "/refusals",
     "/devices",
     "/trends",

@@ -250,6 +250,34 @@ def test_chosen_deliveries_are_sent_again_and_waiting_ones_left(own_page: Page) 
     assert "Left as they are, because they have not ended: 1 read waiting." in waiting
 
 
+def test_delivered_results_of_a_list_are_sent_again_after_it_is_shown(own_page: Page) -> None:
+    sent = len(own_page.node.pacs.received)
+    with own_page.visited_by("op") as client:
+        chosen = client.get("/actions/resend?table=deliveries&chosen=1&number=1&number=3").text
+        shown = follow(client, client.get("/studies?since=all").text, "Resend all studies of this list")
+        numbers = re.search(r'name="numbers" value="([\d,]+)"', shown)
+        assert numbers is not None
+        form = {"table": "studies", "destination": "pacs", "numbers": numbers[1], "token": token_of(client)}
+        refused = client.post("/actions/resend", data={**form, "token": "x"})
+        done = client.post("/actions/resend", data=form, follow_redirects=True)
+        again = client.post("/actions/resend", data=form, follow_redirects=True)
+    with own_page.visited_by("reader") as viewer:
+        assert viewer.get("/actions/resend?table=studies").status_code == 403
+
+    assert "<h2>1 result of 1 study to pacs</h2>" in chosen
+    assert "Not sent: 1 not delivered" in chosen
+    assert refused.status_code == 403
+    results = int(re.findall(r"<h2>(\d+) results? of \d+ stud", shown)[0])
+    assert f"<h1>{results} result" in done.text
+    assert "<h1>0 results queued" in again.text
+    change = audit_rules.recorded(own_page.config.parent / "cxr-node-data" / "audit", "110113")[-1]
+    assert change.findall("ActiveParticipant")[0].get("UserID") == "person/op"
+    own_page.node.pacs.before_send = lambda: None
+    own_page.node.clock.now = utc_now()
+    own_page.node.work()
+    assert len(own_page.node.pacs.received) == sent + results
+
+
 def test_actions_are_for_operators_with_the_token_of_their_session(own_page: Page) -> None:
     failed = next(job.job_id for job in own_page.node.jobs() if job.state is State.FAILED)
     with own_page.visited_by("reader") as viewer:

@@ -125,6 +125,7 @@ class ComposeHandler(OneJobHandler):
                     version=result.version,
                     archive_key=result.archive_key,
                     destinations=result.destinations,
+                    superseded=result.superseded,
                     composed_at=composed_at,
                     now=now,
                 )

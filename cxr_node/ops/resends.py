@@ -1,0 +1,113 @@
+"""Resend of delivered results to a destination, such as after a PACS lost them; command line and page use the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cxr_node.db.database import Connection
+from cxr_node.ops import operator_log, pauses
+from cxr_node.records import resends
+from cxr_node.records.resends import Group, Selection, Standing
+from cxr_node.wiring.process import Process
+
+_BATCH = 500
+"""Deliveries of one transaction: other writers wait for no longer one."""
+_NOT_SENT = {
+    Standing.WAITING: "on the way already",
+    Standing.SUPERSEDED: "superseded by a later result of the study",
+    Standing.REMOVED: "removed from the archive",
+    Standing.NOT_DELIVERED: "not delivered (`cxr-node requeue` sends these)",
+}
+
+
+class CannotResend(ValueError):
+    """There is no such destination, or nothing is selected; the sentence says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResendPlan:
+    """What a resend to a destination would do: the results that are sent again of how many studies, and the others."""
+
+    destination: str
+    results: int
+    studies: int
+    others: tuple[Group, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What is sent again."""
+        return f"{_counted(self.results, 'result')} of {_counted(self.studies, 'study')} to {self.destination}"
+
+    @property
+    def left(self) -> list[str]:
+        """What is not sent, a phrase for each reason."""
+        return [f"{group.results} {_NOT_SENT[group.standing]}" for group in self.others]
+
+
+def plans(connection: Connection, selection: Selection) -> list[ResendPlan]:
+    """Return what a resend of a selection would do, by destination; none for a selection without deliveries."""
+    by_destination: dict[str, list[Group]] = {}
+    for group in resends.groups(connection, selection):
+        by_destination.setdefault(group.destination, []).append(group)
+    return [_plan(name, groups) for name, groups in by_destination.items()]
+
+
+def plan_to(process: Process, selection: Selection) -> ResendPlan:
+    """Return what a resend to the destination of a selection would do.
+
+    Raises
+    ------
+    CannotResend
+        If there is no such destination.
+    """
+    with process.database.read() as connection:
+        names = pauses.destination_names(process.settings, connection)
+        if selection.destination not in names:
+            known = f"; there are {', '.join(names)}" if names else ""
+            raise CannotResend(f"there is no destination {selection.destination!r}{known}")
+        return next(iter(plans(connection, selection)), _plan(selection.destination, ()))
+
+
+def resend(process: Process, selection: Selection, *, what: str, by: str = "") -> int:
+    """Queue the delivered results of a selection again, and record it; return their number.
+
+    Each transaction queues a few hundred, behind all other work. What is delivered after the call began is not sent
+    once more. If it ends early, a second call queues the rest: what waits is not queued twice.
+
+    Parameters
+    ----------
+    what
+        The selection in words without patient data, for log and audit trail.
+    by
+        The actor, by default the user of the command line.
+    """
+    actor, now = by or operator_log.operator_name(), process.clock()
+    until = now if selection.until is None else min(selection.until, now)
+    with process.database.read() as connection:
+        delivery_ids = resends.to_send_again(connection, replace(selection, until=until))
+    queued = 0
+    try:
+        for start in range(0, len(delivery_ids), _BATCH):
+            batch = delivery_ids[start : start + _BATCH]
+            with process.database.write() as transaction:
+                queued += resends.send_again(transaction, batch, actor=actor, now=process.clock())
+    finally:
+        if queued:
+            sentence = f"{_counted(queued, 'delivered result')} to be sent again to {selection.destination}: {what}"
+            operator_log.record(process, sentence, subject=f"destinations/{selection.destination}", by=actor)
+    return queued
+
+
+def _plan(destination: str, groups: Sequence[Group]) -> ResendPlan:
+    again = [group for group in groups if group.standing is Standing.AGAIN]
+    return ResendPlan(
+        destination=destination,
+        results=sum(group.results for group in again),
+        studies=sum(group.studies for group in again),
+        others=tuple(group for group in groups if group.standing is not Standing.AGAIN),
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{number} {noun}s"
