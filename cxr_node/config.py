@@ -53,12 +53,28 @@ def read(path: Path, *, environment: Mapping[str, str] = os.environ) -> Loaded:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read ({error.strerror}); name the file with --config"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        remedy = "texts need quotes, lists brackets, and each name stands once in its table"
-        raise ConfigurationError([f"{path}: not TOML: {error}; {remedy}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"{path}: not TOML: {error}; {_TOML_REMEDY}"]) from error
+    return read_text(text, path, environment=environment)
+
+
+_TOML_REMEDY = "texts need quotes, lists brackets, and each name stands once in its table"
+
+
+def read_text(text: str, path: Path, *, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """Return the settings that the file `path` has with this text; see `read`.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not TOML, or a setting is wrong.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{path}: not TOML: {error}; {_TOML_REMEDY}"]) from error
     folder = path.resolve().parent
     resolved = secrets.resolve(Settings, tables, folder=folder, environment=environment)
     places = Places.of(str(path), text, resolved.tables, resolved.sources)

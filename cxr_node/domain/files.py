@@ -1,6 +1,7 @@
 """Files and folders: whether a folder can be written to, files that are whole, and flushing to disk."""
 
 import os
+import shutil
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,30 @@ def replace_whole(path: Path, content: bytes) -> None:
     """Create or replace a file of the owner's: it has the old or the new content, also after a power failure."""
     staged = _staged(path, content)
     try:
+        staged.rename(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
+    flush(path.parent, os.O_DIRECTORY)
+
+
+def replace_in_place(path: Path, content: bytes) -> None:
+    """Replace a file as `replace_whole` does; it keeps its mode, owner, group and extended attributes.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to, or the owner cannot be kept.
+    """
+    present = path.stat()
+    staged = _staged(path, content)
+    try:
+        written = staged.stat()
+        if (written.st_uid, written.st_gid) != (present.st_uid, present.st_gid):
+            os.chown(staged, present.st_uid, present.st_gid)
+        shutil.copystat(path, staged)
+        os.utime(staged)
+        flush(staged)
         staged.rename(path)
     except OSError:
         staged.unlink(missing_ok=True)

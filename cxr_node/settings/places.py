@@ -38,16 +38,31 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 def lines_of(text: str) -> dict[Location, int]:
     """Return the line of each table and key of a TOML document, counted from 1."""
-    lines: dict[Location, int] = {}
+    return {statement.location: statement.first_line for statement in statements(text)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A header or an assignment of a TOML document, with the lines that it is on, counted from 1."""
+
+    location: Location
+    is_header: bool
+    first_line: int
+    last_line: int
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Yield the headers and assignments of a TOML document, in their order."""
     rows: dict[Location, int] = {}
     table: Location = ()
     for number, statement in _statements(text):
+        last = number + statement.count("\n")
         if header := _HEADER.match(statement):
             table = _table(header[1] == "[[", _parts(header[2]), rows)
-            lines[table] = number
+            yield Statement(location=table, is_header=True, first_line=number, last_line=last)
         elif assignment := _ASSIGNMENT.match(statement):
-            lines[(*table, *_parts(assignment[1]))] = number
-    return lines
+            location = (*table, *_parts(assignment[1]))
+            yield Statement(location=location, is_header=False, first_line=number, last_line=last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
