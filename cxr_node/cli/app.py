@@ -65,6 +65,11 @@ COMMANDS: dict[str, Entry] = {
         "resend:resend",
         "Send delivered results to a destination again, such as after it lost them: the same instances.",
     ),
+    "reread": Entry(
+        ACT,
+        "reread:reread",
+        "Read films again with the present bundle, and send new versions of their results.",
+    ),
     "reissue": Entry(
         ACT,
         "reissue:reissue",

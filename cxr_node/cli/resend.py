@@ -2,22 +2,17 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cxr_node.cli.database import read_write
-from cxr_node.cli.searching import find_study
+from cxr_node.cli.searching import study_id_of
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, UntilOption, parse_time
-from cxr_node.db.database import Database
 from cxr_node.ops import resends
 from cxr_node.ops.resends import CannotResend, ResendPlan
-from cxr_node.queries.search import IDENTIFIERS, UIDS, Match
 from cxr_node.records.resends import Selection
-
-_BY = UIDS | IDENTIFIERS | {Match.STUDY_NUMBER}
 
 
 def resend(
@@ -39,7 +34,8 @@ def resend(
     if not study and not since:
         raise typer.BadParameter("name a study (--study) or a period (--since)")
     with reporting_errors(), read_write(path) as process:
-        study_id = _study_id(process.database, path, study) if study else None
+        with process.database.read() as connection:
+            study_id = study_id_of(connection, path, study) if study else None
         selection = Selection(
             destination=destination,
             study_ids=None if study_id is None else (study_id,),
@@ -66,11 +62,3 @@ def _print(plan: ResendPlan, queued: int, *, dry_run: bool, as_json: bool) -> No
     typer.echo(f"{plan.sentence} {'would be sent again' if dry_run else 'queued to be sent again'}")
     for phrase in plan.left:
         typer.echo(f"not sent: {phrase}")
-
-
-def _study_id(database: Database, path: Path, text: str) -> int:
-    with database.read() as connection:
-        study_id = find_study(connection, path, text, by=_BY).study_id
-    if study_id is None:
-        raise CommandError(f"{text!r} is no study")
-    return study_id

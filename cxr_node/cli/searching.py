@@ -14,7 +14,7 @@ from cxr_node.domain.clock import local_time, utc_now
 from cxr_node.ops.operator_log import operator_name
 from cxr_node.queries import identifiers
 from cxr_node.queries.identifiers import Identifiers
-from cxr_node.queries.search import Hit, Kind, Match, SearchResult, search
+from cxr_node.queries.search import IDENTIFIERS, UIDS, Hit, Kind, Match, SearchResult, search
 from cxr_node.wiring import audit, identifier_audit
 
 IdentifiersOption = Annotated[
@@ -61,6 +61,20 @@ def find_study(connection: Connection, path: Path, text: str, *, by: Collection[
     rows = "\n".join(f"  {line(hit)}" for hit in hits)
     example = f'"{hits[0].kind} {hits[0].number}"'
     raise CommandError(f"{text!r} finds several; name one of them, such as {example}:\n{rows}")
+
+
+def study_id_of(connection: Connection, path: Path, text: str) -> int:
+    """Return the number of the one study that a text names: accession number, Patient ID, study number, or a UID.
+
+    Raises
+    ------
+    CommandError
+        If it names none, or several.
+    """
+    study_id = find_study(connection, path, text, by=UIDS | IDENTIFIERS | {Match.STUDY_NUMBER}).study_id
+    if study_id is None:
+        raise CommandError(f"{text!r} is no study")
+    return study_id
 
 
 def line(hit: Hit) -> str:

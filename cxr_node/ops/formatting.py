@@ -22,6 +22,13 @@ def age(at: datetime | None, now: datetime) -> str:
     return f"{seconds:.0f} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as 1 study or 2 studies."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
 def finding_words(meaning: str, laterality: str | None, presence: str) -> str:
     """Return a finding in words: its name, its side, and whether it is undetermined."""
     side = f", {laterality}" if laterality else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from cxr_node.db.database import Connection
 from cxr_node.ops import operator_log, pauses
+from cxr_node.ops.formatting import counted
 from cxr_node.records import resends
 from cxr_node.records.resends import Group, Selection, Standing
 from cxr_node.wiring.process import Process
@@ -35,7 +36,7 @@ class ResendPlan:
     @property
     def sentence(self) -> str:
         """What is sent again."""
-        return f"{_counted(self.results, 'result')} of {_counted(self.studies, 'study')} to {self.destination}"
+        return f"{counted(self.results, 'result')} of {counted(self.studies, 'study')} to {self.destination}"
 
     @property
     def left(self) -> list[str]:
@@ -92,7 +93,7 @@ def resend(process: Process, selection: Selection, *, what: str, by: str = "") -
                 queued += resends.send_again(transaction, batch, actor=actor, now=process.clock())
     finally:
         if queued:
-            sentence = f"{_counted(queued, 'delivered result')} to be sent again to {selection.destination}: {what}"
+            sentence = f"{counted(queued, 'delivered result')} to be sent again to {selection.destination}: {what}"
             operator_log.record(process, sentence, subject=f"destinations/{selection.destination}", by=actor)
     return queued
 
@@ -105,9 +106,3 @@ def _plan(destination: str, groups: Sequence[Group]) -> ResendPlan:
         studies=sum(group.studies for group in again),
         others=tuple(group for group in groups if group.standing is not Standing.AGAIN),
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{number} {noun}s"

@@ -36,6 +36,7 @@ class Action:
 
 TABLES_WITH_JOBS = ("jobs", "deliveries")
 TABLES_WITH_RESULTS = ("deliveries", "studies")
+TABLES_WITH_FILMS = ("films", "studies")
 
 
 @router.get("/actions/retry")
@@ -85,7 +86,11 @@ def actions_of(table: Table, text: SelectionText, person: Person) -> tuple[Actio
     """Return what a person may do with rows of a table."""
     if not person.is_operator:
         return ()
-    actions = (("Retry", "/actions/retry", TABLES_WITH_JOBS), ("Resend", "/actions/resend", TABLES_WITH_RESULTS))
+    actions = (
+        ("Retry", "/actions/retry", TABLES_WITH_JOBS),
+        ("Resend", "/actions/resend", TABLES_WITH_RESULTS),
+        ("Re-read", "/actions/reread", TABLES_WITH_FILMS),
+    )
     return tuple(
         Action(words=words, path=path, all_rows=address(path, text, table=table.name))
         for words, path, tables in actions

@@ -24,6 +24,7 @@ from cxr_node.web import (
     operations,
     pages,
     pauses,
+    rereads,
     resends,
     results,
     search,
@@ -82,6 +83,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(tables.router)
     app.include_router(actions.router)
     app.include_router(resends.router)
+    app.include_router(rereads.router)
     app.include_router(operations.router)
     app.include_router(pauses.api)
     app.include_router(pauses.pages)

@@ -29,6 +29,7 @@ PATHS = (
     "/jobs",
     "/actions/retry?table=jobs&since=all",
     "/actions/resend?table=studies&since=all",
+    "/actions/reread?table=films&since=all",
     "/refusals",
     "/devices",
     "/trends",

@@ -278,6 +278,30 @@ def test_delivered_results_of_a_list_are_sent_again_after_it_is_shown(own_page: 
     assert len(own_page.node.pacs.received) == sent + results
 
 
+def test_films_of_a_list_are_read_again_after_it_is_shown(own_page: Page) -> None:
+    with own_page.visited_by("op") as client:
+        shown = follow(client, client.get("/films?since=all").text, "Re-read all films of this list")
+        numbers = re.search(r'name="numbers" value="([\d,]+)"', shown)
+        assert numbers is not None
+        form = {"table": "films", "numbers": numbers[1], "token": token_of(client)}
+        refused = client.post("/actions/reread", data={**form, "token": "x"})
+        done = client.post("/actions/reread", data=form, follow_redirects=True)
+        again = client.post("/actions/reread", data=form, follow_redirects=True)
+        nothing = client.get("/actions/reread?table=films&chosen=1").text
+    with own_page.visited_by("reader") as viewer:
+        assert viewer.get("/actions/reread?table=films").status_code == 403
+
+    (films_of_list,) = re.findall(r"<h1>Read (\d+) films? of \d+ stud", shown)
+    assert "read by test 1" in shown
+    assert "new versions of results would be sent to pacs" in shown or "1 new version of results" in shown
+    assert refused.status_code == 403
+    assert f"<h1>{films_of_list} film" in done.text
+    assert "<h1>0 films queued" in again.text
+    assert "No row is selected" in nothing
+    change = audit_rules.recorded(own_page.config.parent / "cxr-node-data" / "audit", "110113")[-1]
+    assert change.findall("ActiveParticipant")[0].get("UserID") == "person/op"
+
+
 def test_actions_are_for_operators_with_the_token_of_their_session(own_page: Page) -> None:
     failed = next(job.job_id for job in own_page.node.jobs() if job.state is State.FAILED)
     with own_page.visited_by("reader") as viewer:

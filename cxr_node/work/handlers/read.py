@@ -149,6 +149,10 @@ class ReadHandler:
                 return
             last_received = films.last_received_at(transaction.connection, film.study_id)
             due_at = max(now, self._window.due_at(last_received))
+            if claim.queued_at > self._window.due_at(
+                film.received_at
+            ):  # read again, as other films of its study may be
+                due_at = self._window.due_at(now)
             # Lock order: study before job, as in `boost_study`.
             queue.add_compose(transaction, film.study_id, due_at=due_at, now=now)
             if reading.not_analysed is None:
