@@ -50,6 +50,8 @@ def run(role: Role, settings: Settings, heartbeat_path: Path, loaded: config.Loa
     # Ctrl-C reaches the whole process group; the supervisor stops the roles.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_supervisor, name="supervisor watch", daemon=True).start()
+    processes: list[Process] = []
+    signals.on_each(signal.SIGHUP, lambda: _reload(processes))
     checks: list[Callable[[], bool]] = []
     with (
         heartbeat.beating(heartbeat_path, lambda: all(holds() for holds in checks)),
@@ -57,6 +59,7 @@ def run(role: Role, settings: Settings, heartbeat_path: Path, loaded: config.Loa
         _serve(process, role, stopping=stopping) as address,
     ):
         checks.append(process.is_alive)
+        processes.append(process)
         heartbeat.write_address(heartbeat_path, address)
         ready.set()
         _freeze_garbage_collector()
@@ -87,6 +90,15 @@ def _serve(process: Process, role: Role, *, stopping: threading.Event) -> Abstra
             return server.serve(process)
         case _:
             assert_never(role)
+
+
+def _reload(processes: Sequence[Process]) -> None:
+    """Take up a changed settings file now, and not at the next tick."""
+    for process in processes:
+        try:
+            process.live.reload()
+        except RetryLater as error:
+            _log.warning("%s", error)
 
 
 def _freeze_garbage_collector() -> None:

@@ -93,6 +93,8 @@ def _run_roles(
             (role, arguments) for role in roles for arguments in _arguments(settings, role)
         )
     ]
+    if not _has_terminal():
+        signals.on_each(signal.SIGHUP, lambda: _reload(children))
     try:
         watched_at = time.monotonic()
         while not stopping.wait(_WATCH_S):
@@ -229,6 +231,22 @@ def _watch(child: _Child, process: Process) -> None:
         _log.warning("the jobs of %s are not released yet: %s", child.role, error)
     except Exception as error:  # noqa: BLE001  # a damaged row must not end the receiver
         _log.warning("the jobs of %s are not released yet: %s", child.role, type_and_place(error))
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls this process: then SIGHUP is the end of the terminal, and ends the node."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _reload(children: Sequence[_Child]) -> None:
+    """Have every role take up a changed settings file; one that is not ready yet reads it at its start."""
+    for child in children:
+        if child.is_ready and child.process.poll() is None:
+            child.process.send_signal(signal.SIGHUP)
 
 
 def _stop(children: Sequence[_Child]) -> None:

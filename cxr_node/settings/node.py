@@ -162,7 +162,7 @@ class ScheduleSection(Section):
     tick_s: Seconds = Field(
         5.0,
         description="Interval of expired leases, of shadow mode, of reading equipment and identifiers of stored films, "
-        "and of polling for lost notifications, in seconds.",
+        "of polling for lost notifications, and of looking whether the settings file has changed, in seconds.",
     )
     heartbeat_timeout_s: Seconds = Field(
         60.0, description="A role without a heartbeat for this long is killed and restarted, in seconds."

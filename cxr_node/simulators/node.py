@@ -15,7 +15,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring import maintenance, preprocessing, startup
 from cxr_node.wiring.compose import compose_context, compose_handler
-from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
+from cxr_node.wiring.deliver import commitment_handler, delivery_handler
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import read_handler
 from cxr_node.wiring.receive import receiver
@@ -129,7 +129,7 @@ def wired_node(
         handlers: list[tuple[Role, Handler]] = [
             (Role.READ, read_handler(process, InProcess(context), network, held_until=held_until)),
             (Role.DELIVER, compose_handler(process, InProcess(composing))),
-            (Role.DELIVER, delivery_handler(process, open_destinations(settings))),
+            (Role.DELIVER, delivery_handler(process)),
             (Role.DELIVER, commitment_handler(process)),
         ]
         yield InProcessNode(

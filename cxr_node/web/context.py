@@ -91,9 +91,15 @@ class LatestHealth:
     """Cache of the state of the node, at most three seconds old: every open page asks for it."""
 
     def __init__(
-        self, settings: Settings, database: Database, *, now: Clock, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Callable[[], Settings],
+        database: Database,
+        *,
+        now: Clock,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._find = partial(health, settings, database)
+        self._settings = settings
+        self._database = database
         self._now = now
         self._clock = clock
         self._latest: tuple[float, Health] | None = None
@@ -108,7 +114,7 @@ class LatestHealth:
         """Return the state of the node."""
         with self._lock:
             if self._latest is None or self._clock() - self._latest[0] >= _HEALTH_S:
-                self._latest = (self._clock(), self._find(now=self._now()))
+                self._latest = (self._clock(), health(self._settings(), self._database, now=self._now()))
             return self._latest[1]
 
 

@@ -52,7 +52,7 @@ def web_context(process: Process) -> Iterator[WebContext]:
             process=process,
             read_database=read_database,
             trends=Trends(read_database, now=process.clock),
-            health=LatestHealth(settings, read_database, now=process.clock),
+            health=LatestHealth(lambda: process.settings, read_database, now=process.clock),
             offered=OfferedValues(now=process.clock),
             pictures=pictures,
             access_audit=AccessAudit(process.audit, process.archive),
@@ -65,7 +65,7 @@ def _background_jobs(context: WebContext) -> Iterator[None]:
     settings = context.settings
 
     def find_alarms() -> dict[str, str]:
-        return active_alarms(settings, context.read_database, now=context.process.clock())
+        return active_alarms(context.settings, context.read_database, now=context.process.clock())
 
     alarms = Alarms(find_alarms, notifier(settings.alert), name=settings.node.name)
     functions: dict[str, Callable[[], object]] = {"pictures": context.pictures.remove_old, "alarms": alarms.update}

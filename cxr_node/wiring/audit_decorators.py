@@ -1,7 +1,7 @@
 """Audit decorators: record received films, associations, deliveries, queries and removed studies."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from cxr_node.deliver.destination import (
     DeliveryRejected,
     DeliveryVerifier,
     Destination,
+    DestinationKind,
     ExportUri,
     Receipt,
     VerificationRule,
@@ -41,7 +42,6 @@ from cxr_node.receive.events import (
 from cxr_node.receive.part10 import data_set_of
 from cxr_node.receive.rejection import Rejection
 from cxr_node.wiring.audit import Audit
-from cxr_node.wiring.process import Process
 
 _log = logging.getLogger(__name__)
 
@@ -105,10 +105,11 @@ def _messages(audit: Audit, event: ReceiveEvent) -> list[AuditMessage]:
             assert_never(event)
 
 
-def destinations(process: Process, to: Mapping[str, Destination]) -> dict[str, Destination]:
-    """Return the destinations `to` of the settings; each records what is sent to it."""
-    rows = process.settings.deliver.destinations
-    return {row.name: _audited(row.audit_target, process.audit, to[row.name]) for row in rows}
+def destinations(
+    audit: Audit, rows: Sequence[DestinationKind], to: Mapping[str, Destination]
+) -> dict[str, Destination]:
+    """Return the destinations `to` of rows of the settings; each records what is sent to it."""
+    return {row.name: _audited(row.audit_target, audit, to[row.name]) for row in rows if row.name in to}
 
 
 def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: Destination) -> Destination:

@@ -13,7 +13,7 @@ from cxr_node.process_pool.executor import Executor, InProcess
 from cxr_node.process_pool.pool import ProcessPool
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS
+from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS, RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
 from cxr_node.settings.results import REPORT_BEST
@@ -59,9 +59,11 @@ def observer(process: Process) -> Observer:
 def compose_context(process: Process) -> Iterator[ComposeContext]:
     """Open a compose context with its own sandbox."""
     settings = process.settings
-    # Without a destination the report is composed all the same, for the web page and the archive.
+    # Of a study without a destination the first is composed, for the web page and the archive. The others are there for
+    # routes that are added while the process runs.
     names = [name for destination in settings.deliver.destinations for name in destination.results]
-    kinds = list(dict.fromkeys(kind for name in names for kind in kinds_of(name))) or [tid1500.REPORT]
+    configured = [kind for name in names for kind in kinds_of(name)] or [tid1500.REPORT]
+    kinds = list(dict.fromkeys([*configured, *RESULT_KINDS]))
     limits = preprocessing.film_limits(settings)
     with Sandbox(limits) as sandbox:
         yield ComposeContext(
@@ -103,7 +105,7 @@ def compose_handler(process: Process, executor: Executor[ComposeContext]) -> Com
         database=process.database,
         archive=process.archive,
         executor=executor,
-        routes=routes(process.settings),
+        routes=process.live.mapping(routes),
         window=read.study_window(process.settings),
         clock=process.clock,
     )

@@ -30,17 +30,27 @@ def verification(settings: Settings) -> dict[str, VerificationRule]:
     return {name: rule for name, rule in rules.items() if rule is not None}
 
 
-def delivery_handler(process: Process, to: Mapping[str, Destination]) -> DeliverHandler:
-    """Return the handler that sends results to the destinations `to`; the audit trail records what it sends."""
-    settings = process.settings
+def delivery_handler(process: Process, to: Mapping[str, Destination] | None = None) -> DeliverHandler:
+    """Return the handler that sends results; the audit trail records what it sends.
+
+    Its destinations are those of the settings in force at each delivery; `to` replaces them, by name.
+    """
+
+    def destinations(settings: Settings) -> dict[str, Destination]:
+        opened = open_destinations(settings) if to is None else to
+        return audit_decorators.destinations(process.audit, settings.deliver.destinations, opened)
+
+    def rules(settings: Settings) -> dict[str, VerificationRule]:
+        return audit_decorators.verification(process.audit, verification(settings))
+
     return DeliverHandler(
         database=process.database,
         archive=process.archive,
-        destinations=audit_decorators.destinations(process, to),
-        verification=audit_decorators.verification(process.audit, verification(settings)),
+        destinations=process.live.mapping(destinations),
+        verification=process.live.mapping(rules),
         clock=process.clock,
         new_uid=process.new_uid,
-        retry=retry_rule(settings),
+        retry=retry_rule(process.settings),
     )
 
 

@@ -74,6 +74,12 @@ JOBS: tuple[JobSpec, ...] = (
         is_exclusive=True,
         stop_s=5.0,
     ),
+    # What is only read at the start, as in the shadow role, is not reloaded.
+    JobSpec(
+        name="settings",
+        roles=frozenset({"receive", "read", "deliver", "admin"}),
+        trigger=lambda s: s.schedule.tick_s,
+    ),
     JobSpec(name="rejection_counters", roles=frozenset({"receive"}), trigger=lambda s: s.schedule.counters_s),
     JobSpec(
         name="remote_state",
@@ -108,10 +114,10 @@ JOBS: tuple[JobSpec, ...] = (
 def run_jobs(process: Process, role: str, functions: Mapping[str, Callable[[], object]]) -> Iterator[None]:
     """Run the enabled periodic jobs of a role during the block.
 
-    `functions` has one function for each of the role's enabled jobs but those of the audit trail.
+    `functions` has one function for each of the role's enabled jobs but those of the audit trail and the settings.
     """
     with audit_forwarding.periodic_functions(process.settings, process.clock) as audit_functions:
-        jobs = list(_jobs(process, role, {**functions, **audit_functions}))
+        jobs = list(_jobs(process, role, {**functions, **audit_functions, "settings": process.live.reload}))
         recorder = _Recorder(process, role, frozenset(job.name for job in jobs))
         with Scheduler(jobs, record=recorder.record, clock=process.clock):
             yield
@@ -120,7 +126,7 @@ def run_jobs(process: Process, role: str, functions: Mapping[str, Callable[[], o
 def _jobs(process: Process, role: str, functions: Mapping[str, Callable[[], object]]) -> Iterator[PeriodicJob]:
     for spec in JOBS:
         trigger = spec.trigger(process.settings) if role in spec.roles else None
-        if trigger is None:
+        if trigger is None or (spec.name == "settings" and process.loaded is None):
             continue
         run = functions[spec.name]
         if spec.is_exclusive:

@@ -15,6 +15,7 @@ from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit, recording, unrecorded
+from cxr_node.wiring.live_settings import LiveSettings
 from cxr_node.wiring.remote_state import RemoteStateRecorder, state_file
 
 
@@ -37,14 +38,12 @@ class Process:
     `make_database` opens the database; it need not be migrated.
     """
 
-    settings: Settings
+    live: LiveSettings
     audit: Audit
     clock: Clock = utc_now
     new_uid: Callable[[], Uid] = new_uid
     make_database: Callable[["Process"], Database] = open_database
     resources: ExitStack = field(default_factory=ExitStack)
-    loaded: Loaded | None = None
-    """The settings file as this process has read it, where there is one."""
     liveness: list[Callable[[], bool]] = field(default_factory=list)
     """Checks of the process's role, each of which must hold for a heartbeat."""
 
@@ -63,13 +62,22 @@ class Process:
         with ExitStack() as resources:
             audit = resources.enter_context(recording(settings, clock)) if is_audited else unrecorded(settings, clock)
             yield cls(
-                settings=settings,
+                live=LiveSettings(settings, loaded),
                 audit=audit,
                 clock=clock,
                 make_database=make_database,
                 resources=resources,
-                loaded=loaded,
             )
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force; destinations and priority rules may change while the process runs."""
+        return self.live.current
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The settings file as this process has read it last, where there is one."""
+        return self.live.loaded
 
     def is_alive(self) -> bool:
         """Whether every check of the role holds."""

@@ -13,7 +13,7 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
-from cxr_node.domain.instance import Sender
+from cxr_node.domain.instance import Received, Sender
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.queue import queue
 from cxr_node.receive.admission import PeerRule
@@ -44,7 +44,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         pipeline.accept,
         archive=process.archive,
         database=process.database,
-        priority=partial(priority_boost_s, rules=priority_rules(settings)),
+        priority=_priority(process),
         attributes=attribute_rules(settings).attributes,
         clock=process.clock,
     )
@@ -104,6 +104,12 @@ def priority_rules(settings: Settings) -> tuple[PriorityRule, ...]:
         )
         for section in settings.receive.urgent
     )
+
+
+def _priority(process: Process) -> Callable[[Received, Sender], int]:
+    """Return the priority boost of a film by the rules in force."""
+    rules = process.live.derived(priority_rules)
+    return lambda received, sender: priority_boost_s(received, sender, rules())
 
 
 def _element(text: str) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cxr_node.db.url import is_postgresql
+from cxr_node.settings.root import Settings
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import Role, lease_owner
@@ -21,6 +22,7 @@ from cxr_node.work.worker_threads import run_workers
 if TYPE_CHECKING:
     from cxr_node.deliver.destination import Destination
     from cxr_node.wiring.cascade import OpenReader
+    from cxr_node.work.handlers.deliver import DeliverHandler
 
 
 @contextmanager
@@ -61,18 +63,41 @@ def deliver(
     """
     from cxr_node.deliver.slots import PER_PEER
     from cxr_node.wiring import compose, maintenance
-    from cxr_node.wiring.deliver import commitment_handler, commitment_peers, delivery_handler, open_destinations
+    from cxr_node.wiring.deliver import commitment_handler, commitment_peers, delivery_handler
 
     settings = process.settings
-    to = open_destinations(settings) if destinations is None else destinations
     with ExitStack() as stack:
         executor = stack.enter_context(compose.compose_executor(process))
         # Senders for each destination, so that one that does not answer does not block the others.
-        senders: list[Handler] = [delivery_handler(process, to)] * (PER_PEER * len(to))
+        sender = delivery_handler(process, destinations)
+        senders: list[Handler] = [sender] * (PER_PEER * len(settings.deliver.destinations))
         results: list[Handler] = [commitment_handler(process)] * max(1, PER_PEER * len(commitment_peers(settings)))
         handlers: list[Handler] = [compose.compose_handler(process, executor), *results, *senders]
-        stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, maintenance.functions(process)))
+        start = stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, maintenance.functions(process)))
+        process.live.on_change(_Senders(sender, len(senders), start).adapt)
         yield ""
+
+
+class _Senders:
+    """Senders of a role, `number` of them: more are started for further destinations, and changed ones are tried."""
+
+    def __init__(self, handler: "DeliverHandler", number: int, start: Callable[[Sequence[Handler]], None]) -> None:
+        self._handler = handler
+        self._number = number
+        self._start = start
+
+    def adapt(self, before: Settings, after: Settings) -> None:
+        """Adapt the senders to changed settings. Senders of a removed destination stay for the others."""
+        from cxr_node.deliver.slots import PER_PEER
+
+        missing = PER_PEER * len(after.deliver.destinations) - self._number
+        if missing > 0:
+            self._start([self._handler] * missing)
+            self._number += missing
+        rows = {row.name: row for row in before.deliver.destinations}
+        for row in after.deliver.destinations:
+            if rows.get(row.name) != row:
+                self._handler.note_changed(row.name)
 
 
 @contextmanager
@@ -94,30 +119,36 @@ def _run(
     *,
     lock: SharedLock | None = None,
     before_claim: Callable[[], None] = lambda: None,
-) -> Iterator[None]:
-    """Run a worker for each handler, and periodic jobs, during the block; workers poll for lost notifications."""
+) -> Iterator[Callable[[Sequence[Handler]], None]]:
+    """Run a worker for each handler, and periodic jobs, during the block; workers poll for lost notifications.
+
+    The value is a function that starts workers for further handlers.
+    """
     settings = process.settings
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
-    workers = [
-        Worker(
-            handler,
-            database=process.database,
-            owner=lease_owner(settings, role, os.getpid()),
-            lease=timedelta(seconds=lease_s),
-            clock=process.clock,
-            jitter=random.random,
-            lock=lock,
-            before_claim=before_claim,
-        )
-        for handler in handlers
-    ]
+
+    def workers_of(handlers: Sequence[Handler]) -> list[Worker]:
+        return [
+            Worker(
+                handler,
+                database=process.database,
+                owner=lease_owner(settings, role, os.getpid()),
+                lease=timedelta(seconds=lease_s),
+                clock=process.clock,
+                jitter=random.random,
+                lock=lock,
+                before_claim=before_claim,
+            )
+            for handler in handlers
+        ]
+
     tick_s = settings.schedule.tick_s
     with (
         _listener(process),
-        run_workers(workers, process.notifier, tick_s=tick_s, stopping=stopping),
+        run_workers(workers_of(handlers), process.notifier, tick_s=tick_s, stopping=stopping) as start,
         run_jobs(process, role, jobs),
     ):
-        yield
+        yield lambda further: start(workers_of(further))
 
 
 def _listener(process: Process) -> AbstractContextManager[object]:

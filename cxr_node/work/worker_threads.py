@@ -1,7 +1,7 @@
 """Worker threads: one for each worker of a process, started and stopped together."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cxr_node.queue.notify import FifoNotifier
@@ -14,9 +14,10 @@ _NOTIFY_EVERY_S = 0.1
 @contextmanager
 def run_workers(
     workers: Sequence[Worker], notifier: FifoNotifier, *, tick_s: float, stopping: threading.Event
-) -> Iterator[None]:
+) -> Iterator[Callable[[Sequence[Worker]], None]]:
     """Run each worker in a thread while the block lasts; on exit each finishes its claimed job.
 
+    The value is a function that starts further workers, from one thread at a time.
     A thread that dies sets `stopping`, so that the supervisor restarts the whole process.
     """
 
@@ -27,14 +28,20 @@ def run_workers(
         finally:
             stopping.set()
 
-    threads = [threading.Thread(target=run, args=(worker,), name=worker.stage, daemon=True) for worker in workers]
-    for thread in threads:
-        thread.start()
+    threads: list[tuple[Worker, threading.Thread]] = []
+
+    def start(further: Sequence[Worker]) -> None:
+        for worker in further:
+            thread = threading.Thread(target=run, args=(worker,), name=worker.stage, daemon=True)
+            thread.start()
+            threads.append((worker, thread))
+
+    start(workers)
     try:
-        yield
+        yield start
     finally:
         stopping.set()
-        for worker, thread in zip(workers, threads, strict=True):
+        for worker, thread in threads:
             while thread.is_alive():
                 notifier.notify(worker.stage)
                 thread.join(_NOTIFY_EVERY_S)

@@ -21,6 +21,7 @@ from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.audit import unrecorded
+from cxr_node.wiring.live_settings import LiveSettings
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader
 from tests.support import films, tiny_bundles
@@ -58,7 +59,7 @@ def node(config: Path) -> InProcessNode:
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
         migrate.upgrade(database)
-        reader = open_reader(Process(settings=settings, audit=unrecorded(settings, utc_now)))
+        reader = open_reader(Process(live=LiveSettings(settings), audit=unrecorded(settings, utc_now)))
         node = InProcessNode(
             database,
             settings.node.data_folder,
@@ -201,7 +202,7 @@ def test_points_and_embeddings_are_replayed_to_the_last_bit(tmp_path: Path) -> N
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
         migrate.upgrade(database)
-        reader = open_reader(Process(settings=settings, audit=unrecorded(settings, utc_now)))
+        reader = open_reader(Process(live=LiveSettings(settings), audit=unrecorded(settings, utc_now)))
         node = InProcessNode(database, settings.node.data_folder, network=lambda: reader, rules=keeping)
         node.accept(films.dx(rows=300, columns=280))
         node.work()

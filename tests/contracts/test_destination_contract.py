@@ -36,7 +36,6 @@ from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 from cxr_node.wiring import audit_decorators, compose
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.deliver import open_destinations
-from cxr_node.wiring.process import Process
 from tests.support import films, peers
 
 
@@ -212,8 +211,7 @@ def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> Non
     recorded: list[AuditMessage] = []
     application = Application(ae_title="CXRNODE", process_id=1, host="node-1")
     audit = Audit(application=application, record=recorded.append, clock=utc_now)
-    process = Process(settings=settings, audit=audit)
-    audited = audit_decorators.destinations(process, open_destinations(settings))
+    audited = audit_decorators.destinations(audit, settings.deliver.destinations, open_destinations(settings))
     _, content = file_of(1, tmp_path)
 
     assert audited["third"].send(content).status == 0

@@ -27,7 +27,6 @@ from cxr_node.receive.rejection import Rejection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.audit import Audit, administration, note_settings, recording
-from cxr_node.wiring.process import Process
 from tests.support import films
 
 FILM = films.dx()
@@ -161,7 +160,7 @@ def test_each_attempt_to_send_is_recorded_with_its_outcome(
     content: bytes,
 ) -> None:
     to = {name: StubDestination(name=name, answer=answer) for name in ("pacs", "folder")}
-    for destination in audit_decorators.destinations(Process(settings=SETTINGS, audit=audit), to).values():
+    for destination in audit_decorators.destinations(audit, SETTINGS.deliver.destinations, to).values():
         try:
             destination.send(content)
         except (RetryLater, DeliveryRejected, KeyError):

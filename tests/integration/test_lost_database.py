@@ -32,6 +32,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring import startup
 from cxr_node.wiring.database_guard import DatabaseGuard, read_stamp, save_open_database
+from cxr_node.wiring.live_settings import LiveSettings
 from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.node import InProcessNode, received
@@ -362,7 +363,7 @@ def test_adoption_names_files_that_are_no_films_of_the_node(settings: Settings) 
         process.archive.put(phantom, third.content)
         nothing = f"films/00/{'0' * 64}.dcm"
         process.archive.put(nothing, b"")
-        is_phantom = replace(process, settings=settings.model_copy(update={"constancy": constancy}))
+        is_phantom = replace(process, live=LiveSettings(settings.model_copy(update={"constancy": constancy})))
 
         adopted, refusals = adoption.adopt(is_phantom)
 

@@ -48,7 +48,8 @@ def test_each_role_has_periodic_jobs_with_unique_names() -> None:
 
 
 def test_each_job_of_the_deliver_role_has_a_function(tmp_path: Path) -> None:
-    names = {spec.name for spec in JOBS if "deliver" in spec.roles and not spec.name.startswith("audit_")}
+    of_every_role = ("audit_", "settings")
+    names = {spec.name for spec in JOBS if "deliver" in spec.roles and not spec.name.startswith(of_every_role)}
 
     with Process.open(settings_of(tmp_path)) as process:
         assert set(maintenance.functions(process)) == names

@@ -363,8 +363,15 @@ def test_a_destination_removed_from_the_settings_is_named(node: InProcessNode) -
     with node.database.write() as transaction:
         transaction.connection.execute(delivery.update().values(destination="old"))
 
+    node.turn(Stage.DELIVER)
+    (waiting,) = node.jobs(Stage.DELIVER)
+    node.clock.advance(seconds=180)
     node.work()
 
+    assert (waiting.state, waiting.detail) == (
+        State.WAITING,
+        "destination 'old' is not configured on this host yet",
+    )
     job = node.jobs(Stage.DELIVER)[0]
     assert (job.state, job.detail) == (
         State.FAILED,

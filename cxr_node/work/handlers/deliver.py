@@ -33,6 +33,10 @@ _log = logging.getLogger(__name__)
 _PROBED_WITHIN = timedelta(seconds=1)
 """Delay of a delivery that was claimed just when its destination was excluded: by its circuit breaker, or its bound."""
 
+_CONFIGURED_WITHIN = timedelta(minutes=2)
+"""Age of a delivery up to which its destination may be one that this host has not taken up yet, and another has."""
+_CONFIGURED_AGAIN = timedelta(seconds=10)
+
 _COMPOSED_WITHIN = timedelta(seconds=30)
 """Delay of a delivery whose result is composed again."""
 _COMPOSED_AGAIN = 3
@@ -86,7 +90,7 @@ class DeliverHandler(OneJobHandler):
             delivery = results.get_delivery(connection, claim.subject_id)
         destination = delivery.destination
         if destination not in self._destinations:
-            return self.give_up(claim, f"destination {destination!r} is not configured: add it, then retry")
+            return self._not_configured(claim, destination)
         if not self._slots.enter(destination):
             return self._release(claim, f"{destination} has as many deliveries as it may")
         try:
@@ -95,6 +99,20 @@ class DeliverHandler(OneJobHandler):
             return self._deliver(claim, delivery)
         finally:
             self._slots.leave(destination)
+
+    def note_changed(self, destination: str) -> None:
+        """Try a destination whose settings have changed at once, whatever the outcome of earlier attempts."""
+        self._breakers.succeeded(destination)
+        with suppress(RetryLater), self._database.write() as transaction:
+            destination_troubles.clear(transaction, destination)
+            queue.make_deliveries_due(transaction, destination, now=self._clock())
+
+    def _not_configured(self, claim: Claim, destination: str) -> Completion:
+        now = self._clock()
+        if now - claim.queued_at < _CONFIGURED_WITHIN:
+            detail = f"destination {destination!r} is not configured on this host yet"
+            return completion.release_unattempted(claim, due_at=now + _CONFIGURED_AGAIN, detail=detail)
+        return self.give_up(claim, f"destination {destination!r} is not configured: add it, then retry")
 
     def _release(self, claim: Claim, detail: str) -> Completion:
         return completion.release_unattempted(claim, due_at=self._clock() + _PROBED_WITHIN, detail=detail)

@@ -1,4 +1,4 @@
-"""Stop signals: one action, however many signals arrive."""
+"""Signals: one stop, however many arrive; a reload at each."""
 
 import os
 import signal
@@ -39,3 +39,12 @@ def test_signals_during_the_stop_action_neither_wait_nor_repeat_it() -> None:
     resume.set()
     assert stopped.wait(60)
     assert calls == 1
+
+
+def test_each_signal_is_an_action() -> None:
+    called = threading.Semaphore(0)
+
+    signals.on_each(SIGNAL, called.release)
+    for _ in range(2):
+        os.kill(os.getpid(), SIGNAL)
+        assert called.acquire(timeout=60)
