@@ -11,20 +11,21 @@ the file's bytes, in decoded frames of 15 MB; "stage" is that of the pixel stage
 
 import argparse
 import io
-import shutil
 import statistics
 import subprocess
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from openjpeg.utils import encode_array
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from skimage.transform import resize
 
@@ -80,28 +81,35 @@ def written(dataset: Dataset) -> bytes:
     return content.getvalue()
 
 
-def in_transfer_syntaxes(dataset: Dataset) -> dict[str, bytes]:
-    """Return the film in every transfer syntax that an encoder is at hand for."""
-    plain = written(dataset)
-    contents = {"uncompressed": plain}
-    for name, syntax in (
-        ("RLE", uid.RLELossless),
-        ("JPEG-LS", uid.JPEGLSLossless),
-        ("JPEG 2000 lossless", uid.JPEG2000Lossless),
-    ):
-        copy = pydicom.dcmread(io.BytesIO(plain))
-        copy.compress(syntax)
-        contents[name] = written(copy)
-    deflated = pydicom.dcmread(io.BytesIO(plain))
-    deflated.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
-    contents["deflated"] = written(deflated)
-    if shutil.which(DCMCJPEG):
-        with tempfile.TemporaryDirectory() as folder:
-            source, target = Path(folder, "source.dcm"), Path(folder, "target.dcm")
-            source.write_bytes(plain)
-            subprocess.run([DCMCJPEG, "+e1", source, target], check=True)
-            contents["JPEG Lossless"] = target.read_bytes()
-    return contents
+TRANSFER_SYNTAXES = ("uncompressed", "RLE", "JPEG-LS", "JPEG 2000 lossless", "deflated", "JPEG Lossless")
+
+
+def in_transfer_syntaxes(dataset: Dataset, names: Sequence[str] = TRANSFER_SYNTAXES) -> dict[str, bytes]:
+    """Return the film in the named transfer syntaxes; without JPEG Lossless, if DCMTK is not installed."""
+    return {name: _in_transfer_syntax(dataset, name) for name in names if name != "JPEG Lossless" or DCMCJPEG.exists()}
+
+
+def _in_transfer_syntax(dataset: Dataset, name: str) -> bytes:
+    copy = pydicom.dcmread(io.BytesIO(written(dataset)))
+    match name:
+        case "RLE":
+            copy.compress(uid.RLELossless)
+        case "JPEG-LS":
+            copy.compress(uid.JPEGLSLossless)
+        case "JPEG 2000 lossless":
+            pixels = encode_array(copy.pixel_array, bits_stored=copy.BitsStored, photometric_interpretation=2)
+            copy.PixelData = encapsulate([bytes(pixels)])
+            copy["PixelData"].VR, copy["PixelData"].is_undefined_length = "OB", True
+            copy.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
+        case "deflated":
+            copy.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+        case "JPEG Lossless":
+            with tempfile.TemporaryDirectory() as folder:
+                source, target = Path(folder, "source.dcm"), Path(folder, "target.dcm")
+                source.write_bytes(written(dataset))
+                subprocess.run([DCMCJPEG, "+e1", source, target], check=True)
+                return target.read_bytes()
+    return written(copy)
 
 
 def obvious(content: bytes) -> np.ndarray:

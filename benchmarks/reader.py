@@ -214,7 +214,7 @@ def run(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str
     film = write_film(folder, enlarged=_ENLARGED)
     opened = process.database
     migrate.upgrade(opened)
-    contents = in_transfer_syntaxes(pydicom.dcmread(film))
+    contents = in_transfer_syntaxes(pydicom.dcmread(film), options.kinds)
     jobs = {kind: enqueue(process, contents[kind], options.films) for kind in options.kinds}
     roles = ("receive", "read") if options.receiving else ("read",)
     loop = bare(process, options.films)
