@@ -28,6 +28,7 @@ from cxr_node.web import (
     resends,
     results,
     search,
+    settings_edit,
     settings_page,
     table_api,
     tables,
@@ -91,6 +92,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(monitoring.pages)
     app.include_router(trends.pages)
     app.include_router(settings_page.pages)
+    app.include_router(settings_edit.pages)
     app.include_router(users.api)
     app.include_router(users.pages)
     app.include_router(events.router)

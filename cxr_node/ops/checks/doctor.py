@@ -4,19 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cxr_node.db.database import SQLAlchemyError
-from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import single_instance
-from cxr_node.ops.checks import audit, destinations, host, node, remote, trial_report
+from cxr_node.ops.checks import audit, destinations, host, node, remote
 from cxr_node.ops.checks.destinations import DestinationReport
 from cxr_node.ops.checks.node import Check, Status
+from cxr_node.ops.checks.sent_report import send_test_report
 from cxr_node.queries import archived
 from cxr_node.records import destination_capabilities, web_users
 from cxr_node.records.destination_capabilities import DestinationCapabilities
-from cxr_node.report.kinds import tid1500
-from cxr_node.report.kinds.registry import KIND_BY_NAME
-from cxr_node.wiring.compose import observer
-from cxr_node.wiring.deliver import open_destinations
 from cxr_node.wiring.process import Process
 
 
@@ -86,18 +82,11 @@ def _store_capabilities(process: Process, reports: Sequence[DestinationReport]) 
 
 
 def _send_test_report(process: Process, name: str, reports: Sequence[DestinationReport]) -> Check:
-    """Send a test report in the best form that the destination accepts."""
-    title, senders = f"test report to {name}", open_destinations(process.settings)
-    if name not in senders:
-        return node.problem(title, "there is no such destination", f"name one of {', '.join(senders)}")
-    best = next(report.best_report for report in reports if report.name == name) or tid1500.REPORT.name
-    report = trial_report.compose_test_report(KIND_BY_NAME[best], observer=observer(process), now=process.clock())
-    try:
-        receipt = senders[name].send(report.content)
-    except (RetryLater, DeliveryRejected) as error:
-        return node.problem(title, str(error), "see the checks of the destination, and try again")
-    patient = f"Patient ID {trial_report.PATIENT_ID}, SOP Instance UID {report.identity.sop_instance_uid}"
-    return node.ok(title, f"{best} was accepted with status 0x{receipt.status:04X}: look up {patient}")
+    rows = {row.name: row for row in process.settings.deliver.destinations}
+    if name not in rows:
+        known = ", ".join(rows)
+        return node.problem(f"test report to {name}", "there is no such destination", f"name one of {known}")
+    return send_test_report(process, rows[name], next(report for report in reports if report.name == name))
 
 
 def _has_problem(checks: Sequence[Check]) -> bool:

@@ -40,6 +40,13 @@ class FormField:
     default: Any
     choices: tuple[str, ...] = ()
 
+    @property
+    def group(self) -> str:
+        """The part of the form: route, tls, or row."""
+        if self.name == "results" or self.name.startswith("when."):
+            return "route"
+        return "tls" if self.name.startswith("tls_") else "row"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowForm:

@@ -63,8 +63,8 @@ def settings_file(process: Process) -> SettingsFile | None:
     return SettingsFile(path=process.loaded.path, versions=process.settings.node.data_folder / "settings-versions")
 
 
-def propose(file: SettingsFile, edit: RowEdit) -> Proposal:
-    """Return the proposal of an edit of a row.
+def propose(file: SettingsFile, edit: RowEdit, *, running: Loaded | None = None) -> Proposal:
+    """Return the proposal of an edit of a row; of an invalid file it is compared with the `running` settings.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def propose(file: SettingsFile, edit: RowEdit) -> Proposal:
         raise EditRefused(f"{file.path}: not TOML: {error}; correct the file by hand first") from error
     row = row_text(text, edit) if edit.values is not None else ""
     location = location_of(edit, len(rows_of(text, edit.section, edit.name)))
-    return _checked(file, before, text, row=row, row_key=named_key(tomllib.loads(text), location))
+    return _checked(file, before, text, row=row, row_key=named_key(tomllib.loads(text), location), running=running)
 
 
 def propose_undo(file: SettingsFile) -> Proposal:
@@ -118,10 +118,18 @@ def apply(process: Process, file: SettingsFile, proposal: Proposal, *, by: str, 
     )
 
 
-def _checked(file: SettingsFile, before: FileText, text: str, *, row: str = "", row_key: str = "") -> Proposal:
+def _checked(
+    file: SettingsFile,
+    before: FileText,
+    text: str,
+    *,
+    row: str = "",
+    row_key: str = "",
+    running: Loaded | None = None,
+) -> Proposal:
     diff = difference(before.text, text, file.path.name)
     proposal = Proposal(before=before, text=text, diff=diff, row=row)
-    present = _loaded(file, before.text)
+    present = _loaded(file, before.text) or running
     try:
         loaded = config.read_text(text, file.path)
     except ConfigurationError as error:
