@@ -93,7 +93,8 @@ def _screen(state: Overview, condition: Health, path: Path) -> RenderableType:
     rejections = rejection_counters.counts(config.load(path))
     if rejections:
         counts = (f"{title or 'unnamed'} {reason} {count}" for (title, reason), count in rejections.items())
-        parts.append(Text(f"rejected by this host, in total: {', '.join(counts)} (see `cxr-node explain`)"))
+        more = "(see `cxr-node explain`, `cxr-node query v1_rejections`)"
+        parts.append(Text(f"rejected by this host, in total: {', '.join(counts)} {more}"))
     remote = read_state(config.load(path))
     if remote is not None:
         parts.append(_remote(remote, path))

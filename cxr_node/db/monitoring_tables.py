@@ -1,6 +1,7 @@
 """Tables of drift monitoring, shadow mode, constancy checks and periodic jobs."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -192,6 +193,20 @@ periodic_job = Table(
     Column("outcome", String(16), nullable=False),
     Column("detail", Text, nullable=False),
     Column("next_at", UtcDateTime),
+)
+
+# Rejections of each host by calling AE title and reason, as the receiving process counts them; a row is no rejection.
+rejection = numbered_table(
+    "rejection",
+    Column("host", String(64), nullable=False),
+    Column("calling_ae_title", AE_TITLE, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("rejections", BigInteger, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    UniqueConstraint("host", "calling_ae_title", "reason"),
+    Index("ix_rejection_last_at", "last_at"),
 )
 
 

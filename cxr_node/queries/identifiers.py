@@ -1,9 +1,9 @@
 """Identifiers of films, for those who may see them; each use is recorded in the audit trail."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.tables import film, study
@@ -43,6 +43,23 @@ class Identifiers:
 
 def of_studies(connection: Connection, study_ids: Collection[int]) -> list[IdentifiedFilm]:
     """Return the films of studies that have identifiers, in the order of reception."""
+    return _films(connection, film.c.study_id.in_(study_ids))
+
+
+def of_films(connection: Connection, film_ids: Collection[int]) -> list[IdentifiedFilm]:
+    """Return those of some films that have identifiers, in the order of reception."""
+    return _films(connection, film.c.id.in_(film_ids))
+
+
+def films_with(connection: Connection, values: Mapping[str, str], *, limit: int) -> list[tuple[int, int]]:
+    """Return film and study of the newest films whose identifiers have these values, by column."""
+    query = select(film_identifiers.c.film_id, film.c.study_id).join(film, film.c.id == film_identifiers.c.film_id)
+    query = query.where(*(film_identifiers.c[column] == value for column, value in values.items()))
+    rows = connection.execute(query.order_by(film_identifiers.c.film_id.desc()).limit(limit))
+    return [(film_id, study_id) for film_id, study_id in rows]
+
+
+def _films(connection: Connection, condition: ColumnElement[bool]) -> list[IdentifiedFilm]:
     query = (
         select(
             film.c.study_id,
@@ -53,7 +70,7 @@ def of_studies(connection: Connection, study_ids: Collection[int]) -> list[Ident
         )
         .join(film, film.c.id == film_identifiers.c.film_id)
         .join(study, study.c.id == film.c.study_id)
-        .where(film.c.study_id.in_(study_ids))
+        .where(condition)
         .order_by(film.c.id)
     )
     return [IdentifiedFilm(**row) for row in connection.execute(query).mappings()]

@@ -1,6 +1,7 @@
 """Rows of a view: selected columns, conditions, a period, order and limit."""
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,7 @@ from cxr_node.queries.views.view import View
 
 
 class Comparison(StrEnum):
-    """Comparison of a column with a value; `LIKE` patterns use %."""
+    """Comparison of a column with a value; `LIKE` patterns use %. The value of `IN` is a tuple; no text states it."""
 
     EQUAL = "="
     UNEQUAL = "!="
@@ -21,6 +22,7 @@ class Comparison(StrEnum):
     MORE = ">"
     LESS = "<"
     LIKE = "~"
+    IN = "in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,11 @@ class Condition:
 def equal(column: str, value: object) -> Condition:
     """Return the condition that a column equals a value."""
     return Condition(column=column, comparison=Comparison.EQUAL, value=value)
+
+
+def among(column: str, values: Iterable[object]) -> Condition:
+    """Return the condition that a column equals one of some values."""
+    return Condition(column=column, comparison=Comparison.IN, value=tuple(values))
 
 
 def rows(
@@ -72,19 +79,24 @@ def rows(
 
 def expression(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
     """Return a condition as SQL on a column."""
-    value = condition.value
+    value: Any = condition.value
     match condition.comparison:
         case Comparison.EQUAL:
             return column.is_not_distinct_from(value) if value is None else column == value
         case Comparison.UNEQUAL:
             return column.is_distinct_from(value)
-        case Comparison.LEAST:
-            return column >= value
-        case Comparison.MOST:
-            return column <= value
-        case Comparison.MORE:
-            return column > value
-        case Comparison.LESS:
-            return column < value
         case Comparison.LIKE:
             return column.like(value)
+        case Comparison.IN:
+            return column.in_(value)
+        case ordered:
+            compared: ColumnElement[bool] = _ORDERED[ordered](column, value)
+            return compared
+
+
+_ORDERED: Mapping[Comparison, Callable[[Any, Any], Any]] = {
+    Comparison.LEAST: operator.ge,
+    Comparison.MOST: operator.le,
+    Comparison.MORE: operator.gt,
+    Comparison.LESS: operator.lt,
+}

@@ -69,7 +69,7 @@ def state_words(table: str, state: str) -> tuple[str, str]:
 def choice_words(column: TableColumn, value: str) -> str:
     """Return a value that is offered as a choice, in words."""
     if column.name == "reason":
-        return reason_meaning(value)
+        return reason_meaning(value).replace("_", " ")
     if column.name == "kind":
         return kind_words(value)
     return _WORDS.get(value, value)

@@ -34,7 +34,8 @@ def receive(process: Process) -> Iterator[str]:
     with rejection_counters.counting(process.settings) as counters, receiver(process, on_event=counters.note) as scp:
         process.liveness.append(scp.is_accepting)
         host, port = scp.address
-        with run_jobs(process, Role.RECEIVE, {"rejection_counters": counters.write}):
+        rows = rejection_counters.RejectionRows(process, counters)
+        with run_jobs(process, Role.RECEIVE, {"rejection_counters": rows.write}):
             yield f"{host}:{port}"
 
 

@@ -21,8 +21,9 @@ from cxr_node.receive.status import StoreStatus
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import receiver
-from cxr_node.wiring.rejection_counters import RejectionCounters
+from cxr_node.wiring.rejection_counters import RejectionCounters, RejectionRows
 from tests.support import films, peers
+from tests.support.queue import NOON
 from tests.support.running_node import settings_file
 from tests.support.web import served_page
 
@@ -97,6 +98,30 @@ def test_full_disk_is_retried_and_raises_nothing(tmp_path: Path, monkeypatch: py
     counters.write()
 
     assert len(rejection_counters._read(tmp_path / "no" / "rejections.json")) == 1
+
+
+def test_rejections_are_on_the_page_and_in_a_view(tmp_path: Path, database_url: str) -> None:
+    with served_page(tmp_path / "node", database_url=database_url) as page:
+        settings = load(page.config)
+        counters = RejectionCounters(tmp_path / "rejections.json", clock=lambda: NOON)
+        seconds = iter((0.0, 61.0, 200.0, 200.0))
+        with Process.open(settings) as process:
+            rows = RejectionRows(process, counters, clock=lambda: next(seconds))
+            counters.note(rejected("DX9"))
+            rows.write()
+            counters.note(rejected("DX9"))
+            rows.write()
+            rows.write()
+        with page.visited_by("op") as client:
+            text = client.get("/refusals").text.partition('id="rejections"')[2]
+            (row,) = client.get("/api/v1/tables/rejections?since=all").json()["rows"]
+        with page.visited_by("admin") as client:
+            assert "DX9" in client.get("/rejections?since=all").text
+    queried = CliRunner().invoke(app, ["query", "v1_rejections", "--csv", "--config", str(page.config)]).output
+
+    assert (row["calling_ae_title"], row["address"], row["rejections"]) == ("DX9", HERE, 2)
+    assert "calling ae title not recognized" in text
+    assert "DX9,calling_ae_title_not_recognized" in queried
 
 
 def test_rejections_are_in_the_metrics(tmp_path: Path) -> None:

@@ -169,9 +169,12 @@ def test_devices_count_the_films_of_the_period(database: Database, tmp_path: Pat
         (row,) = page(connection, select("devices"), limit=10).rows
         none = page(connection, select("devices", since="2026-01-02T13:00+00:00"), limit=10).rows
         filtered = page(connection, select("devices", "not_analysed_percent>50"), limit=10).rows
+        by_station = page(connection, select("devices", f"station_name={row['station_name'] or 'none'}"), limit=10).rows
     assert (row["calling_ae_title"], row["films"], row["not_analysed"], row["failed"]) == ("DX1", 5, 1, 0)
     assert row["not_analysed_percent"] == pytest.approx(20)
     assert (none, filtered) == ([], [])
+    assert [device["films"] for device in by_station] == [5]
+    assert row["device"].startswith("DX1 / ")
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ from cxr_node.domain.reading import CascadeStep, Measurement, NamedPoint, StepSt
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import constancy, periodic_jobs, readings, shadow
+from cxr_node.records import constancy, periodic_jobs, readings, rejections, shadow
 from cxr_node.records import films as film_rows
+from cxr_node.records.rejections import Rejections
 from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import audit_rules, films, view_document
@@ -89,6 +90,9 @@ def busy(database: Database, folder: Path) -> InProcessNode:
             transaction, "drift", host="host-1", role="deliver", started_at=node.clock.now, duration_s=0.5,
             outcome="succeeded", detail="", next_at=node.clock.now,
         )  # fmt: skip
+        at = {"first_at": node.clock.now, "last_at": node.clock.now}
+        refused = Rejections(calling_ae_title="DX9", reason="no_tls", address="10.0.0.9", rejections=2, **at)
+        rejections.write(transaction, "host-1", [refused])
     return node
 
 

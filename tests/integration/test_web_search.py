@@ -1,6 +1,7 @@
 """Search box and identifiers on pages and in the JSON API: for whom, and what the audit trail has of it."""
 
 import base64
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -89,11 +90,32 @@ def test_identifiers_are_shown_only_to_those_who_may_see_them(page: Page) -> Non
         assert client.post("/api/v1/search", json={"text": "1"}).status_code == 401
 
 
+def test_studies_and_films_are_filtered_by_identifiers_in_no_address(page: Page) -> None:
+    with page.visited_by("clerk") as client:
+        plain = client.get("/films?since=all")
+        films_with = client.post("/films?where=film_id%3E1", data={"accession_number": ACCESSION})
+        studies_with = client.post("/studies", data={"patient_id": films.PATIENT_ID, "accession_number": ACCESSION})
+        nothing = client.post("/studies", data={"patient_id": "nobody"})
+        empty = client.post("/studies", data={"patient_id": " "})
+    with page.visited_by("op") as client:
+        assert "Filter by identifier" not in client.get("/studies").text
+        assert client.post("/studies", data={"patient_id": films.PATIENT_ID}).status_code == 403
+
+    assert '<th scope="col">accession number</th><th scope="col">Patient ID</th>' in plain.text
+    for answer in (films_with, studies_with):
+        assert f"<b>accession number is {ACCESSION}</b>" in answer.text
+        assert ACCESSION not in "".join(re.findall(r'(?:href|action|hx-get)="([^"]*)"', answer.text))
+        assert "all studies of this list" not in answer.text
+    assert "No studies" in nothing.text
+    assert empty.status_code == 303
+
+
 def test_searches_and_shown_identifiers_are_audited_on_the_page(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as page:
         with page.visited_by("clerk") as client:
             client.post("/search", data={"text": ACCESSION})
             client.post("/search", data={"text": str(films.dx().StudyInstanceUID)})
+            client.post("/films", data={"accession_number": ACCESSION})
             for path in ("/studies/1", "/api/v1/films/1"):
                 assert client.get(path).status_code == 200
         with page.visited_by("op") as client:
@@ -102,7 +124,7 @@ def test_searches_and_shown_identifiers_are_audited_on_the_page(tmp_path: Path) 
         queries, views = recorded(page, "110112"), recorded(page, "110103")
 
     texts = [base64.b64decode(query.findtext(".//ParticipantObjectQuery") or "") for query in queries]
-    assert [ACCESSION.encode() in text for text in texts] == [True, True]
+    assert [ACCESSION.encode() in text for text in texts] == [True, True, True]
     assert {query.findall("ActiveParticipant")[0].get("UserID") for query in queries} == {"clerk"}
     assert {query.findall("ActiveParticipant")[0].get("NetworkAccessPointID") for query in queries} == {"127.0.0.1"}
     assert len(views) == 4, "the list shows four studies; the pages of one within the hour are the same view"

@@ -170,9 +170,11 @@ def _where(source: Source, selection: Selection) -> Iterator[ColumnElement[bool]
 def _is_selective(selection: Selection, condition: Condition) -> bool:
     """Whether an index finds the few rows of a condition."""
     values = selection.table.selective.get(condition.column)
-    if values is None or condition.comparison is not Comparison.EQUAL:
+    if values is None:
         return False
-    return not values or condition.value in values
+    if condition.comparison is Comparison.IN:
+        return not values
+    return condition.comparison is Comparison.EQUAL and (not values or condition.value in values)
 
 
 def _order_terms(columns: Mapping[str, ColumnElement[Any]], selection: Selection) -> list[Term]:

@@ -173,6 +173,19 @@ _REFUSALS = Table(
     selective={"film_id": _ANY, "study_id": _ANY},
 )
 
+_REJECTIONS = Table(
+    name="rejections",
+    title="Rejections",
+    row="rejected associations, connections or objects",
+    source_of=source_of_view(VIEWS["v1_rejections"]),
+    columns=columns_of(VIEWS["v1_rejections"]),
+    key="rejection_id",
+    time="last_at",
+    shown=("calling_ae_title", "reason", "address", "rejections", "first_at", "last_at", "host"),
+    selective={"rejection_id": _ANY},
+    needs_film_access=False,
+)
+
 TABLES: Mapping[str, Table] = {
-    table.name: table for table in (_STUDIES, _FILMS, _FINDINGS, _DELIVERIES, _JOBS, _REFUSALS, DEVICES)
+    table.name: table for table in (_STUDIES, _FILMS, _FINDINGS, _DELIVERIES, _JOBS, _REFUSALS, _REJECTIONS, DEVICES)
 }

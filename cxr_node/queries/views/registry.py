@@ -30,6 +30,7 @@ _NAMES = (
     "v1_constancy",
     "v1_shadow",
     "v1_periodic_jobs",
+    "v1_rejections",
 )
 
 
