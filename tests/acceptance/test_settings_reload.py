@@ -9,7 +9,6 @@ import httpx
 import psutil
 from pydicom import Dataset
 
-from cxr_node import config
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -55,25 +54,28 @@ def await_change(node: RunningNode, times: int) -> None:
     )
 
 
-def edit(client: httpx.Client, token: str, **changes: object) -> None:
-    """Change the first destination on the page: check it, and apply what was shown."""
-    row = client.get("/settings/edit/row?kind=cstore&index=0").text
-    inputs = re.findall(r'<input[^>]*name="([^"]+)"[^>]*\bvalue="([^"]*)"[^>]*?( checked)?>', row)
-    texts = {name: value for name, value, _ in inputs if name in ("kind", "index", "digest")}
-    fields = {f"field.{name}": re.findall(rf'name="field.{name}"[^>]*value="([^"]*)"', row)[0] for name in TEXTS}
-    fields |= {"field.results": "report", "field.confirm": "none", "field.timeout_s": "30"}
-    fields |= {"field.tls_check_host": "true", "field.compress_pictures": "true"}
-    data = {"token": token, **texts, **fields, **{f"field.{name}": str(value) for name, value in changes.items()}}
+def edit(client: httpx.Client, token: str, query: str, **fields: object) -> None:
+    """Enter a row of settings on the page: check it, and apply what was shown."""
+    form = client.get(f"/settings/edit/row?{query}").text
+    hidden = dict(re.findall(r'<input type="hidden" name="(kind|index|digest)" value="([^"]*)">', form))
+    data = {"token": token, **hidden, **{f"field.{name}": str(value) for name, value in fields.items()}}
     checked = client.post("/settings/edit/row", data={**data, "action": "check"}).text
     shown = re.findall(r'name="shown" value="([^"]+)"', checked)
     assert shown, checked
     assert client.post("/settings/edit/row", data={**data, "shown": shown[0], "action": "apply"}).status_code == 303
 
 
-TEXTS = ("name", "host", "port", "ae_title", "confirm_wait_s", "confirm_again_s")
+def undo(client: httpx.Client, token: str) -> None:
+    """Undo the last edit."""
+    shown = re.findall(r'name="shown" value="([^"]+)"', client.get("/settings/edit/undo").text)[0]
+    assert client.post("/settings/edit/undo", data={"token": token, "shown": shown}).status_code == 303
 
 
-def test_an_edited_destination_is_used_without_a_restart_and_undone(tmp_path: Path) -> None:
+PACS = {"name": "pacs", "host": LOOPBACK, "results": "report", "tls_check_host": "true", "compress_pictures": "true"}
+
+
+def test_edited_destinations_are_used_without_a_restart_and_undone(tmp_path: Path) -> None:
+    share = tmp_path / "share"
     with SimulatedPacs(tmp_path / "first") as first, SimulatedPacs(tmp_path / "second") as second:
         destination = to_pacs(first.port, first.ae_title)
         more = f"[web]\nport = 0\n{users(('op', 'operator', True))}"
@@ -86,21 +88,23 @@ def test_an_edited_destination_is_used_without_a_restart_and_undone(tmp_path: Pa
             processes = pids(node)
             client.post("/login", data={"name": "op", "password": PASSWORD})
             token = re.findall(r'name="token" value="([^"]+)"', client.get("/").text)[0]
-            edit(client, token, port=second.port, ae_title=second.ae_title)
+            edit(client, token, "kind=cstore&index=0", **PACS, port=second.port, ae_title=second.ae_title)
             await_change(node, 1)
+            # Of a result that no destination had at the start.
+            edit(client, token, "kind=folder", name="share", folder=share, results="text")
+            await_change(node, 2)
             send(films.cr(seed=1), node.port)
             node.until_idle()
-            counts = [stored(first), stored(second)]
-            shown = re.findall(r'name="shown" value="([^"]+)"', client.get("/settings/edit/undo").text)[0]
-            undone = client.post("/settings/edit/undo", data={"token": token, "shown": shown})
+            counts = [stored(first), stored(second), len(list(share.glob("*.dcm")))]
+            undo(client, token)
+            await_change(node, 3)
+            undo(client, token)
             os.kill(node.process.pid, signal.SIGHUP)
-            await_change(node, 2)
+            await_change(node, 4)
             send(films.cr(seed=2), node.port)
             node.until_idle()
 
-            assert undone.status_code == 303
-            assert counts == [0, 1]
-            assert [stored(first), stored(second)] == [1, 1]
+            assert counts == [0, 1, 1]
+            assert [stored(first), stored(second), len(list(share.glob("*.dcm")))] == [1, 1, 1]
             assert pids(node) == processes
         assert path.read_text(encoding="utf-8") == before
-        assert config.load(path).deliver.destinations[0].peer_name.endswith(f":{first.port}")

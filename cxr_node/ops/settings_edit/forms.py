@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from cxr_node.deliver.destinations import DESTINATIONS
+from cxr_node.domain.secret import is_secret
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.receive import UrgentSection
 from cxr_node.settings.results import result_names
@@ -184,7 +185,7 @@ def _fields(table: type[Section], prefix: str = "") -> Iterator[FormField]:
         nested = table_types(field.annotation)
         if nested:
             yield from _fields(nested[0], f"{prefix}{name}.")
-        elif name not in _FIXED:
+        elif name not in _FIXED and not is_secret(field.annotation):  # a form would show it
             yield _field(f"{prefix}{name}", field)
 
 

@@ -9,7 +9,7 @@ from cxr_node.audit.events import SECURITY_CONFIGURATION
 from cxr_node.config import ConfigurationError, Loaded
 from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.ops import operator_log, preflight
-from cxr_node.ops.settings_edit.masking import difference
+from cxr_node.ops.settings_edit.masking import difference, masked
 from cxr_node.ops.settings_edit.rows import RowEdit, edited, location_of, row_text, rows_of
 from cxr_node.ops.settings_edit.settings_file import EditRefused, FileText, SettingsFile
 from cxr_node.settings.differences import differences, is_reloadable
@@ -78,7 +78,7 @@ def propose(file: SettingsFile, edit: RowEdit, *, running: Loaded | None = None)
         text = edited(before.text, edit)
     except tomllib.TOMLDecodeError as error:
         raise EditRefused(f"{file.path}: not TOML: {error}; correct the file by hand first") from error
-    row = row_text(text, edit) if edit.values is not None else ""
+    row = masked(row_text(text, edit)) if edit.values is not None else ""
     location = location_of(edit, len(rows_of(text, edit.section, edit.name)))
     return _checked(file, before, text, row=row, row_key=named_key(tomllib.loads(text), location), running=running)
 

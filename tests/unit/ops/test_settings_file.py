@@ -12,6 +12,7 @@ from cxr_node.ops.settings_edit import forms
 from cxr_node.ops.settings_edit.proposal import Proposal, propose, propose_undo
 from cxr_node.ops.settings_edit.rows import RowEdit
 from cxr_node.ops.settings_edit.settings_file import EditRefused, SettingsFile
+from cxr_node.settings.operations import PageUserSection
 
 PACS = 'kind = "cstore"\nname = "pacs"\nhost = "10.0.0.1"\nport = 104\nae_title = "PACS"\n'
 FILE = f"[receive]\nport = 11112  # ours\n\n# PACS\n[[deliver.destinations]]\n{PACS}"
@@ -134,3 +135,13 @@ def test_what_was_entered_is_written_only_where_it_differs() -> None:
         "host": "h",
         "port": 1,
     }
+
+
+def test_no_secret_of_a_row_is_in_its_form_or_in_its_lines(file: SettingsFile) -> None:
+    users = forms.RowForm(key="user", word="user", section="web", name="users", row_type=PageUserSection)
+    file.path.write_text(FILE + '[[web.users]]\nname = "kim"  # password_hash = "x"\n', encoding="utf-8")
+    edit = RowEdit(section="web", name="users", index=0, values={"password_hash": "scrypt$hunter2"})
+
+    assert "name" in forms.shown_values(users, {"name": "kim", "password_hash": "hunter2"})
+    assert "password_hash" not in forms.shown_values(users, {"name": "kim", "password_hash": "hunter2"})
+    assert "hunter2" not in propose(file, edit).row + propose(file, edit).diff
