@@ -62,8 +62,8 @@ def import_chexnet(
         coded = {label: (code, site) for label, (code, site, _) in codes.FINDINGS.items()}
         typer.echo("making a bundle of CheXNet; this takes a minute or two", err=True)
         chexnet_import.write(weights, to, name=name, url=url, codes=coded, digest=digest)
-        typer.echo(f"{to}: {len(chexnet.LABELS)} labels; every score is undetermined until its operating point is set")
-    typer.echo(f"next: set operating points in {to}/card.toml, then cxr-node bundle install {to}")
+        typer.echo(f"{to}: {len(chexnet.LABELS)} labels; every score is undetermined until its threshold is set")
+    typer.echo(f"next: set the thresholds ([operating_points]) in {to}/card.toml, then cxr-node bundle install {to}")
 
 
 def pull(
@@ -115,7 +115,7 @@ def _write_bundle(published: "Published", weights: Path, to: Path, digest: Diges
     if missing:
         typer.echo(f"left out, because no code could be verified: {', '.join(missing)}")
     labels = len(published.trained) - len(missing)
-    typer.echo(f"{to}: {labels} labels; scores have the operating point 0.5 and are not probabilities")
+    typer.echo(f"{to}: {labels} labels; scores have the threshold 50 of 100 and are not probabilities")
     typer.echo(f"next: cxr-node bundle show {to}, then cxr-node bundle install {to}")
 
 

@@ -15,6 +15,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import CARDIOMEGALY, CARDIOMEGALY_BY_RATIO, HEART
 from cxr_node.ops import operator_log
+from cxr_node.queries.tables.columns import PERCENT
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 
@@ -176,7 +177,7 @@ def _card_items(card: "Card") -> dict[str, str]:
         "tested on": card.evidence.test,
         "input": f"{card.input.rows} x {card.input.columns}, {card.input.preparation}: {card.input.description}",
         "network": f"SHA-256 {card.network.sha256}; outputs {', '.join(card.network.outputs)}",
-        "operating points": card.operating_points.name,
+        "thresholds": card.operating_points.name,
     }
     if card.network.remote:
         items["runs at a server as"] = str(card.network.remote)
@@ -188,15 +189,15 @@ def _card_items(card: "Card") -> dict[str, str]:
 
 
 def _labels(card: "Card") -> Table:
-    table = Table(Column("label", no_wrap=True), "code", "site", "operating point", "undetermined", "calibrated")
+    table = Table(Column("label", no_wrap=True), "code", "site", "threshold", "undetermined", "calibrated")
     for label in card.labels:
         point = card.point_of(label)
         table.add_row(
             label.key,
             _coded(label.code),
             _coded(label.site) if label.site else "",
-            f"{point.score:g}",
-            f"{point.undetermined_from:g} to {point.undetermined_to:g}",
+            f"{PERCENT * point.score:g}",
+            f"{PERCENT * point.undetermined_from:g} to {PERCENT * point.undetermined_to:g}",
             "yes" if label.calibrated else "no",
         )
     if card.cardiomegaly_by_ratio is not None:

@@ -9,7 +9,9 @@ from rich.table import Table
 from cxr_node.cli.database import reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import parse_time
+from cxr_node.ops.formatting import score_words
 from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
+from cxr_node.queries.tables.columns import PERCENT
 
 _NO_FILMS = "no film was read by a shadow bundle in this time: set read.shadow, and wait for films"
 
@@ -45,21 +47,22 @@ def _print(comparison: dict[str, Any], limit: int) -> None:
     )
     alone = comparison["not_analysed_by_shadow_alone"], comparison["not_analysed_by_first_alone"]
     out.print(f"not analysed by the shadow alone {alone[0]}, by the first alone {alone[1]}")
-    table = Table(
-        "finding", "films", "both / first / shadow / neither", "kappa", "positive", "negative", "shift (limits)"
-    )
+    calls = "both / first / shadow / neither"
+    table = Table("finding", "films", calls, "kappa", "positive", "negative", "shift of 100 (limits)")
     for key, agreement in comparison["findings"].items():
         counts = " / ".join(str(agreement[name]) for name in ("both", "first_only", "second_only", "neither"))
-        limits = "" if agreement["limits"] is None else " ({:+.3f} to {:+.3f})".format(*agreement["limits"])
+        bounds = [PERCENT * limit for limit in agreement["limits"] or ()]
+        limits = " ({:+.1f} to {:+.1f})".format(*bounds) if bounds else ""
         intervals = (_interval(agreement[name]) for name in ("kappa", "positive", "negative"))
-        table.add_row(key, str(agreement["films"]), counts, *intervals, f"{agreement['shift']:+.3f}{limits}")
+        table.add_row(key, str(agreement["films"]), counts, *intervals, f"{PERCENT * agreement['shift']:+.1f}{limits}")
     out.print(table)
     differing = comparison["differing"]
-    out.print(f"{len(differing)} findings differ at the operating points{', largest first:' if differing else ''}")
+    out.print(f"{len(differing)} findings differ at the thresholds{', largest first:' if differing else ''}")
     if differing and limit:
-        table = Table("film", "SOP Instance UID", "finding", "first", "shadow")
+        table = Table("film", "SOP Instance UID", "finding", "first: score / threshold", "shadow: score / threshold")
         for row in differing[:limit]:
-            first, second = f"{row['primary_score']:.3f}", f"{row['score']:.3f}"
+            first = score_words(row["key"], row["primary_score"], row["primary_operating_point"])
+            second = score_words(row["key"], row["score"], row["operating_point"])
             table.add_row(str(row["film_id"]), row["sop_instance_uid"], row["key"], first, second)
         out.print(table)
 

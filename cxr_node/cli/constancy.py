@@ -20,6 +20,7 @@ from cxr_node.cli.terminal import (
 from cxr_node.domain.clock import local_time
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops import operator_log
+from cxr_node.ops.formatting import statistic_words
 from cxr_node.records import constancy as rows
 from cxr_node.wiring import constancy
 
@@ -105,7 +106,7 @@ def _print(check: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
     table = Table("phantom", "kind", "name", "read", "expected", "tolerance", "")
     for value in values:
         status = {True: "", False: "OFF", None: "not accepted"}[_is_within_tolerance(value)]
-        numbers = ("" if value[name] is None else f"{value[name]:.4g}" for name in ("value", "expected", "tolerance"))
+        numbers = (statistic_words(value["kind"], value[name]) for name in ("value", "expected", "tolerance"))
         table.add_row(str(value["seed"]), value["kind"], value["key"], *numbers, status)
     out.print(table)
 

@@ -12,6 +12,7 @@ from cxr_node.cli.database import reading_database
 from cxr_node.cli.rows import CsvOption, csv_text
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.database import Connection
+from cxr_node.ops.formatting import statistic_words
 from cxr_node.queries import drift as drifts
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition, equal
@@ -83,8 +84,8 @@ def _print(rows: list[dict[str, Any]], evaluated: list[str]) -> None:
             row["day"],
             row["calling_ae_title"],
             f"{row['kind']} {row['key']}".rstrip(),
-            f"{row['reference_value']:.4g}",
-            f"{row['value']:.4g}",
+            statistic_words(row["kind"], row["reference_value"]),
+            statistic_words(row["kind"], row["value"]),
             f"{row['films']} / {row['reference_films']}",
             f"{row['effect']:.3f}",
             f"{row['p_value']:.2g} ({row['adjusted_p']:.2g})",

@@ -143,7 +143,7 @@ class _ModelAnswer:
             return self.model
         view = "no chest film" if appearance.view is None else f"view {appearance.view}"
         distance = f"distance {appearance.distance:.3g} of at most {appearance.limit:g}"
-        return f"{self.model}: {view} (score {appearance.score:.2f}), {distance}"
+        return f"{self.model}: {view} (score {100 * appearance.score:.0f}), {distance}"
 
 
 def _ask(settings: Settings, radiograph: Radiograph) -> _ModelAnswer:

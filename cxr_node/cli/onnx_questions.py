@@ -55,7 +55,7 @@ def questions(proposal: "Proposal", name: str, known: Sequence[str]) -> tuple[Qu
             text=f"Labels in the order of the outputs, separated by commas ({count}- leaves one out; codes are known "
             f"for {', '.join(known)}; another as NAME=VALUE^SCHEME^MEANING)",
         ),
-        Question(key="operating_points", text="Operating points: one, or one for each label", proposal="0.5"),
+        Question(key="operating_points", text="Thresholds, 0 to 1: one, or one for each label", proposal="0.5"),
         Question(key="range", text="Values of black and white before mean and deviation", proposal="0,1"),
         Question(
             key="mean", text="Mean, one number or one for each channel", proposal=IMAGENET_MEAN if is_color else "0"

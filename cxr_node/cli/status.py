@@ -111,7 +111,8 @@ def _problems(condition: Health) -> list[Text]:
         Text.assemble((f"{problem.level}: ", styles[problem.level]), f"{problem.name}: {problem.sentence}")
         for problem in condition.problems
     ]
-    return lines or [Text("green: every destination was reached when last tried, no job failed or is stuck", "green")]
+    in_order = "green: every destination was reached when last tried, nothing has failed, and nothing waits too long"
+    return lines or [Text(in_order, "green")]
 
 
 def _reachability(destination: DestinationStatus, at: datetime) -> Text:

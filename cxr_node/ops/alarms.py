@@ -1,6 +1,7 @@
 """Active alarms: conditions of this host, its jobs and its model that need attention."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cxr_node.archive import space
@@ -10,6 +11,7 @@ from cxr_node.domain.clock import local_time
 from cxr_node.domain.errors import RetryLater
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
+from cxr_node.ops.formatting import counted
 from cxr_node.queries import drift, overview
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
 from cxr_node.records import bundles, constancy, corrections, pauses
@@ -25,6 +27,44 @@ _OVERDUE = timedelta(minutes=15)
 _CERTIFICATE_NOTICE = timedelta(days=14)
 _CONSTANCY_INTERVAL = timedelta(hours=26)
 _CORRECTIONS_SHOWN = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StageWords:
+    """Words for the jobs of a stage: their name, one subject, how it failed, and the command that says why."""
+
+    name: str
+    subject: str
+    failure: str
+    command: str
+
+
+_STAGES = {
+    Stage.READ: _StageWords(
+        name="readings",
+        subject="film",
+        failure="could not be read",
+        command="`cxr-node jobs list --stage read --state failed`",
+    ),
+    Stage.COMPOSE: _StageWords(
+        name="reports",
+        subject="study",
+        failure="could not be reported",
+        command="`cxr-node jobs list --stage compose --state failed`",
+    ),
+    Stage.DELIVER: _StageWords(
+        name="deliveries",
+        subject="result",
+        failure="could not be delivered",
+        command="`cxr-node deliveries --state failed`",
+    ),
+    Stage.COMMIT: _StageWords(
+        name="commitments",
+        subject="storage commitment request",
+        failure="could not be answered",
+        command="`cxr-node jobs list --stage commit --state failed`",
+    ),
+}
 
 
 def active_alarms(
@@ -83,10 +123,13 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         wanted = "see `cxr-node jobs list --state not_analysed`, then `cxr-node reissue STUDY`"
         yield "corrections", f"{corrected} films came again with another patient, study or order: {wanted}"
     for queue in queues:
+        words = _STAGES[queue.stage]
         if queue.failed:
-            yield f"failed {queue.stage}", "jobs failed: see `cxr-node jobs list --state failed`"
+            failed = f"{counted(queue.failed, words.subject)} {words.failure}"
+            yield f"failed {words.name}", f"{failed}; {words.command} says why"
         if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE:
-            yield f"stuck {queue.stage}", "a job has been due for more than 15 minutes, and no worker claims it"
+            waits = f"a {words.subject} has waited for more than 15 minutes, and no process takes it"
+            yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
 
 
 def _pauses(

@@ -29,6 +29,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
+def statistic_words(kind: str, value: float | None) -> str:
+    """Return a value of drift or constancy: scores and their tolerances 0 to 100, others as they are."""
+    return "" if value is None else f"{value * (100.0 if kind == 'score' else 1.0):.4g}"
+
+
 def finding_words(meaning: str, laterality: str | None, presence: str) -> str:
     """Return a finding in words: its name, its side, and whether it is undetermined."""
     side = f", {laterality}" if laterality else ""

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
-from cxr_node.ops.formatting import age
+from cxr_node.ops.formatting import age, statistic_words
 from cxr_node.queries import browse
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
@@ -134,6 +134,7 @@ FILTERS = {
     "seconds": _seconds,
     "age": age,
     "kind": kind_words,
+    "statistic": statistic_words,
     "state_words": lambda state, table: state_words(table, state or ""),
 }
 """Filters of the templates: meanings of codes, local times, seconds, ages, result kinds."""

@@ -121,12 +121,12 @@ def test_failed_alarm_message_is_sent_again() -> None:
 def test_alarm_is_sent_by_mail() -> None:
     with mail_server() as (port, messages, logins):
         section = AlertSection(mail_to=("pacs@hospital.example",), mail_host=LOOPBACK, mail_port=port)
-        Alarms(lambda: {"failed deliver": "jobs failed"}, notifier(section), name="node").update()
+        Alarms(lambda: {"failed deliveries": "3 results"}, notifier(section), name="node").update()
 
     (message,) = messages
-    assert "Subject: node: failed deliver" in message
+    assert "Subject: node: failed deliveries" in message
     assert "To: pacs@hospital.example" in message
-    assert "failed deliver: jobs failed" in message
+    assert "failed deliveries: 3 results" in message
     assert logins == []
 
 
@@ -163,8 +163,10 @@ def test_dead_letter_overdue_job_and_full_disk_are_alarms(tmp_path: Path, reserv
 
         current = active_alarms(settings, database, now=node.clock.now + timedelta(minutes=16))
 
-    assert set(current) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
+    assert set(current) == {"failed deliveries", "overdue readings"} | ({"disk"} if reserve else set())
     assert "2.25." not in str(current)
+    assert current["failed deliveries"].startswith("1 result could not be delivered; `cxr-node deliveries ")
+    assert current["overdue readings"].startswith("a film has waited for more than 15 minutes")
 
 
 def test_certificates_of_every_section_raise_an_alarm_before_expiry(tmp_path: Path) -> None:

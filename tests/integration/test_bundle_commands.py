@@ -169,7 +169,7 @@ def test_card_is_shown_as_text_and_json(settings: Path, tmp_path: Path) -> None:
 
     shown = " ".join(succeed("show", mine, "--config", settings).split())
 
-    for output in ("tiny 1.2.3", "Research use only.", "Knows nothing.", "lung_opacity", "112001", "0.5"):
+    for output in ("tiny 1.2.3", "Research use only.", "Knows nothing.", "lung_opacity", "112001", "threshold", "50"):
         assert output in shown
     card = json.loads(succeed("show", mine, "--json", "--config", settings))
     assert card["labels"][0]["code"]["value"] == "112001"

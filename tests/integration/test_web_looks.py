@@ -27,18 +27,21 @@ PATHS = (
     "/results/1",
     "/deliveries",
     "/jobs",
-    "/actions/retry?table=jobs&since=all",
-    "/actions/resend?table=studies&since=all",
-    "/actions/reread?table=films&since=all",
     "/refusals",
     "/devices",
     "/trends",
     "/monitoring",
     "/settings",
+)
+OPERATORS = (
+    "/settings/edit",
+    "/settings/edit/row?kind=cstore",
     "/users",
     "/tokens",
+    "/actions/retry?table=jobs&since=all",
+    "/actions/resend?table=studies&since=all",
+    "/actions/reread?table=films&since=all",
 )
-OPERATORS = ("/settings/edit", "/settings/edit/row?kind=cstore", "/users")
 WIDTHS = (1280, 390)
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}

@@ -17,7 +17,7 @@ from tests.support.queue import NOON
         ({}, Level.GREEN, ""),
         ({"certificate web": "expires"}, Level.AMBER, "certificate web"),
         ({"corrections": "films came again", "destination pacs": "unreachable"}, Level.RED, "destination pacs"),
-        ({"stuck read": "no worker claims it", "failed deliver": "jobs failed"}, Level.RED, "failed deliver"),
+        ({"overdue readings": "a film waits", "failed deliveries": "3 results"}, Level.RED, "failed deliveries"),
     ],
     ids=["none", "a notice", "a notice and a fault", "two faults"],
 )
