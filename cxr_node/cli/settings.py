@@ -1,4 +1,4 @@
-"""`cxr-node config`: check and show settings, print an example, hash a password."""
+"""`cxr-node config`: check and show settings, undo an edit, print an example, hash a password."""
 
 import secrets
 from dataclasses import asdict
@@ -8,10 +8,17 @@ import typer
 
 from cxr_node import config
 from cxr_node.cli.rows import CsvOption, print_rows
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, read_password, reporting_errors
+from cxr_node.cli.terminal import (
+    DEFAULT_CONFIG,
+    CommandError,
+    ConfigOption,
+    JsonOption,
+    read_password,
+    reporting_errors,
+)
 from cxr_node.config import ConfigurationError
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.ops import example_config, preflight, settings_list
+from cxr_node.ops import example_config, operator_log, preflight, settings_list
 from cxr_node.wiring.role_names import Role
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
@@ -55,6 +62,32 @@ def config_show(
         rows = [asdict(row) for table in tables for row in table.rows]
         none = f"no setting contains {text!r}" if text else "every setting has its default"
         print_rows(rows, _COLUMNS, shown=_COLUMNS[:4], none=none, as_json=as_json, as_csv=as_csv)
+
+
+@app.command("undo")
+def config_undo(
+    path: ConfigOption = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Undo it; without it, only show the difference.")] = False,
+) -> None:
+    """Undo the last edit of the settings file by the page, unless the file was changed otherwise since."""
+    # Most commands of this group need none of these.
+    from cxr_node.ops.settings_edit import proposal
+    from cxr_node.ops.settings_edit.settings_file import EditRefused
+    from cxr_node.wiring.process import Process
+
+    with reporting_errors():
+        loaded = config.read(path)
+        with Process.open(loaded.settings, loaded=loaded) as process:
+            file = proposal.file_of(process.settings, loaded)
+            try:
+                undo = proposal.propose_undo(file)
+                typer.echo(undo.diff)
+                if yes:
+                    proposal.apply(process, file, undo, by=operator_log.operator_name(), is_undo=True)
+            except EditRefused as error:
+                raise CommandError(str(error)) from None
+    restart = f"; after a restart: {', '.join(undo.restart_keys)}" if undo.restart_keys else ""
+    typer.echo(f"undone{restart}" if yes else "nothing was written: --yes undoes it")
 
 
 _COLUMNS = ("key", "value", "default", "place", "description", "is_default")

@@ -14,6 +14,7 @@ from cxr_node.ops.settings_edit.rows import RowEdit, edited, location_of, row_te
 from cxr_node.ops.settings_edit.settings_file import EditRefused, FileText, SettingsFile
 from cxr_node.settings.differences import differences, is_reloadable
 from cxr_node.settings.places import named_key
+from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import Role
 
@@ -58,9 +59,12 @@ class Proposal:
 
 def settings_file(process: Process) -> SettingsFile | None:
     """Return the settings file of this process; None if it was started without one."""
-    if process.loaded is None:
-        return None
-    return SettingsFile(path=process.loaded.path, versions=process.settings.node.data_folder / "settings-versions")
+    return None if process.loaded is None else file_of(process.settings, process.loaded)
+
+
+def file_of(settings: Settings, loaded: Loaded) -> SettingsFile:
+    """Return the settings file of a node with its kept versions."""
+    return SettingsFile(path=loaded.path, versions=settings.node.data_folder / "settings-versions")
 
 
 def propose(file: SettingsFile, edit: RowEdit, *, running: Loaded | None = None) -> Proposal:

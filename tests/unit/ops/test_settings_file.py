@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from cxr_node import config
+from cxr_node.cli import settings
 from cxr_node.ops.settings_edit import forms
 from cxr_node.ops.settings_edit.proposal import Proposal, propose, propose_undo
 from cxr_node.ops.settings_edit.rows import RowEdit
@@ -39,8 +41,7 @@ def test_an_edit_replaces_the_file_with_its_mode_and_is_undone(file: SettingsFil
     replace(file, propose(file, change(port=11113)))
     replace(file, propose(file, change(host="10.0.0.2")))
 
-    settings = config.load(file.path)
-    assert [row.peer_name for row in settings.deliver.destinations] == ["PACS@10.0.0.2:11113"]
+    assert [row.peer_name for row in config.load(file.path).deliver.destinations] == ["PACS@10.0.0.2:11113"]
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o640
     assert [path.name for path in file.path.parent.iterdir() if path.is_file()] == ["cxr-node.toml"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in file.versions.iterdir()} == {0o600}
@@ -145,3 +146,18 @@ def test_no_secret_of_a_row_is_in_its_form_or_in_its_lines(file: SettingsFile) -
     assert "name" in forms.shown_values(users, {"name": "kim", "password_hash": "hunter2"})
     assert "password_hash" not in forms.shown_values(users, {"name": "kim", "password_hash": "hunter2"})
     assert "hunter2" not in propose(file, edit).row + propose(file, edit).diff
+
+
+def test_the_command_line_shows_an_undo_and_makes_it(file: SettingsFile) -> None:
+    of_node = SettingsFile(path=file.path, versions=file.path.parent / "cxr-node-data" / "settings-versions")
+    replace(of_node, propose(of_node, change(port=11113)))
+    command = ["undo", "--config", str(file.path)]
+    shown = CliRunner().invoke(settings.app, command)
+    between = file.read().text
+    undone, again = (CliRunner().invoke(settings.app, [*command, "--yes"]) for _ in range(2))
+
+    assert (shown.exit_code, undone.exit_code) == (0, 0)
+    assert "-port = 11113\n+port = 104\n" in shown.output
+    assert "11113" in between
+    assert file.read().text == FILE
+    assert again.exit_code != 0
