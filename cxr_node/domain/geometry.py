@@ -126,14 +126,18 @@ def fill_with_border(polygon: Polygon, shape: tuple[int, ...]) -> Mask:
     than `fill`. The measurements' limits and reference ranges were determined with it.
     """
     mask = np.zeros(shape, np.bool_)
+    toggle_with_border(mask, polygon)
+    return mask
+
+
+def toggle_with_border(mask: Mask, polygon: Polygon) -> None:
+    """Toggle the pixels of `fill_with_border` in a mask: only its bounding box is drawn, for ribs have many parts."""
     points = np.asarray(polygon, np.float64) - 0.5  # Pillow's pixel centers are whole numbers
-    # Only the bounding box is filled: ribs come in dozens of small parts.
-    left, top, right, bottom = _bounds(points, shape, beyond=2)
+    left, top, right, bottom = _bounds(points, mask.shape, beyond=2)
     if right > left and bottom > top:
         image = Image.new("L", (right - left, bottom - top))
         ImageDraw.Draw(image).polygon((points - (left, top)).ravel().tolist(), fill=1)
-        mask[top:bottom, left:right] = np.asarray(image).view(np.bool_)
-    return mask
+        mask[top:bottom, left:right] ^= np.asarray(image).view(np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,15 @@ class Scale:
 
 
 def sample(brightness: Float32, points: Points) -> Float64:
-    """Return brightness at points (..., 2) of the grid, by linear interpolation between pixel centers."""
+    """Return brightness at points (n, 2) of the grid, by linear interpolation between pixel centers."""
+    return _interpolated(brightness, points[:, 0], points[:, 1])
+
+
+def _interpolated(brightness: Float32, column: Float64, row: Float64) -> Float64:
+    """Return brightness at columns and rows of the grid, of any shape."""
     rows, columns = brightness.shape
-    x = np.clip(points[..., 0] - 0.5, 0, columns - 1.001)
-    y = np.clip(points[..., 1] - 0.5, 0, rows - 1.001)
+    x = np.clip(column - 0.5, 0, columns - 1.001)
+    y = np.clip(row - 0.5, 0, rows - 1.001)
     left, top = x.astype(np.intp), y.astype(np.intp)
     across, down = x - left, y - top
     upper = brightness[top, left] * (1 - across) + brightness[top, left + 1] * across
@@ -84,15 +89,26 @@ def sample(brightness: Float32, points: Points) -> Float64:
 
 def sides(brightness: Float32, interface: Interface, near: int = NEAR, far: int = FAR) -> tuple[Float64, Float64]:
     """Return the mean brightness beside each point (n,): on the dense side, and in the lung."""
-    away = np.arange(near, far + 1)[None, :, None] * interface.toward[:, None]
-    origin = interface.points[:, None]
-    return sample(brightness, origin - away).mean(1), sample(brightness, origin + away).mean(1)
+    distances = np.arange(near, far + 1)
+    return _across(brightness, interface, -distances).mean(1), _across(brightness, interface, distances).mean(1)
+
+
+def _across(brightness: Float32, interface: Interface, distances: npt.NDArray[np.int64]) -> Float64:
+    """Return brightness at distances from each point of the line, positive into the lung: (points, distances).
+
+    Columns and rows are separate arrays, since numpy is slow along an axis of two.
+    """
+    column, row = (
+        np.ascontiguousarray(interface.points[:, axis])[:, None]
+        + distances[None, :] * np.ascontiguousarray(interface.toward[:, axis])[:, None]
+        for axis in (0, 1)
+    )
+    return _interpolated(brightness, column, row)
 
 
 def profiles(brightness: Float32, interface: Interface) -> Float64:
     """Return profiles across the line, from the dense side into the lung, averaged along it: (places, 33)."""
-    away = np.arange(-_REACH, _REACH + 1)[None, :, None] * interface.toward[:, None]
-    across = sample(brightness, interface.points[:, None] + away)
+    across = _across(brightness, interface, np.arange(-_REACH, _REACH + 1))
     if len(across) < _ALONG:
         return across
     sums = np.cumsum(np.concatenate([np.zeros((1, across.shape[1])), across]), axis=0)

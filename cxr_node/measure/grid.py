@@ -13,7 +13,7 @@ from PIL import Image
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.film_geometry import Geometry, PixelSpacing
-from cxr_node.domain.geometry import fill_with_border
+from cxr_node.domain.geometry import toggle_with_border
 from cxr_node.domain.radiograph import WHITE, Float32, Radiograph
 from cxr_node.domain.reading import Point, Structure
 from cxr_node.measure import parts
@@ -64,7 +64,8 @@ class Grid:
 
     def mask(self, structure: Anatomy) -> Mask:
         """Return a structure's mask; empty where it has no outline."""
-        return self.masks.get(structure, np.zeros(self.brightness.shape, np.bool_))
+        mask = self.masks.get(structure)
+        return np.zeros(self.brightness.shape, np.bool_) if mask is None else mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,7 +110,7 @@ def fill_outlines(outlines: Sequence[Sequence[Point]], transform: GridTransform,
         if len(outline) < 3:
             continue
         corners = np.asarray(outline, np.float64) / (transform.across, transform.down)
-        mask ^= fill_with_border(corners, shape)
+        toggle_with_border(mask, corners)
     return mask
 
 
@@ -151,4 +152,10 @@ def _is_mirrored(masks: Mapping[Anatomy, Mask]) -> bool:
     right, left = masks.get(Anatomy.RIGHT_LUNG), masks.get(Anatomy.LEFT_LUNG)
     if right is None or left is None or not right.any() or not left.any():
         return False
-    return bool(np.nonzero(right)[1].mean() > np.nonzero(left)[1].mean())
+    return _mean_column(right) > _mean_column(left)
+
+
+def _mean_column(mask: Mask) -> float:
+    """Return the mean column of a mask that is not empty; the sums are exact in integers."""
+    counts = np.count_nonzero(mask, axis=0)
+    return int(np.arange(len(counts)) @ counts) / int(counts.sum())

@@ -145,15 +145,15 @@ def find_corner(lung: Mask, side: Laterality, width: float) -> Corner | None:
     lowest = int(np.argmax(rows - 0.8 * columns))
     column, row = int(columns[lowest]), int(rows[lowest])
     reach = int(_CORNER * width)
-    wall = [(float(np.argmax(flipped[at])), at + 0.5) for at in range(max(0, row - reach), row) if flipped[at].any()]
-    dome = [
-        (at + 0.5, float(len(lung) - np.argmax(flipped[::-1, at])))
-        for at in range(column, min(column + reach, lung.shape[1]))
-        if flipped[:, at].any()
-    ]
+    above = np.arange(max(0, row - reach), row)
+    above = above[flipped[above].any(1)]
+    wall = np.stack([flipped[above].argmax(1).astype(np.float64), above + 0.5], 1)
+    beside = np.arange(column, min(column + reach, lung.shape[1]))
+    beside = beside[flipped[:, beside].any(0)]
+    dome = np.stack([beside + 0.5, (len(lung) - flipped[::-1, beside].argmax(0)).astype(np.float64)], 1)
     if len(wall) < _SMOOTH or len(dome) < _SMOOTH:
         return None
-    lines = [np.asarray(points, np.float64) for points in ([(column, row + 1)], wall, dome)]
+    lines = [np.array([(column, row + 1)], np.float64), wall, dome]
     if side is Laterality.LEFT:
         lines = [np.stack([lung.shape[1] - points[:, 0], points[:, 1]], 1) for points in lines]
     return Corner(point=lines[0][0], wall=lines[1], dome=lines[2])

@@ -81,10 +81,10 @@ def _coarse_opening(brightness: Float32) -> Float32:
 
 def _minimum_filter(values: Float32, width: int) -> Float32:
     """Return the minimum over squares of `width`; edge pixels are repeated beyond the film."""
+    margin = width // 2
     for axis in (0, 1):
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (width // 2, width // 2)
-        line = np.pad(values, padding, mode="edge")
+        first, last = np.take(values, [0], axis), np.take(values, [-1], axis)
+        line = np.concatenate([np.repeat(first, margin, axis), values, np.repeat(last, margin, axis)], axis)
         reach = 1
         while reach < width:
             step = min(reach, width - reach)

@@ -64,7 +64,7 @@ def _fault(grid: Grid, structure: Anatomy, *, is_split: bool) -> str:
     name = structure.value.replace("_", " ")
     if not mask.any():
         return f"no {name} outlined"
-    if mask.mean() < _MIN_AREA.get(structure, 0.0):
+    if np.count_nonzero(mask) / mask.size < _MIN_AREA.get(structure, 0.0):
         return f"outline of {name} too small"
     if is_split:
         return f"{name} outlined in two parts"

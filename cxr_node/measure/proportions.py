@@ -5,6 +5,7 @@ with the line along which a person would measure it.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from cxr_node.measure.grid import Mask, Points
 from cxr_node.measure.interfaces import Corner
@@ -53,18 +54,19 @@ def tracheal_deviation(trachea: Mask, spine: Mask) -> Measured:
     """Return the trachea's distance from the spine's middle, positive to the patient's left, and the line between."""
     rows = np.flatnonzero(trachea.any(1))
     first, last = (int(rows[0] + share * np.ptp(rows)) for share in (_TOP, _BOTTOM))
-    level = [row for row in range(first, last + 1) if trachea[row].any() and spine[row].any()]
-    if not level:
+    level = first + np.flatnonzero(trachea[first : last + 1].any(1) & spine[first : last + 1].any(1))
+    if not len(level):
         return float("nan"), np.zeros((0, 2))
-    air = np.median([_middle(trachea[row]) for row in level])
-    bone = np.median([_middle(spine[row]) for row in level])
-    row = (level[0] + level[-1]) / 2 + 0.5
+    air = np.median(_middles(trachea[level]))
+    bone = np.median(_middles(spine[level]))
+    row = (int(level[0]) + int(level[-1])) / 2 + 0.5
     return float(air - bone), np.array([(bone, row), (air, row)], np.float64)
 
 
-def _middle(row: Mask) -> float:
-    at = np.flatnonzero(row)
-    return float(at[0] + at[-1] + 1) / 2
+def _middles(rows: Mask) -> npt.NDArray[np.float64]:
+    """Return the middle between the first and the last pixel of each row, none of which is empty."""
+    ends: npt.NDArray[np.float64] = (rows.argmax(1) + rows.shape[1] - rows[:, ::-1].argmax(1)) / 2
+    return ends
 
 
 def mediastinal_width(right: Mask, left: Mask, knob: Points) -> Measured:

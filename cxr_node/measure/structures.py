@@ -159,5 +159,6 @@ def _beyond(bronchi: Mask, middle: float, side: Laterality) -> Points | None:
     columns = columns[columns < middle - 2][::-1] if side is Laterality.RIGHT else columns[columns > middle + 2]
     if len(columns) < 4:
         return None
-    centers = [float(np.flatnonzero(bronchi[:, column]).mean()) + 0.5 for column in columns]
-    return np.stack([columns + 0.5, np.asarray(centers)], 1)
+    part = bronchi[:, columns]
+    centers = (np.arange(len(part)) @ part) / np.count_nonzero(part, axis=0) + 0.5
+    return np.stack([columns + 0.5, centers], 1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.radiograph import WHITE
@@ -10,7 +11,16 @@ from cxr_node.domain.reasons import Note
 from cxr_node.pixels import elements
 from cxr_node.pixels.decoding import Cells
 from cxr_node.pixels.description import Description
-from cxr_node.pixels.grayscale import Chain, Rescale, Window, between, modality_range, p_values, stored_values
+from cxr_node.pixels.grayscale import (
+    TABLE_BITS,
+    Chain,
+    Rescale,
+    Window,
+    between,
+    modality_range,
+    p_values,
+    stored_values,
+)
 from cxr_node.pixels.lut import Lut
 from cxr_node.pixels.voi import read_modality, read_voi
 
@@ -44,16 +54,16 @@ def choose_chain(dataset: Dataset, description: Description, sample: Cells) -> C
     """
     modality = read_modality(dataset, description)
     voi = read_voi(dataset, description, modality)
-    stored = stored_values(sample, description)
     inverted = description.photometric_interpretation == "MONOCHROME1"
     notes = [Note.POLARITY_CONTRADICTORY] if _shape_contradicts(dataset, inverted=inverted) else []
-    if voi is not None and _clips(stored, Chain(modality=modality, voi=voi, is_inverted=False)):
+    if voi is not None and _clips(sample, description, Chain(modality=modality, voi=voi, is_inverted=False)):
         voi = None
     voi_text = _description_of(voi)
     if voi is None and description.bits_stored <= _DISPLAY_BITS and not isinstance(modality, Lut):
         voi = between(*modality_range(description, modality))
         voi_text = "no VOI, shown as stored"
     elif voi is None:
+        stored = stored_values(sample, description)
         low, high = np.percentile(modality(stored.astype(np.float64)), _PERCENTILES)
         voi = between(float(low), float(high))
         voi_text = f"no VOI, shown from {low:g} to {high:g}"
@@ -82,11 +92,22 @@ def _shape_contradicts(dataset: Dataset, *, inverted: bool) -> bool:
     return shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != inverted
 
 
-def _clips(stored: np.ndarray[tuple[int, ...], np.dtype[np.int64]], chain: Chain) -> bool:
+def _clips(sample: Cells, description: Description, chain: Chain) -> bool:
     """Whether the transform sets nearly all pixels to one end although they differ."""
-    shown = p_values(stored, chain)
-    clipped = max(float(np.mean(shown == 0)), float(np.mean(shown == WHITE)))
-    return clipped > _MAX_CLIPPED and int(np.ptp(stored)) > 1
+    values, counts = _different(sample, description)
+    shown = p_values(values, chain)
+    clipped = max(int(counts[shown == end].sum()) for end in (0, WHITE)) / int(counts.sum())
+    return clipped > _MAX_CLIPPED and int(np.ptp(values)) > 1
+
+
+def _different(sample: Cells, description: Description) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+    """Return the different stored values of a sample, in no order, and how often each occurs."""
+    if description.bits_allocated > TABLE_BITS:
+        stored, counts = np.unique(stored_values(sample, description), return_counts=True)
+        return stored, counts
+    counts = np.bincount(sample)
+    patterns = np.flatnonzero(counts)
+    return stored_values(patterns, description), counts[patterns]
 
 
 def _description_of(step: Rescale | Lut | Window | None) -> str:

@@ -17,6 +17,8 @@ from cxr_node.pixels.lut import Lut
 Values = npt.NDArray[np.float64]
 
 _MIN_WIDTH = 1e-9
+TABLE_BITS = 16
+"""Largest cells that have a table: of larger ones it would be larger than the film."""
 
 
 class WindowFunction(StrEnum):

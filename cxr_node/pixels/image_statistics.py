@@ -53,9 +53,12 @@ def polarity(p_values: UInt16) -> Polarity:
 
 def thumbnail(p_values: UInt16) -> Thumbnail:
     """Return mean brightness over a grid of 32 by 32 equal parts, 0.0 black to 1.0 white."""
-    sampled = subsample(p_values)
+    sampled = np.ascontiguousarray(subsample(p_values))
     rows, columns = (np.arange(_SIDE) * length // _SIDE for length in sampled.shape)
-    sums = np.add.reduceat(np.add.reduceat(sampled, rows, axis=0, dtype=np.float64), columns, axis=1)
+    # Sums of integers are exact. 32 bits hold those of 65,536 rows; `reduceat` along rows is slower than one at a time.
+    parts = zip(rows, [*rows[1:], len(sampled)], strict=True)
+    bands = np.stack([np.add.reduce(sampled[at : max(end, at + 1)], axis=0, dtype=np.uint32) for at, end in parts])
+    sums = np.add.reduceat(bands, columns, axis=1, dtype=np.float64)
     counts = [
         np.maximum(np.diff([*starts, length]), 1) for starts, length in zip((rows, columns), sampled.shape, strict=True)
     ]
@@ -79,11 +82,26 @@ class Brightness:
 
 def brightness(p_values: UInt16) -> Brightness:
     """Return the use of the gray scale."""
-    sampled = subsample(p_values)
-    low, high = np.percentile(sampled, (5, 95)) / WHITE
-    return Brightness(
-        spread=float(high - low), black=float(np.mean(sampled == 0)), white=float(np.mean(sampled == WHITE))
-    )
+    counts = np.bincount(subsample(p_values).ravel(), minlength=WHITE + 1)
+    low, high = (percentile(counts, share) / WHITE for share in (0.05, 0.95))
+    total = int(counts.sum())
+    return Brightness(spread=high - low, black=int(counts[0]) / total, white=int(counts[WHITE]) / total)
+
+
+def percentile(counts: npt.NDArray[np.intp], share: float) -> float:
+    """Return the value below which a `share` of the values lies, interpolated as `numpy.percentile` does.
+
+    Parameters
+    ----------
+    counts
+        Number of values of each size from 0 up.
+    """
+    ends = np.cumsum(counts)
+    place = share * (int(ends[-1]) - 1)
+    first = int(place)
+    low, high = (int(np.searchsorted(ends, at, side="right")) for at in (first, min(first + 1, int(ends[-1]) - 1)))
+    between = place - first
+    return low + (high - low) * between if between < 0.5 else high - (high - low) * (1 - between)
 
 
 _MIN_DETAIL = 0.01
@@ -131,9 +149,11 @@ def _edges(p_values: UInt16) -> Edges:
     """Return steps of brightness between neighboring pixels: rows, columns, and whether it rises; row by row."""
     per_strip: list[Edges] = []
     for rows in strips(p_values):
-        steps = np.diff(p_values[rows].astype(np.int32), axis=1)
-        at = np.flatnonzero((steps > _EDGE) | (steps < -_EDGE))
+        strip = p_values[rows]
+        left, right = strip[:, :-1], strip[:, 1:]
+        steps = np.maximum(left, right) - np.minimum(left, right)
+        at = np.flatnonzero(steps > _EDGE)
         row, column = np.divmod(at, max(steps.shape[1], 1))
-        per_strip.append((row + rows.start, column, steps.ravel()[at] > 0))
+        per_strip.append((row + rows.start, column, right[row, column] > left[row, column]))
     row, column, rising = (np.concatenate(parts) for parts in zip(*per_strip, strict=True))
     return row, column, rising

@@ -9,19 +9,18 @@ import numpy.typing as npt
 from cxr_node.domain.radiograph import UInt16
 from cxr_node.pixels.decoding import Cells
 from cxr_node.pixels.description import Description
-from cxr_node.pixels.grayscale import Chain, p_values, pattern_table, stored_values
+from cxr_node.pixels.grayscale import TABLE_BITS, Chain, p_values, pattern_table, stored_values
 
 Kind = TypeVar("Kind", bound=np.generic)
 
 _STRIP_CELLS = 1 << 18
-_TABLE_BITS = 16
 _SAMPLE_SIDE = 512
 
 
 def look_up(cells: Cells, description: Description, chain: Chain) -> UInt16:
     """Return the P-values of cells, shape (rows, columns)."""
     values = np.empty(cells.shape, np.uint16)
-    table = pattern_table(description, chain) if description.bits_allocated <= _TABLE_BITS else None
+    table = pattern_table(description, chain) if description.bits_allocated <= TABLE_BITS else None
     for strip in strips(cells):
         if table is not None:
             # "clip" lets numpy write into `out` without a buffer; a pattern is never out of range.

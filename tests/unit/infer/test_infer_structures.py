@@ -1,5 +1,9 @@
 """Outlines of the anatomy."""
 
+from itertools import pairwise
+from typing import cast
+
+import contourpy
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +14,8 @@ from PIL import Image, ImageDraw
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Region, Structure
-from cxr_node.infer.structures import structures, window_of
+from cxr_node.infer.polyline import Line
+from cxr_node.infer.structures import _parts, structures, window_of
 
 CELLS = 64
 FINER = 8
@@ -160,3 +165,24 @@ def test_a_part_of_an_area_is_in_its_shares() -> None:
         (400.0, 1000.0),
         (200.0, 1000.0),
     )
+
+
+def test_outlines_are_those_of_contourpys_own_generator() -> None:
+    """The generator is made without its front, which looks for masked values each time."""
+    logits = np.stack([ellipse((0.4, 0.5), (0.3, 0.4)), -ellipse((0.5, 0.6), (0.2, 0.1))])
+    for field, parts in zip(logits, _parts(list(logits.astype(np.float64))), strict=True):
+        framed = np.pad(field.astype(np.float64), 1, mode="edge")
+        for edge in (framed[0], framed[-1], framed[:, 0], framed[:, -1]):
+            np.negative(np.abs(edge), out=edge)
+        own = contourpy.contour_generator(z=framed, fill_type="OuterOffset")
+        assert isinstance(own, contourpy.SerialContourGenerator)
+        points, offsets = cast("tuple[list[Line], list[npt.NDArray[np.uint32]]]", own.filled(0.0, np.inf))
+        lines = [
+            part[first : last - 1] - 1 for part, at in zip(points, offsets, strict=True) for first, last in pairwise(at)
+        ]
+
+        assert len(lines) == sum(map(len, parts)) > 0
+        assert all(
+            np.array_equal(one, other)
+            for one, other in zip(lines, (line for part in parts for line in part), strict=True)
+        )

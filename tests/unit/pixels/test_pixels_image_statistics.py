@@ -109,3 +109,23 @@ def test_a_smaller_display_picture_keeps_its_proportions() -> None:
 def test_pixels_that_are_not_square_are_shown_square(aspect_ratio: float, size: tuple[int, int]) -> None:
     with Image.open(io.BytesIO(png(film(CHEST, aspect_ratio=aspect_ratio)))) as shown:
         assert shown.size == size
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.37, 0.5, 0.95, 1.0])
+def test_percentiles_of_counts_are_those_of_the_values(share: float) -> None:
+    numbers = np.random.default_rng(2)
+    for size in (1, 2, 7, 1_000, 4_097):
+        values = numbers.integers(0, WHITE + 1, size).astype(np.uint16) >> np.uint16(numbers.integers(0, 14))
+        counts = np.bincount(values, minlength=WHITE + 1)
+        assert image_statistics.percentile(counts, share) == float(np.percentile(values, 100 * share))
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (20, 300), (1031, 777)])
+def test_a_thumbnail_has_the_means_of_equal_parts(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(4).integers(0, WHITE + 1, shape).astype(np.uint16)
+    sampled = values[:: max(1, min(shape) // 512), :: max(1, min(shape) // 512)].astype(np.float64)
+    edges = [np.append(np.arange(32) * length // 32, length) for length in sampled.shape]
+    for row, column in ((0, 0), (5, 31), (31, 17)):
+        (top, bottom), (left, right) = edges[0][row : row + 2], edges[1][column : column + 2]
+        part = sampled[top : max(bottom, top + 1), left : max(right, left + 1)]
+        assert image_statistics.thumbnail(values)[row, column] == part.sum() / (part.size * WHITE)
