@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.header.elements import keywords
+from cxr_node.report.header.elements import keywords, value_of
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.rules import item_faults
@@ -89,7 +89,7 @@ def _unresolved(result: Dataset, films: Sequence[ReportedFilm], others: Set[str]
     if evidence != {film.reading.film.sop_instance_uid for film in films} | others:
         yield "the references do not name the sources"
     for _, item in items(result):
-        if item.get("ValueType") not in ("IMAGE", "COMPOSITE"):
+        if value_of(item, "ValueType") not in ("IMAGE", "COMPOSITE"):
             continue
         if str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) not in evidence:
             yield f"{meaning_of(item)} refers to an object that is not in the evidence"

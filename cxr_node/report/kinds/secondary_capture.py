@@ -69,7 +69,7 @@ def _compose(
     films = collate([film])
     hanging = replace(films[0], reading=hang_reading(film.reading))
     pixels = painted(radiograph, hanging, request.observer.language, shown=shown)
-    identity = identity_of(films, result_type, request.observer, content=digest_of(pixels.tobytes()))
+    identity = identity_of(films, result_type, request.observer, content=digest_of(memoryview(pixels).cast("B")))  # type: ignore[arg-type]  # arrays are buffers, which their stubs do not say
     dataset = header(films, identity, result_type, request, instance_number)
     _add_general_image(dataset, films[0], radiograph)
     _add_pixels(dataset, films[0].header, pixels)

@@ -96,12 +96,24 @@ class Drawing:
 
     def finished(self) -> Image.Image:
         """Return the film with all that was drawn; a label that it has no room for is left out."""
-        layer = self._layer.reduce(_SCALE)
-        picture = Image.alpha_composite(self.film.convert("RGBA"), layer).convert("RGB")
+        picture = self._with_lines()
         draw = ImageDraw.Draw(picture, "RGBA")
         for label, box in zip(self._labels, self.boxes(), strict=True):
             if box is not None:
                 self._write(draw, label, box)
+        return picture
+
+    def _with_lines(self) -> Image.Image:
+        """Return the film with the lines; only the part that has any is reduced and blended."""
+        picture = self.film.convert("RGB")
+        drawn = self._layer.getbbox(alpha_only=True)
+        if drawn is None:
+            return picture
+        left, top = drawn[0] // _SCALE, drawn[1] // _SCALE
+        right, bottom = -(-drawn[2] // _SCALE), -(-drawn[3] // _SCALE)
+        lines = self._layer.crop((left * _SCALE, top * _SCALE, right * _SCALE, bottom * _SCALE)).reduce(_SCALE)
+        part = picture.crop((left, top, right, bottom)).convert("RGBA")
+        picture.paste(Image.alpha_composite(part, lines).convert("RGB"), (left, top))
         return picture
 
     def boxes(self) -> list[Box | None]:

@@ -1,7 +1,9 @@
 """Placement of labels on a film: inside it, beside their regions, none over another. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from cxr_node.domain.reading import Point
 
@@ -67,23 +69,34 @@ def around(points: Sequence[Point]) -> Box:
 
 
 def _free(request: Request, film: Box, taken: Sequence[Box]) -> Box | None:
-    def distance(box: Box) -> float:
-        column, row = box.nearest(request.anchor)
-        return (column - request.anchor[0]) ** 2 + (row - request.anchor[1]) ** 2
+    """Return the free rectangle that is nearest to the anchor; of equally near ones the first."""
+    width, height = request.width, request.height
+    lefts, tops = _candidates(request, film, taken)
+    if not lefts or not tops:
+        return None
+    beside = [[box.left < left + width and left < box.right for box in taken] for left in lefts]
+    level = [[box.top < top + height and top < box.bottom for box in taken] for top in tops]
+    # Boxes that a candidate overlaps: those that are neither beside nor above or below it.
+    overlapped = np.array(beside, np.int64).reshape(len(lefts), -1) @ np.array(level, np.int64).reshape(len(tops), -1).T
+    column, row = request.anchor
+    across = [(min(max(column, left), left + width) - column) ** 2 for left in lefts]
+    down = [(min(max(row, top), top + height) - row) ** 2 for top in tops]
+    distances = np.where(overlapped == 0, np.add.outer(across, down), np.inf)
+    at, below = divmod(int(distances.argmin()), len(tops))
+    if np.isinf(distances[at, below]):
+        return None
+    return Box(left=lefts[at], top=tops[below], width=width, height=height)
 
-    free = (box for box in _candidates(request, film, taken) if not any(box.overlaps(other) for other in taken))
-    return min(free, key=distance, default=None)
 
-
-def _candidates(request: Request, film: Box, taken: Sequence[Box]) -> Iterator[Box]:
-    """Yield rectangles beside the anchor, at the edges of those taken, and on a grid over the film."""
+def _candidates(request: Request, film: Box, taken: Sequence[Box]) -> tuple[list[float], list[float]]:
+    """Return left and upper edges within the film: beside the anchor, at the edges of those taken, and on a grid."""
     (column, row), width, height = request.anchor, request.width, request.height
     gap = height / 4
     lefts = [column + gap, column - gap - width, column - width / 2, film.left, film.right - width]
     tops = [row - gap - height, row + gap, row - height / 2, film.top, film.bottom - height]
     lefts += [edge for box in taken for edge in (box.right, box.left - width)]
     tops += [edge for box in taken for edge in (box.bottom, box.top - height)]
-    for left in dict.fromkeys(lefts):
-        for top in dict.fromkeys(tops):
-            if film.left <= left and left + width <= film.right and film.top <= top and top + height <= film.bottom:
-                yield Box(left=left, top=top, width=width, height=height)
+    return (
+        [left for left in dict.fromkeys(lefts) if film.left <= left and left + width <= film.right],
+        [top for top in dict.fromkeys(tops) if film.top <= top and top + height <= film.bottom],
+    )

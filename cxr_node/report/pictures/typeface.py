@@ -52,8 +52,8 @@ class Typeface:
         return all(self._face(letter) for letter in text)
 
     def width(self, text: str, size: int) -> float:
-        """Return the length of a line in pixels."""
-        return sum(font(face, size).getlength(part) for face, part in self.runs(text))
+        """Return the length of a line in pixels: the sum of its letters', since the fonts have no kerning."""
+        return sum(map(_advances(self, size).__getitem__, text))
 
     def wrapped(self, text: str, width: float, size: int) -> list[str]:
         """Return `text` as lines of at most `width` pixels; a single word or character may be longer."""
@@ -78,6 +78,24 @@ class Typeface:
 
     def _face(self, letter: str) -> str:
         return next((face for face in self.faces if _is_in(face, letter)), "")
+
+
+class _Advances(dict[str, float]):
+    """Advance of each letter in a size, measured when it is first asked for."""
+
+    def __init__(self, typeface: Typeface, size: int) -> None:
+        super().__init__()
+        self._typeface, self._size = typeface, size
+
+    def __missing__(self, letter: str) -> float:
+        ((face, shown),) = self._typeface.runs(letter)
+        self[letter] = advance = font(face, self._size).getlength(shown)
+        return advance
+
+
+@cache
+def _advances(typeface: Typeface, size: int) -> _Advances:
+    return _Advances(typeface, size)
 
 
 def broken(text: str, width: float, measure: Callable[[str], float]) -> list[str]:

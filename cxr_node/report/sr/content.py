@@ -13,13 +13,14 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 from pydicom.valuerep import DS
 
 from cxr_node.domain.codes import Code
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import Point
 from cxr_node.report import codes
+from cxr_node.report.header.elements import tag_of
 
 ContentItem = Dataset
 """A content item, its children in Content Sequence."""
@@ -45,7 +46,7 @@ _KEYWORDS = """
     MeasurementUnitsCodeSequence ContinuityOfContent ContentTemplateSequence MappingResource TemplateIdentifier
     ReferencedSOPSequence ReferencedSOPClassUID ReferencedSOPInstanceUID ReferencedSegmentNumber GraphicData GraphicType
 """
-_ELEMENTS = {keyword: (Tag(keyword), dictionary_VR(keyword)) for keyword in _KEYWORDS.split()}
+_ELEMENTS = {keyword: (tag_of(keyword), dictionary_VR(keyword)) for keyword in _KEYWORDS.split()}
 
 
 def code(name: Code, value: Code, relationship: Relationship = _CONTAINS, *children: ContentItem) -> ContentItem:

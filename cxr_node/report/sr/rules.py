@@ -6,6 +6,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
 from cxr_node.report import codes
+from cxr_node.report.header.elements import value_of
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.source import ReportedFilm
@@ -27,7 +28,7 @@ def item_faults(document: Dataset, films: Sequence[ReportedFilm]) -> Iterator[st
 
 def caution_faults(document: Dataset, _films: Sequence[ReportedFilm]) -> Iterator[str]:
     """Yield a fault if no text of the document has the research-use caution."""
-    texts = [str(item.get("TextValue")) for _, item in items(document)]
+    texts = [str(value_of(item, "TextValue")) for _, item in items(document)]
     if not any(language.phrases.caution in text for language in LANGUAGES.values() for text in texts):
         yield "the research-use caution is absent"
 
@@ -42,7 +43,7 @@ def absent_concepts(promised: Sequence[Code], names: Container[str]) -> Iterator
 def _code_faults(item: Dataset, checked: set[int]) -> Iterator[str]:
     """Yield the faults of an item's codes; `checked` skips entries done before: a composed tree shares equal codes."""
     for keyword in _CODE_SEQUENCES:
-        for entry in item.get(keyword, ()):
+        for entry in value_of(item, keyword) or ():
             if id(entry) in checked:
                 continue
             checked.add(id(entry))
@@ -64,7 +65,7 @@ def code_faults(value: str, scheme_designator: str, meaning: str) -> Iterator[st
 
 
 def _coordinate_faults(item: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
-    if item.get("ValueType") != "SCOORD":
+    if value_of(item, "ValueType") != "SCOORD":
         return
     referred = str(children_of(item)[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
     columns, rows = next(bounds(film) for film in films if film.reading.film.sop_instance_uid == referred)

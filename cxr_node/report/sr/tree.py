@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 
 from cxr_node.report import codes
+from cxr_node.report.header.elements import value_of
 
 _OMITTED_IN_BRIEF = frozenset(
     concept.value
@@ -44,18 +45,18 @@ def lines(dataset: Dataset, *, brief: bool = False) -> list[tuple[int, str]]:
 
 def name_of(item: Dataset) -> str:
     """Return the code value of an item's concept name, or "" where it has none."""
-    return _value(item.get("ConceptNameCodeSequence"))
+    return _value(value_of(item, "ConceptNameCodeSequence"))
 
 
 def meaning_of(item: Dataset) -> str:
     """Return the code meaning of an item's concept name, or its value type where it has none."""
-    names = item.get("ConceptNameCodeSequence")
+    names = value_of(item, "ConceptNameCodeSequence")
     return str(names[0].CodeMeaning) if names else str(item.ValueType)
 
 
 def children_of(item: Dataset) -> list[Dataset]:
     """Return the items one level below."""
-    return list(item.get("ContentSequence", ()))
+    return list(value_of(item, "ContentSequence") or ())
 
 
 def _below(item: Dataset, depth: int, omitted: frozenset[str]) -> Iterator[tuple[int, Dataset]]:
@@ -72,7 +73,7 @@ def _value(code_sequence: list[Dataset] | None) -> str:
     if not code_sequence:
         return ""
     entry = code_sequence[0]
-    return str(entry.get("CodeValue") or entry.get("LongCodeValue", ""))
+    return str(value_of(entry, "CodeValue") or entry.get("LongCodeValue", ""))
 
 
 def _line(item: Dataset) -> str:
