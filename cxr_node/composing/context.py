@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cxr_node.archive.store import Archive
+from cxr_node.composing.film_bytes import FilmBytes
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report.kinds.kind import ResultKind
@@ -15,7 +16,7 @@ CharacterSets = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeContext:
-    """Archive, kinds of results, observing device, decoding limits and sandbox, character sets of senders."""
+    """Archive, kinds of results, observing device, limits, decoding sandbox, character sets of senders, last film."""
 
     archive: Archive
     kinds: Sequence[ResultKind]
@@ -23,3 +24,4 @@ class ComposeContext:
     limits: Limits = field(default_factory=Limits)
     sandbox: Sandbox | None = None
     character_sets: CharacterSets = field(default_factory=dict)
+    film_bytes: FilmBytes = field(default_factory=FilmBytes)

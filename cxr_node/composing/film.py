@@ -41,7 +41,7 @@ def report_film(context: ComposeContext, item: ReadFilm) -> ReportedFilm:
     """
     film = item.film
     try:
-        content = read_intact(context.archive, film)
+        content = context.film_bytes.read(context.archive, film)
     except Damaged as damaged:
         reading = item.reading.without_findings(damaged.reason, damaged.detail)
         return _numbered(_patient_only_if_any(damaged.content, reading), item)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cxr_node.archive.integrity import read_intact
 from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route, routing_facts
 from cxr_node.deliver.routing import study_decision
@@ -126,7 +125,7 @@ def _loader(context: ComposeContext, study: Study) -> Callable[[ReportedFilm], R
     def load(reported: ReportedFilm) -> Radiograph | None:
         film = originals[reported.reading.film.sop_instance_uid]
         try:
-            dataset = parse(read_intact(context.archive, film), limits=context.limits)
+            dataset = parse(context.film_bytes.read_again(context.archive, film), limits=context.limits)
             return pixels.radiograph(dataset, limits=context.limits, sandbox=context.sandbox)
         except GiveUp as gave_up:
             _log.error("no picture of film %d, which was read: %s", film.film_id, gave_up)
