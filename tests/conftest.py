@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -127,6 +127,12 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
         return f"sqlite:///{path}"
     template = request.getfixturevalue("migrated_template") if is_migrated else "template1"
     return _create_database(request.getfixturevalue("postgresql_server"), f"test_{uuid.uuid4().hex}", template)
+
+
+@pytest.fixture(scope="session")
+def new_postgresql_url(postgresql_server: str) -> Callable[[], str]:
+    """Create empty PostgreSQL databases, and return the URL of each."""
+    return lambda: _create_database(postgresql_server, f"test_{uuid.uuid4().hex}")
 
 
 @pytest.fixture

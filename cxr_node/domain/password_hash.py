@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +12,7 @@ _COST, _BLOCK_SIZE, _PARALLELISM = 1 << 14, 8, 5
 """16 MiB and some 0.2 s for each guess."""
 
 _MEMORY_BYTES = 64 << 20
+_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,12 @@ class PasswordHash:
         """Return the hash of `password`; `salt` is 16 random bytes, `cost` a power of two."""
         key = _scrypt(password.encode(), salt, cost, _BLOCK_SIZE, _PARALLELISM)
         return cls(cost=cost, block_size=_BLOCK_SIZE, parallelism=_PARALLELISM, salt=salt, key=key)
+
+    @classmethod
+    def unmatched(cls) -> Self:
+        """Return random bytes in the form of a hash, which no password has: checking one takes as long as for a user."""
+        salt, key = secrets.token_bytes(16), secrets.token_bytes(_KEY_BYTES)
+        return cls(cost=_COST, block_size=_BLOCK_SIZE, parallelism=_PARALLELISM, salt=salt, key=key)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -50,4 +58,6 @@ class PasswordHash:
 
 
 def _scrypt(password: bytes, salt: bytes, cost: int, block_size: int, parallelism: int) -> bytes:
-    return hashlib.scrypt(password, salt=salt, n=cost, r=block_size, p=parallelism, maxmem=_MEMORY_BYTES, dklen=32)
+    return hashlib.scrypt(
+        password, salt=salt, n=cost, r=block_size, p=parallelism, maxmem=_MEMORY_BYTES, dklen=_KEY_BYTES
+    )

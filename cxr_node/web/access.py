@@ -91,7 +91,7 @@ class Authenticator:
         self._accounts = accounts
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
-        self._dummy_hash = PasswordHash.from_password(secrets.token_hex(), salt=secrets.token_bytes(16))
+        self._dummy_hash = PasswordHash.unmatched()
         self._failed_of_name = FailedLogins(_MAX_FAILURES_OF_NAME, clock=clock)
         self._failed_of_address = FailedLogins(_MAX_FAILURES_OF_ADDRESS, clock=clock)
 

@@ -1,7 +1,7 @@
 """Web application: pages, JSON API, metrics and health, with security headers."""
 
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,9 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     return app
 
 
+@cache
 def _templates() -> Environment:
+    """Return the templates; each is compiled once in a process."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,

@@ -24,11 +24,12 @@ from cxr_node.queries.tables.registry import TABLES
 from cxr_node.records import destination_troubles
 from cxr_node.web import metrics
 from cxr_node.wiring.process import Process
+from tests.conftest import KINDS
 from tests.support import films
 from tests.support.accounts import MemoryAccounts
 from tests.support.films import ROOT
 from tests.support.queue import SENDER
-from tests.support.web import PASSWORD, Page, reject, served_page, token_of
+from tests.support.web import PASSWORD, Page, served_page, token_of
 
 PAGES = ("/", "/parts/operations", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings",
          "/results/1", "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
@@ -61,6 +62,22 @@ def sqlite_page(tmp_path: Path) -> Iterator[Page]:
         yield served
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def shared_page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page on each database, for tests that leave jobs, films and settings as they are."""
+    folder = tmp_path_factory.mktemp("page")
+    url = request.getfixturevalue("new_postgresql_url")() if request.param == "postgresql" else ""
+    with served_page(folder / "node", database_url=url) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def shared_sqlite_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page on SQLite, for tests that leave jobs, films and settings as they are."""
+    with served_page(tmp_path_factory.mktemp("page") / "node") as served:
+        yield served
+
+
 def test_every_page_says_that_a_destination_is_unreachable_and_why(sqlite_page: Page) -> None:
     with sqlite_page.node.database.write() as transaction:
         at = sqlite_page.node.clock.now  # not before the last delivery
@@ -73,9 +90,9 @@ def test_every_page_says_that_a_destination_is_unreachable_and_why(sqlite_page: 
             assert "the connection is refused" in text, path
 
 
-def test_every_page_is_shown_and_names_no_patient(page: Page) -> None:
+def test_every_page_is_shown_and_names_no_patient(shared_page: Page) -> None:
     film = films.dx()
-    with page.visited_by("op") as client:
+    with shared_page.visited_by("op") as client:
         for path in PAGES:
             answer = client.get(path)
             assert answer.status_code == 200, path
@@ -87,8 +104,8 @@ def test_every_page_is_shown_and_names_no_patient(page: Page) -> None:
             assert picture.content.startswith(b"\x89PNG")
 
 
-def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by("op") as client:
+def test_every_page_has_a_described_json_resource(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("op") as client:
         described = client.get("/api/v1/openapi.json").json()["paths"]
         client.post("/tokens", data={"token": token_of(client), "name": "program", "days": "1"})
         for resource in RESOURCES.values():
@@ -103,8 +120,8 @@ def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
         assert failed["detail"] == "0xA700, out of resources"
 
 
-def test_trends_are_grouped_by_equipment(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by("admin") as client:
+def test_trends_are_grouped_by_equipment(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("admin") as client:
         trends = client.get("/api/v1/trends?by=modality").json()
         page = client.get("/trends?by=modality").text
         unknown = client.get("/api/v1/trends?by=patient")
@@ -117,8 +134,8 @@ def test_trends_are_grouped_by_equipment(sqlite_page: Page) -> None:
     assert unknown.status_code == 422
 
 
-def test_heat_map_is_transparent_where_it_is_low(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by("op") as client:
+def test_heat_map_is_transparent_where_it_is_low(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("op") as client:
         (document,) = client.get("/api/v1/films/1").json()["heat_maps"]
         answer = client.get(f"/films/1/heat/{document['finding_id']}.png")
         of_another = client.get(f"/films/2/heat/{document['finding_id']}.png")
@@ -132,9 +149,9 @@ def test_heat_map_is_transparent_where_it_is_low(sqlite_page: Page) -> None:
     assert opacity[0, 0] < 20 < 190 < opacity[15, 23]
 
 
-def test_reason_of_a_film_is_explained_on_its_pages(sqlite_page: Page) -> None:
+def test_reason_of_a_film_is_explained_on_its_pages(shared_sqlite_page: Page) -> None:
     explanation = explanations()[Group.NOT_ANALYSED]["VIEW"]
-    with sqlite_page.visited_by("op") as client:
+    with shared_sqlite_page.visited_by("op") as client:
         pages = [unescape(client.get(path).text) for path in ("/films/2", "/studies/2")]
         document = client.get("/api/v1/films/2").json()
 
@@ -144,8 +161,8 @@ def test_reason_of_a_film_is_explained_on_its_pages(sqlite_page: Page) -> None:
     assert explanation.as_row() in document["explanations"]
 
 
-def test_settings_are_searched_and_shown_as_the_file_writes_them(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by("reader") as client:
+def test_settings_are_searched_and_shown_as_the_file_writes_them(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("reader") as client:
         every = unescape(client.get("/settings").text)
         changed = unescape(client.get("/settings?changed=true").text)
         searched = unescape(client.get("/settings?q=storage+commitment").text)
@@ -155,14 +172,14 @@ def test_settings_are_searched_and_shown_as_the_file_writes_them(sqlite_page: Pa
     assert "[[web.users]] reader" in every
     assert "<code>[gate]</code>" in every
     assert "<code>[gate]</code>" not in changed
-    assert f"Of {sqlite_page.config}" in changed
+    assert f"Of {shared_sqlite_page.config}" in changed
     assert ">line 4<" in changed
     assert "commitment_bytes" in searched
     assert "maximum_age" not in searched
 
 
-def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by() as client:
+def test_nothing_is_shown_without_a_login(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by() as client:
         for path in (*PAGES, *FILM_PAGES):
             answer = client.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, "/login"), path
@@ -173,8 +190,8 @@ def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
         assert part.headers["hx-redirect"] == "/login"
 
 
-def test_login_without_film_access_sees_no_films_and_no_uids(page: Page) -> None:
-    with page.visited_by("admin") as client:
+def test_login_without_film_access_sees_no_films_and_no_uids(shared_page: Page) -> None:
+    with shared_page.visited_by("admin") as client:
         for path in FILM_PAGES:
             assert client.get(path).status_code == 403, path
         shown = "".join(
@@ -189,8 +206,8 @@ def test_login_without_film_access_sees_no_films_and_no_uids(page: Page) -> None
     assert "2.25." not in shown
 
 
-def test_metrics_and_health_need_no_login_and_name_no_patient(page: Page) -> None:
-    with page.visited_by() as client:
+def test_metrics_and_health_need_no_login_and_name_no_patient(shared_page: Page) -> None:
+    with shared_page.visited_by() as client:
         metrics = client.get("/metrics")
         ready = client.get("/health/ready")
         live = client.get("/health/live")
@@ -247,8 +264,8 @@ def test_wrong_passwords_are_rejected_and_then_not_checked(sqlite_page: Page) ->
     assert (right.status_code, other.status_code, nobody.status_code) == (429, 303, 401)
 
 
-def test_session_cookie_is_http_only_strict_and_ends_at_logout(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by() as client:
+def test_session_cookie_is_http_only_strict_and_ends_at_logout(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by() as client:
         cookie = client.post("/login", data={"name": "op", "password": PASSWORD}).headers["set-cookie"]
         assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
         assert client.get("/").status_code == 200
@@ -262,8 +279,8 @@ def test_session_cookie_is_http_only_strict_and_ends_at_logout(sqlite_page: Page
         assert client.get("/").status_code == 303
 
 
-def test_headers_forbid_foreign_scripts_frames_and_sniffing(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by("op") as client:
+def test_headers_forbid_foreign_scripts_frames_and_sniffing(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("op") as client:
         for path in (
             "/",
             "/login",
@@ -282,8 +299,8 @@ def test_headers_forbid_foreign_scripts_frames_and_sniffing(sqlite_page: Page) -
         assert client.get("/").headers["cache-control"] == "no-store"
 
 
-def test_pages_load_nothing_from_other_hosts(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by("op") as client:
+def test_pages_load_nothing_from_other_hosts(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("op") as client:
         for path in PAGES:
             for link in re.findall(r'(?:src|href|action)="([^"]+)"', client.get(path).text):
                 assert link.startswith(("/", "#")), (path, link)
@@ -318,8 +335,8 @@ def test_only_an_operator_with_the_session_token_retries_a_job(page: Page) -> No
     assert all(job.state is not State.FAILED for job in page.node.jobs())
 
 
-def test_missing_objects_are_404(page: Page) -> None:
-    with page.visited_by("op") as client:
+def test_missing_objects_are_404(shared_page: Page) -> None:
+    with shared_page.visited_by("op") as client:
         for path in ("/films/999", "/studies/999", "/results/999", "/films/999/film.png", "/films/1/other.png"):
             assert client.get(path).status_code == 404, path
         assert client.get("/api/v1/films/999").json() == {"detail": "there is no such film"}
@@ -327,11 +344,11 @@ def test_missing_objects_are_404(page: Page) -> None:
         assert client.get("/films/0").status_code in (404, 422)
 
 
-def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
+def test_change_of_role_ends_the_session(shared_sqlite_page: Page) -> None:
     from cxr_node.config import load
     from cxr_node.web.access import Authenticator
 
-    section = load(sqlite_page.config).web
+    section = load(shared_sqlite_page.config).web
     accounts = MemoryAccounts()
     cookie = Authenticator(section, b"key", accounts=accounts).log_in("op", PASSWORD, address="127.0.0.1")
     person = Authenticator(section, b"key", accounts=accounts).person(cookie)
@@ -345,9 +362,8 @@ def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
     assert Authenticator(section, b"another key", accounts=accounts).person(cookie) is None
 
 
-def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
-    page.node.pacs.before_send = reject
-    with page.visited_by() as client:
+def test_every_metric_of_dashboard_and_alerts_exists(shared_page: Page) -> None:
+    with shared_page.visited_by() as client:
         names = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
     names.add("cxr_node_gpu_memory_bytes")  # only on hosts with a GPU
     dashboard = json.loads((ROOT / "deploy/grafana/cxr-node.json").read_text(encoding="utf-8"))
@@ -366,8 +382,8 @@ def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
         assert rule["annotations"]["description"]
 
 
-def test_the_page_on_metrics_lists_every_metric(sqlite_page: Page) -> None:
-    with sqlite_page.visited_by() as client:
+def test_the_page_on_metrics_lists_every_metric(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by() as client:
         exported = re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE)
     listed = re.findall(r"`(cxr_node_\w+)", (ROOT / "docs/web.md").read_text(encoding="utf-8"))
 
