@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from cxr_node.archive.objects import Bucket
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from tests.support import object_store, receiver
+from tests.support import object_store, receiver, shared_files
 
 KINDS = ("sqlite", "postgresql")
 
@@ -34,9 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose that path and number."""
+    """Choose that path and number, and begin the files that all processes share."""
     receiver.ReceivePath.chosen = config.getoption("--receive-path")
     receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
+    if (folder := shared_files.begin()) is not None:
+        config.add_cleanup(lambda: shared_files.end(folder))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.export import export_network
 from cxr_node.infer.prepare import Frame
+from tests.support import shared_files
 
 SIDE = 32
 FRAME = Frame(rows=SIDE, columns=SIDE)
@@ -80,7 +81,13 @@ class Tiny(nn.Module):
 @functools.cache
 def network(*, labels: int = 1, logits: str = "finding_logits") -> bytes:
     """Return the archive of a tiny network."""
-    return export_network(Tiny(labels=labels, logits=logits).eval(), FRAME)
+    return _exported(Tiny, labels=labels, logits=logits)
+
+
+def _exported(architecture: type[nn.Module], **parameters: object) -> bytes:
+    """Return the archive of a network, which is exported once for all processes of a test run."""
+    name = f"{architecture.__name__} {sorted(parameters.items())}"
+    return shared_files.made_once(name, lambda: export_network(architecture(**parameters).eval(), FRAME))
 
 
 def card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
@@ -161,7 +168,7 @@ class Whole(nn.Module):
 @functools.cache
 def whole_network(*, structures: int = len(STRUCTURES), views: int = 4, distances: int = 1) -> bytes:
     """Return the archive of a network with every output."""
-    return export_network(Whole(structures=structures, views=views, distances=distances).eval(), FRAME)
+    return _exported(Whole, structures=structures, views=views, distances=distances)
 
 
 def whole_card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
@@ -220,8 +227,7 @@ class Pointing(nn.Module):
 @functools.cache
 def pointing_network(*, points: int = 2, numbers: int = 6, column: float = 8.0, confidence: float = 1.0) -> bytes:
     """Return the archive of a network of points and an embedding."""
-    network = Pointing(points=points, numbers=numbers, column=column, confidence=confidence)
-    return export_network(network.eval(), FRAME)
+    return _exported(Pointing, points=points, numbers=numbers, column=column, confidence=confidence)
 
 
 def pointing_bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[str, str], ...] = ()) -> Path:

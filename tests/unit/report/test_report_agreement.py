@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from pydicom.dataset import Dataset
@@ -63,6 +64,7 @@ def _study() -> list[ReportedFilm]:
     return [lateral, second, first]
 
 
+@cache
 def _results(kind: ResultKind, language: str) -> list[tuple[Dataset, str]]:
     """Return each result of a kind with its words, without any space."""
     observer = Observer(name="TESTNODE", serial_number="7", language=LANGUAGES[language])
