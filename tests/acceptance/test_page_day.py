@@ -1,0 +1,301 @@
+"""A day of an administrator on the page, in Chromium: each width and theme, on a running node with a PACS that fails.
+
+Also every link of every page, with all kinds of results on.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.report.kinds.registry import KIND_BY_NAME
+from cxr_node.simulators import modality
+from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.program import ROLES
+from tests.support import films
+from tests.support.peers import LOOPBACK, free_port, program
+from tests.support.running_node import RunningNode, running, settings_file, to_pacs
+from tests.support.web import CLERK, PASSWORD, users
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+SIZES = {1280: 900, 390: 844}
+THEMES = ("dark", "light")
+REJECTED = 0xC000
+FAILED = 20
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+RED_MS = 60_000
+"""An unreachable PACS is shown within this time."""
+
+
+class Archive:
+    """A PACS that can go away, come back on its port, and reject."""
+
+    def __init__(self) -> None:
+        self.port, self.status = free_port(), 0x0000
+        self._open = ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        """Listen."""
+        pacs = SimulatedPacs(status=lambda _: self.status, port=self.port)
+        self.ae_title = self._open.enter_context(pacs).ae_title
+
+    def stop(self) -> None:
+        """Refuse connections."""
+        self._open.close()
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[Archive]:
+    pacs = Archive()
+    yield pacs
+    pacs.stop()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator[RunningNode]:
+    """A node that sends every kind of result."""
+    config = settings_file(
+        tmp_path_factory.mktemp("node"),
+        destinations=({**to_pacs(archive.port, archive.ae_title), "results": list(KIND_BY_NAME)},),
+        more=f"[web]\nport = 0\n{users(('op', 'operator', True))}\nsees_identifiers = true\n{CLERK}",
+        is_tiny=True,
+    )
+    with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Day:
+    """A browser of one width and theme, and its own films: `number` keeps the seeds of several days apart."""
+
+    def __init__(self, context: BrowserContext, node: RunningNode, folder: Path, *, number: int) -> None:
+        self.node, self.folder, self.page = node, folder, context.new_page()
+        self._seeds = iter(range(1000 * number, 1000 * (number + 1)))
+        self.complaints: list[str] = []
+        watch(self.page, self.complaints)
+
+    def send(self, accession: str = "") -> None:
+        """Send a film of a new study, as a modality does."""
+        film = films.dx(rows=256, columns=200, seed=next(self._seeds), changes={"AccessionNumber": accession})
+        (result,) = modality.send(
+            [films.written(film, self.folder)],
+            host=LOOPBACK,
+            port=self.node.port,
+            called_ae_title=AeTitle("CXRNODE"),
+            calling_ae_title=AeTitle("DX1"),
+            timeout_s=30,
+        )
+        assert result.stored
+
+    def check(self, name: str) -> None:
+        """Check the page that is open: it fits the width, meets WCAG AA, and its console is empty."""
+        width = self.page.viewport_size["width"] if self.page.viewport_size else 0
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= width, name
+        response = Axe().run(self.page, options=RULES).response
+        assert [entry["id"] for entry in response["violations"]] == [], name
+        assert self.complaints == [], name
+
+
+def watch(page: Page, complaints: list[str]) -> None:
+    """Collect errors of a page."""
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
+def log_in(page: Page, name: str = "op", password: str = PASSWORD) -> None:
+    page.goto("/login")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
+
+
+def table(page: Page, name: str) -> Locator:
+    """Return the region of a table, which scrolls within itself."""
+    return page.locator(f".wide[aria-label='{name}']")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", SIZES)
+def test_a_day_of_an_administrator(
+    chromium: Browser, node: RunningNode, archive: Archive, tmp_path: Path, width: int, theme: str
+) -> None:
+    number = 1 + 2 * list(SIZES).index(width) + THEMES.index(theme)
+    with chromium.new_context(
+        base_url=f"http://{node.addresses['admin']}",
+        viewport={"width": width, "height": SIZES[width]},
+        color_scheme=theme,  # type: ignore[arg-type]
+    ) as context:
+        context.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
+        day = Day(context, node, tmp_path, number=number)
+        log_in(day.page)
+        _find_and_look(day, f"A{number}0")
+        _watch_a_film_arrive(day, f"A{number}1")
+        _lose_the_archive_and_get_it_back(day, archive)
+        _retry_failed_deliveries(day, archive)
+        _pause_and_resume(day, archive)
+        _add_a_user(day, context, f"kim{number}")
+
+
+def _find_and_look(day: Day, accession: str) -> None:
+    """Find a study by its accession number, open its film, window and zoom it."""
+    day.send(accession)
+    day.node.until_idle(240)
+    page = day.page
+    page.get_by_role("searchbox").fill(accession)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"Accession {accession}")).to_be_visible()
+    day.check("study")
+    page.locator("main a[href^='/films/']").first.click()
+    page.wait_for_selector(".viewer.ready")
+    day.check("film")
+    state, stage = page.locator("[data-state]"), page.locator(".stage")
+    before = state.inner_text()
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    expect(state).not_to_have_text(before)
+    windowed = state.inner_text()
+    page.keyboard.press("+")
+    expect(state).not_to_have_text(windowed)
+    assert windowed.partition("Zoom")[0] == state.inner_text().partition("Zoom")[0]
+
+
+def _watch_a_film_arrive(day: Day, accession: str) -> None:
+    """Watch a film arrive on the page of operations, without a reload."""
+    page = day.page
+    page.goto("/")
+    page.wait_for_selector("body[data-connection=connected]")
+    page.evaluate("window.isFirstLoad = true")
+    day.send(accession)
+    row = table(page, "Newest studies").get_by_role("row", name=accession)
+    expect(row).to_be_visible()
+    expect(row.get_by_text("delivered")).to_be_visible(timeout=240_000)
+    assert page.evaluate("window.isFirstLoad")
+    day.check("operations")
+
+
+def _lose_the_archive_and_get_it_back(day: Day, archive: Archive) -> None:
+    """The page is red within a minute after the PACS went away, with the reason, and green again after."""
+    page, health = day.page, day.page.locator("#health")
+    expect(health).to_contain_text("In order")
+    archive.stop()
+    day.send()
+    expect(health).to_contain_text("Needs attention", timeout=RED_MS)
+    expect(health).to_contain_text("refused")
+    expect(table(page, "Destinations")).to_contain_text("unreachable")
+    day.check("operations while the PACS is away")
+    archive.start()
+    expect(health).to_contain_text("In order", timeout=240_000)
+    day.node.until_idle(240)
+
+
+def _retry_failed_deliveries(day: Day, archive: Archive) -> None:
+    """Deliveries that the PACS rejected are retried in one action."""
+    page = day.page
+    archive.status = REJECTED
+    for _ in range(FAILED // 5):  # more than five results of each
+        day.send()
+    day.node.until_idle(240)
+    archive.status = 0x0000
+    page.goto("/")
+    day.check("operations with failed jobs")
+    table(page, "Failed jobs").get_by_role("link", name="Retry all").click()
+    day.check("retry")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_role("heading", name="jobs queued again")).to_be_visible()
+    queued = int(page.get_by_role("heading", name="jobs queued again").inner_text().split()[0])
+    assert queued >= FAILED
+    day.node.until_idle(240)
+    page.goto("/jobs?where=state%3Dfailed&since=all")
+    expect(page.get_by_text("No jobs with these filters.")).to_be_visible()
+
+
+def _pause_and_resume(day: Day, archive: Archive) -> None:
+    """While a destination is paused, its results wait; when it is resumed, they are sent."""
+    page = day.page
+    page.goto("/")
+    destinations = table(page, "Destinations")
+    destinations.get_by_role("link", name="Pause").click()
+    day.check("pause")
+    page.get_by_label("Why").fill("maintenance of the archive")
+    page.get_by_role("button", name="Pause").click()
+    expect(destinations).to_contain_text("paused")
+    day.send()
+    expect(destinations.get_by_role("row", name="pacs").get_by_role("cell").nth(1)).not_to_have_text("0")
+    day.check("operations with a paused destination")
+    destinations.get_by_role("link", name="Resume").click()
+    page.get_by_role("button", name="Resume").click()
+    expect(destinations).to_contain_text("reachable")
+    day.node.until_idle(240)
+    assert archive.status == 0x0000
+
+
+def _add_a_user(day: Day, context: BrowserContext, name: str) -> None:
+    """A user who is added can log in, and only look."""
+    page, password = day.page, f"a long password of {name}."
+    page.goto("/users")
+    section = page.locator("section[aria-labelledby=add]")
+    section.get_by_label("Name").fill(name)
+    section.get_by_label("Password").fill(password)
+    section.get_by_role("button", name="Add user").click()
+    expect(table(page, "Users").get_by_role("rowheader", name=name)).to_be_visible()
+    day.check("users")
+    browser = context.browser
+    assert browser is not None
+    with browser.new_context(base_url=f"http://{day.node.addresses['admin']}") as own:
+        theirs = own.new_page()
+        log_in(theirs, name, password)
+        expect(theirs.get_by_role("link", name="Pause")).to_have_count(0)
+
+
+def test_every_link_of_every_page_leads_somewhere(chromium: Browser, node: RunningNode, tmp_path: Path) -> None:
+    """Pages are opened in the browser, other files requested; forms are not sent."""
+    with chromium.new_context(base_url=f"http://{node.addresses['admin']}") as context:
+        context.set_default_timeout(60_000)
+        day = Day(context, node, tmp_path, number=9)
+        log_in(day.page)
+        day.send("A90")
+        day.node.until_idle(240)
+        waiting, followed = ["/"], set[str]()
+        while waiting:
+            path = waiting.pop()
+            shape = shape_of(path)
+            if shape in followed:
+                continue
+            followed.add(shape)
+            answer = context.request.get(path)
+            assert answer.ok, path
+            if not answer.headers["content-type"].startswith("text/html"):
+                continue
+            day.page.goto(path)
+            day.page.wait_for_load_state()
+            assert day.complaints == [], path
+            waiting += day.page.locator("a[href^='/']").evaluate_all("links => links.map(a => a.getAttribute('href'))")
+
+        assert len([shape for shape in followed if shape.startswith("/results/")]) >= len(KIND_BY_NAME)
+        assert {"/?", "/studies/1?", "/films/1?", "/trends?", "/settings?", "/users?", "/tokens?"} <= followed
+
+
+def shape_of(path: str) -> str:
+    """Return what a link leads to: the path, and the names of its query; pages of a table are one page."""
+    place, _, query = path.partition("#")[0].partition("?")
+    return f"{place}?{'&'.join(sorted({part.partition('=')[0] for part in query.split('&')}))}"
