@@ -149,6 +149,7 @@ def test_a_day_of_an_administrator(
         _retry_failed_deliveries(day, archive)
         _pause_and_resume(day, archive)
         _add_a_user(day, context, f"kim{number}")
+        _edit_a_destination(day, archive)
 
 
 def _find_and_look(day: Day, accession: str) -> None:
@@ -249,6 +250,33 @@ def _pause_and_resume(day: Day, archive: Archive) -> None:
     assert archive.status == 0x0000
 
 
+def _edit_a_destination(day: Day, archive: Archive) -> None:
+    """Edit a destination, test it before it is saved, apply it after looking at the difference, and undo that."""
+    page = day.page
+    page.goto("/settings/edit")
+    day.check("destinations and rules")
+    page.get_by_role("link", name="Change pacs").click()
+    page.get_by_label("port", exact=True).fill(str(free_port()))
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.locator(".checks")).to_contain_text("refused")
+    day.check("test of a destination")
+    page.get_by_label("port", exact=True).fill(str(archive.port))
+    page.get_by_label("give_up_hours").fill("5")
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.locator(".checks .bad")).to_have_count(0)
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_text("+give_up_hours = 5")).to_be_visible()
+    day.check("difference")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("status").get_by_text("The file was changed.")).to_be_visible()
+    assert "give_up_hours = 5" in day.node.config.read_text(encoding="utf-8")
+    page.get_by_role("link", name="Undo …").click()
+    day.check("undo")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("The last edit was undone.")).to_be_visible()
+    assert "give_up_hours" not in day.node.config.read_text(encoding="utf-8")
+
+
 def _add_a_user(day: Day, context: BrowserContext, name: str) -> None:
     """A user who is added can log in, and only look."""
     page, password = day.page, f"a long password of {name}."
@@ -292,7 +320,16 @@ def test_every_link_of_every_page_leads_somewhere(chromium: Browser, node: Runni
             waiting += day.page.locator("a[href^='/']").evaluate_all("links => links.map(a => a.getAttribute('href'))")
 
         assert len([shape for shape in followed if shape.startswith("/results/")]) >= len(KIND_BY_NAME)
-        assert {"/?", "/studies/1?", "/films/1?", "/trends?", "/settings?", "/users?", "/tokens?"} <= followed
+        assert {
+            "/?",
+            "/studies/1?",
+            "/films/1?",
+            "/trends?",
+            "/settings?",
+            "/users?",
+            "/tokens?",
+            "/settings/edit?",
+        } <= followed
 
 
 def shape_of(path: str) -> str:
