@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cxr_node.domain import password_hash
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.permissions import PageRole, Permissions
@@ -52,7 +53,8 @@ def test_no_one_locks_out_a_user_from_another_address() -> None:
     assert authenticator.log_in("kim", PASSWORD, address=ELSEWHERE) is not None
 
 
-def test_an_address_guesses_twenty_passwords_a_minute() -> None:
+def test_an_address_guesses_twenty_passwords_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(password_hash, "_COST", 16)
     authenticator = Authenticator(SECTION, b"key", accounts=MemoryAccounts())
     answers = [outcomes(authenticator, f"name{number}", times=1)[0] for number in range(25)]
 
