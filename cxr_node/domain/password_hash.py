@@ -33,7 +33,7 @@ class PasswordHash:
 
     @classmethod
     def unmatched(cls) -> Self:
-        """Return random bytes in the form of a hash, which no password has: checking one takes as long as for a user."""
+        """Return random bytes in the form of a hash, which no password has: a check takes as long as for a user."""
         salt, key = secrets.token_bytes(16), secrets.token_bytes(_KEY_BYTES)
         return cls(cost=_COST, block_size=_BLOCK_SIZE, parallelism=_PARALLELISM, salt=salt, key=key)
 
