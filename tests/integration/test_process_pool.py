@@ -91,6 +91,7 @@ def test_a_worker_that_exceeds_its_timeout_is_killed(tmp_path: Path) -> None:
         workers.map(pool.sleeps, [None])
 
 
+@pytest.mark.long_on_postgresql  # the pool knows no database
 def test_films_read_in_the_pool_have_the_readings_of_one_process(database: Database, tmp_path: Path) -> None:
     """Three films in one batch, one refused by the gate, and a film alone."""
     in_process = InProcessNode(database, tmp_path)
@@ -118,6 +119,7 @@ def test_films_read_in_the_pool_have_the_readings_of_one_process(database: Datab
     ]
 
 
+@pytest.mark.long_on_postgresql  # the pool knows no database
 def test_a_film_that_kills_its_worker_is_given_up_and_others_are_read(database: Database, tmp_path: Path) -> None:
     with ProcessPool(
         2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S, memory_bytes=MEMORY_BYTES

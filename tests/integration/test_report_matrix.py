@@ -226,6 +226,7 @@ def test_results_of_a_real_film_are_valid(name: str, tmp_path: Path) -> None:
     _validate(_real(name), tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [tid1500.REPORT_MEASUREMENTS, key_objects.KEY_IMAGES], ids=lambda kind: str(kind.name))
 def test_pixelmed_finds_no_error_in_a_document_of_the_set(kind: ResultKind, tmp_path: Path) -> None:
     study = _BUILDERS["DX"]()

@@ -130,7 +130,7 @@ def test_contributions_of_a_region_head_sum_to_its_logit() -> None:
     assert torch.allclose(logits, sums.sum((2, 3, 4)) + below + heads.bias, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exported_graph_has_only_listed_operators_and_equal_outputs() -> None:
     chest = _chest()
     content = export_network(chest, FRAME)
