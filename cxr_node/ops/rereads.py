@@ -1,7 +1,7 @@
 """Films that are read again with the present bundle: what it would do, and the jobs; command line and page use both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cxr_node.db.database import Connection
 from cxr_node.infer import bundle_registry, card
@@ -116,10 +116,9 @@ def reread(process: Process, selection: Selection, *, what: str, by: str = "") -
     by
         The actor, by default the user of the command line.
     """
-    actor, now = by or operator_log.operator_name(), process.clock()
-    until = now if selection.until is None else min(selection.until, now)
+    actor = by or operator_log.operator_name()
     with process.database.read() as connection:
-        film_ids = rereads.to_read_again(connection, replace(selection, until=until))
+        film_ids = rereads.to_read_again(connection, selection)
     queued = 0
     try:
         for start in range(0, len(film_ids), _BATCH):

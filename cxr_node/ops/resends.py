@@ -1,7 +1,7 @@
 """Resend of delivered results to a destination, such as after a PACS lost them; command line and page use the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cxr_node.db.database import Connection
 from cxr_node.ops import operator_log, pauses
@@ -81,10 +81,9 @@ def resend(process: Process, selection: Selection, *, what: str, by: str = "") -
     by
         The actor, by default the user of the command line.
     """
-    actor, now = by or operator_log.operator_name(), process.clock()
-    until = now if selection.until is None else min(selection.until, now)
+    actor = by or operator_log.operator_name()
     with process.database.read() as connection:
-        delivery_ids = resends.to_send_again(connection, replace(selection, until=until))
+        delivery_ids = resends.to_send_again(connection, selection)
     queued = 0
     try:
         for start in range(0, len(delivery_ids), _BATCH):

@@ -106,6 +106,18 @@ def test_results_of_one_study_wait_behind_new_ones(resending: Resending) -> None
     assert len(resending.sent()) == 5
 
 
+def test_results_that_a_host_with_a_fast_clock_delivered_are_sent_again(resending: Resending) -> None:
+    resending.node.clock.now = utc_now() + timedelta(hours=1)
+    resending.node.accept(films.dx(seed=4))
+    resending.node.work()
+    before = resending.sent()
+
+    resending.run("pacs", "--since", "24h")
+    resending.node.work()
+
+    assert before[-1] in resending.sent()[len(before) :]
+
+
 def test_many_results_are_queued_in_small_transactions(resending: Resending, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resends, "_BATCH", 1)
 
