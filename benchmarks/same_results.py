@@ -53,7 +53,7 @@ from tests.unit.report.studies import NODE, NOW, identity_of
 
 _ENLARGED, _ONE_IN = 6, 10
 _SEED = 4_000_000
-_KEPT = "cases.pickle"
+_CASES_FILE = "cases.pickle"
 _DIGITS = 15
 LIMITS = Limits()
 
@@ -160,8 +160,8 @@ class Version:
         if not path.exists():
             outputs: dict[str, Any] = dict(self._reader.forward([prepared])[0])
             np.savez(path, **outputs)
-        with np.load(path) as kept:
-            return {name: kept[name] for name in kept.files}
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
 
 
 def _row(content: bytes, dataset: pydicom.Dataset) -> Film:
@@ -232,7 +232,9 @@ def main() -> None:
     folders.add_argument("--against", type=Path)
     options = parser.parse_args()
     folder: Path = options.keep or options.against
-    kept: dict[str, Case] = {} if options.keep else pickle.loads((folder / _KEPT).read_bytes())  # noqa: S301  # own file
+    earlier: dict[str, Case] = {}
+    if options.against:
+        earlier = pickle.loads((folder / _CASES_FILE).read_bytes())  # noqa: S301  # own file
     differences = Differences()
     cases: dict[str, Case] = {}
     with Sandbox(LIMITS) as sandbox:
@@ -243,9 +245,9 @@ def main() -> None:
             if options.keep:
                 cases[name] = case
             else:
-                differences.add(kept[name], case)
+                differences.add(earlier[name], case)
     if options.keep:
-        (folder / _KEPT).write_bytes(pickle.dumps(cases))
+        (folder / _CASES_FILE).write_bytes(pickle.dumps(cases))
         return
     for line in differences.lines():
         print(line)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from cxr_node.db.database import Connection
 from cxr_node.infer import bundle_registry, card
 from cxr_node.ops import operator_log
+from cxr_node.ops.batches import write_in_batches
 from cxr_node.ops.formatting import counted
 from cxr_node.records import bundles, rereads
 from cxr_node.records.rereads import Group, Model, Selection, Standing
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 
-_BATCH = 500
-"""Films of one transaction: other writers wait for no longer one."""
 _NOT_READ = {
     Standing.WAITING: "waiting to be read already",
     Standing.REMOVED: "removed from the archive",
@@ -119,18 +118,14 @@ def reread(process: Process, selection: Selection, *, what: str, by: str = "") -
     actor = by or operator_log.operator_name()
     with process.database.read() as connection:
         film_ids = rereads.to_read_again(connection, selection)
-    queued = 0
-    try:
-        for start in range(0, len(film_ids), _BATCH):
-            batch = film_ids[start : start + _BATCH]
-            with process.database.write() as transaction:
-                queued += rereads.read_again(transaction, batch, actor=actor, now=process.clock())
-    finally:
-        if queued:
-            operator_log.record(
-                process, f"{counted(queued, 'film')} to be read again: {what}", subject="films", by=actor
-            )
-    return queued
+    return write_in_batches(
+        process,
+        film_ids,
+        lambda transaction, batch: rereads.read_again(transaction, batch, actor=actor, now=process.clock()),
+        sentence=lambda number: f"{counted(number, 'film')} to be read again: {what}",
+        subject="films",
+        by=actor,
+    )
 
 
 def _ordered(groups: Sequence[Group]) -> list[Group]:

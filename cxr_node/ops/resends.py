@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from cxr_node.db.database import Connection
 from cxr_node.ops import operator_log, pauses
+from cxr_node.ops.batches import write_in_batches
 from cxr_node.ops.formatting import counted
 from cxr_node.records import resends
 from cxr_node.records.resends import Group, Selection, Standing
 from cxr_node.wiring.process import Process
 
-_BATCH = 500
-"""Deliveries of one transaction: other writers wait for no longer one."""
 _NOT_SENT = {
     Standing.WAITING: "on the way already",
     Standing.SUPERSEDED: "superseded by a later result of the study",
@@ -84,17 +83,16 @@ def resend(process: Process, selection: Selection, *, what: str, by: str = "") -
     actor = by or operator_log.operator_name()
     with process.database.read() as connection:
         delivery_ids = resends.to_send_again(connection, selection)
-    queued = 0
-    try:
-        for start in range(0, len(delivery_ids), _BATCH):
-            batch = delivery_ids[start : start + _BATCH]
-            with process.database.write() as transaction:
-                queued += resends.send_again(transaction, batch, actor=actor, now=process.clock())
-    finally:
-        if queued:
-            sentence = f"{counted(queued, 'delivered result')} to be sent again to {selection.destination}: {what}"
-            operator_log.record(process, sentence, subject=f"destinations/{selection.destination}", by=actor)
-    return queued
+    return write_in_batches(
+        process,
+        delivery_ids,
+        lambda transaction, batch: resends.send_again(transaction, batch, actor=actor, now=process.clock()),
+        sentence=lambda number: (
+            f"{counted(number, 'delivered result')} to be sent again to {selection.destination}: {what}"
+        ),
+        subject=f"destinations/{selection.destination}",
+        by=actor,
+    )
 
 
 def _plan(destination: str, groups: Sequence[Group]) -> ResendPlan:

@@ -52,7 +52,7 @@ def retry_page(
     """Show which jobs would be queued again: the chosen rows of a table, or else all of a selection."""
     rows = table_with(table, person, among=TABLES_WITH_JOBS, rows="jobs")
     with context.connection() as connection:
-        keys = list(number or ()) if chosen else keys_of(connection, context, rows, text, person)
+        keys = keys_of(connection, context, rows, text, person, numbers=number, is_chosen=bool(chosen))
         job_ids = job_ids_of(connection, rows, keys[:MOST])
         plan = retries.plan(connection, job_ids)
     back = address(f"/{rows.name}", text)
@@ -107,9 +107,18 @@ def table_with(name: str, person: Person, *, among: Collection[str], rows: str) 
 
 
 def keys_of(
-    connection: Connection, context: WebContext, table: Table, text: SelectionText, person: Person
+    connection: Connection,
+    context: WebContext,
+    table: Table,
+    text: SelectionText,
+    person: Person,
+    *,
+    numbers: list[int] | None,
+    is_chosen: bool,
 ) -> list[int]:
-    """Return the keys of a selection, at most one more than an action may have."""
+    """Return the chosen keys, or else those of a selection, at most one more than an action may have."""
+    if is_chosen:
+        return numbers or []
     selection = selection_of(context, table, text, person)
     with answering(selection):
         return paging.keys(connection, selection, table.key, limit=MOST + 1)

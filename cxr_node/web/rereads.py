@@ -32,7 +32,7 @@ def reread_page(
     """Show which films would be read again: of the chosen rows, or else of all of a selection."""
     rows = table_with(table, person, among=TABLES_WITH_FILMS, rows="films")
     with context.connection() as connection:
-        keys = list(number or ()) if chosen else keys_of(connection, context, rows, text, person)
+        keys = keys_of(connection, context, rows, text, person, numbers=number, is_chosen=bool(chosen))
         plan = rereads.plan(context.process, connection, _selection(rows.name, keys[:MOST])) if keys else None
     values = {"plan": plan, "keys": keys[:MOST], "table": rows, "more": len(keys) > MOST, "most": MOST}
     return render_page(request, person, "reread.html", active=rows.name, back=address(f"/{rows.name}", text), **values)

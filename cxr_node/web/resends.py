@@ -32,7 +32,7 @@ def resend_page(
     """Show how many results would go to each destination: of the chosen rows, or else of all of a selection."""
     rows = table_with(table, person, among=TABLES_WITH_RESULTS, rows="results")
     with context.connection() as connection:
-        keys = list(number or ()) if chosen else keys_of(connection, context, rows, text, person)
+        keys = keys_of(connection, context, rows, text, person, numbers=number, is_chosen=bool(chosen))
         plans = resends.plans(connection, _selection(rows.name, keys[:MOST])) if keys else []
     values = {"plans": plans, "keys": keys[:MOST], "table": rows, "more": len(keys) > MOST, "most": MOST}
     return render_page(request, person, "resend.html", active=rows.name, back=address(f"/{rows.name}", text), **values)

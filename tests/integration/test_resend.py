@@ -16,7 +16,7 @@ from cxr_node.db.claim_order import BACKGROUND_BOOST_S
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, result
 from cxr_node.domain.clock import utc_now
-from cxr_node.ops import resends
+from cxr_node.ops import batches
 from cxr_node.queries import overview, view_rows
 from cxr_node.queries.views.registry import VIEWS
 from tests.support import films
@@ -119,7 +119,7 @@ def test_results_that_a_host_with_a_fast_clock_delivered_are_sent_again(resendin
 
 
 def test_many_results_are_queued_in_small_transactions(resending: Resending, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resends, "_BATCH", 1)
+    monkeypatch.setattr(batches, "ROWS", 1)
 
     resending.run("pacs", "--since", "24h")
 

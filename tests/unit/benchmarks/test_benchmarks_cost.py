@@ -132,12 +132,12 @@ def test_only_stages_that_cost_clearly_more_are_named() -> None:
 
 
 def test_the_kept_record_is_one_of_the_present_stages() -> None:
-    kept = Document.from_json(json.loads(RECORD.read_text(encoding="utf-8")))
+    record = Document.from_json(json.loads(RECORD.read_text(encoding="utf-8")))
     known = {(stage.phase, stage.name) for stage in stages()}
     kinds = {("compose", kind) for kind in ("report", "text", "picture")}
 
-    assert Document.from_json(json.loads(json.dumps(kept.to_json()))) == kept
-    assert {(cost.phase, cost.stage) for cost in kept.stages if cost.stage != OTHER} <= known | kinds
+    assert Document.from_json(json.loads(json.dumps(record.to_json()))) == record
+    assert {(cost.phase, cost.stage) for cost in record.stages if cost.stage != OTHER} <= known | kinds
 
 
 def busy(until_s: float) -> None:
