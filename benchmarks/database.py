@@ -148,7 +148,7 @@ def _search(connection: Connection, text: str) -> object:
 
 
 def questions(films: int) -> dict[str, Callable[[Connection], object]]:
-    """Return the queries to time: those of each page, each view, and the twenty questions of docs/database.md."""
+    """Return the queries to time: those of each page, each view, the questions of docs/reference/database.md."""
     now = utc_now()
     week, month = now - timedelta(days=7), now - timedelta(days=31)
     middle = films // 2
@@ -182,7 +182,7 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         queries[f"{name}, newest 100"] = partial(view_rows.rows, view=view, limit=100)
         queries[f"{name}, 100 of a week"] = partial(view_rows.rows, view=view, since=week, limit=100)
     queries.update(_tables(films))
-    document = (Path(__file__).parent.parent / "docs" / "database.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parent.parent / "docs" / "reference" / "database.md").read_text(encoding="utf-8")
     for number, sql in re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", document, re.DOTALL):
         statement = sql.replace("2.25.1'", f"2.25.{110000000000 + middle}'")
         for day, at in (("2026-01-01", week), ("2026-01-08", now), ("2026-02-01", now)):

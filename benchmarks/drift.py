@@ -1,6 +1,7 @@
 """Drift detection on simulated streams: rate of false alarms, and films until a change is detected.
 
-`python -m benchmarks.drift` prints the tables of docs/monitoring.md, with the default rules and pseudo-random scores.
+`python -m benchmarks.drift` prints the tables of docs/explanation/monitoring.md, with default rules and pseudo-random
+scores.
 It evaluates daily statistics as the node stores them, without a database.
 """
 

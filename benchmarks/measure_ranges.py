@@ -1,4 +1,4 @@
-"""Reference ranges of docs/measurements.md: percentiles of every measurement on normal phantoms.
+"""Reference ranges of docs/reference/measurements.md: percentiles of every measurement on normal phantoms.
 
     python -m benchmarks.measure_ranges [--films 240] [--first 4300000]
 

@@ -12,8 +12,10 @@ from typing import assert_never
 
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.archive.store import Archive, film_key, result_key
+from cxr_node.composing import rejection_note
 from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.film import ReadFilm, named_by_row, report_film, report_guarded
+from cxr_node.composing.rejection_note import NoteRequest
 from cxr_node.composing.route import Route
 from cxr_node.composing.study import ComposedInstance, Study, compose_study
 from cxr_node.db.database import Database
@@ -25,21 +27,27 @@ from cxr_node.domain.commitment import (
     FailureReason,
     Reference,
 )
-from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.errors import GiveUp, RejectObject, RetryLater
 from cxr_node.domain.film_attributes import FilmAttributes
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.rejection_titles import NOTE_KIND, RejectionTitle
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.process_pool.executor import Executor
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network
 from cxr_node.reading.postprocess import failed_reading, postprocess
 from cxr_node.reading.preprocess import preprocess
 from cxr_node.reading.turned import find_turned
-from cxr_node.records import commitments, ingest, results
+from cxr_node.receive.rejection_note import MAXIMUM_BYTES, parse_rejection_note
+from cxr_node.receive.status import too_large
+from cxr_node.records import commitments, ingest, rejection_notes, results
 from cxr_node.records.films import Film
+from cxr_node.records.rejection_notes import InstanceRejected
 from cxr_node.records.results import Delivery, Result
+from cxr_node.records.withdrawals import Withdrawn
 from cxr_node.report.source import ReportedFilm
 
 
@@ -51,6 +59,7 @@ def accept(
     database: Database,
     priority: Callable[[Received, Sender], int] = lambda _received, _sender: 0,
     attributes: Callable[[Mapping[int, bytes], AeTitle], FilmAttributes | None] = lambda _values, _title: None,
+    may_reject: Callable[[Sender, RejectionTitle], bool] = lambda _sender, _title: True,
     clock: Callable[[], datetime],
 ) -> bool:
     """Store a received film; on return its bytes and its row are durable, and Success may be returned.
@@ -58,27 +67,59 @@ def accept(
     Bytes first, row second: a crash in between leaves a file without a row, never a row without its file. Returns
     False for a duplicate, or for a result of this node that a PACS sends back. `priority` returns the priority boost
     of a film, in seconds; `attributes` returns what is stored of its header, by its encoded values and its sender.
+
+    A rejection note of a sender that `may_reject` with its title is stored in the database and applied, in one
+    transaction.
+
+    Raises
+    ------
+    RejectObject
+        If a rejection note has withdrawn the film, or a Key Object Selection is no rejection note.
     """
     if _may_be_own_result(received):
         with database.read() as connection:
             if results.is_own_result(connection, received.identity.sop_instance_uid):
                 return False
+    if received.identity.sop_class_uid == KEY_OBJECT_SELECTION:
+        return _accept_note(received, sender, database=database, may_reject=may_reject, now=clock())
     key = film_key(received.digest)
     # Stored even if the key exists: another receiver may have renamed the file without flushing the folder yet.
     _store(archive, key, received)
-    is_new = ingest.store(
-        database,
-        received,
-        sender,
-        archive_key=key,
-        priority_boost_s=priority(received, sender),
-        attributes=attributes(received.header_values, sender.calling_ae_title) if received.header_values else None,
-        now=clock(),
-    )
+    try:
+        is_new = ingest.store(
+            database,
+            received,
+            sender,
+            archive_key=key,
+            priority_boost_s=priority(received, sender),
+            attributes=attributes(received.header_values, sender.calling_ae_title) if received.header_values else None,
+            now=clock(),
+        )
+    except InstanceRejected:
+        if not ingest.has_row(database, received.identity.sop_instance_uid, received.digest):
+            archive.discard(key)
+        raise
     if not is_new and key not in archive:
         # Retention removed the file just now. The row is current again, so no later removal is pending.
         _store(archive, key, received)
     return is_new
+
+
+def _accept_note(
+    received: Received,
+    sender: Sender,
+    *,
+    database: Database,
+    may_reject: Callable[[Sender, RejectionTitle], bool],
+    now: datetime,
+) -> bool:
+    if received.size_bytes > MAXIMUM_BYTES:
+        raise too_large(received.size_bytes)
+    content = received.content if isinstance(received, Instance) else received.staged.read()
+    note = parse_rejection_note(content)
+    if not may_reject(sender, note.title):
+        raise RejectObject("rejection notes of this title are not accepted from this sender")
+    return rejection_notes.store(database, note, received, sender, content=content, now=now)
 
 
 def _may_be_own_result(received: Received) -> bool:
@@ -153,6 +194,7 @@ def compose(
     archive: Archive,
     is_guarded: bool = False,
     replaced: Sequence[Result] = (),
+    issue: int = 0,
     now: datetime,
 ) -> list[Composed]:
     """Compose and archive the results of a study; return those that differ from `composed_earlier`.
@@ -162,7 +204,7 @@ def compose(
     the first if there is none, so that every study has an archived report. The report is composed last and refers to
     the other results of its run, of which at least one destination receives both. Films that contradict each other
     about the patient are answered by a report for each patient, without findings. `replaced` are results of other
-    studies on films that a person moved to this one.
+    studies on films that were moved to this one. `issue` counts how often the study's results were withdrawn.
 
     Films are parsed and results composed in `executor`, which may end at a limit. With `is_guarded`, after such ends, a
     film that ends it is named without its header, and no picture is painted.
@@ -175,7 +217,14 @@ def compose(
         If the process that composed died, or was ended at a limit.
     """
     study = _study(
-        readings, composed_earlier, executor=executor, routes=routes, is_guarded=is_guarded, replaced=replaced, now=now
+        readings,
+        composed_earlier,
+        executor=executor,
+        routes=routes,
+        is_guarded=is_guarded,
+        replaced=replaced,
+        issue=issue,
+        now=now,
     )
     (composed,) = executor.map(compose_study, [study])
     return [_archived(result, archive) for result in composed]
@@ -190,6 +239,7 @@ def compose_again(
     routes: Mapping[str, Route],
     archive: Archive,
     replaced: Sequence[Result] = (),
+    issue: int = 0,
 ) -> Instance | None:
     """Compose and archive a result whose bytes were damaged, at its own time; return it.
 
@@ -198,11 +248,34 @@ def compose_again(
     """
     films = [(film, reading) for film, reading in readings if film.received_at <= damaged.composed_at]
     earlier = [result for result in composed_earlier if result.composed_at < damaged.composed_at]
-    study = _study(films, earlier, executor=executor, routes=routes, replaced=replaced, now=damaged.composed_at)
+    study = _study(
+        films, earlier, executor=executor, routes=routes, replaced=replaced, issue=issue, now=damaged.composed_at
+    )
     uid = damaged.identity.sop_instance_uid
     composed = executor.map(compose_study, [study])[0] if films else []
     again = next((result for result in composed if result.instance.identity.sop_instance_uid == uid), None)
     return None if again is None else _archived(again, archive).instance
+
+
+def compose_note(
+    withdrawn: Withdrawn, *, number: int, executor: Executor[ComposeContext], archive: Archive
+) -> Composed:
+    """Compose and archive the rejection note of withdrawn results: again, it is the same instance.
+
+    `number` counts the notes of the study.
+    """
+    request = NoteRequest(
+        results=withdrawn.results,
+        title=withdrawn.title,
+        detail=withdrawn.detail,
+        at=withdrawn.withdrawn_at,
+        number=number,
+    )
+    (instance,) = executor.map(rejection_note.compose_note, [request])
+    return _archived(
+        ComposedInstance(kind=NOTE_KIND, version=number, instance=instance, destinations=withdrawn.destinations),
+        archive,
+    )
 
 
 def _study(
@@ -213,6 +286,7 @@ def _study(
     routes: Mapping[str, Route],
     is_guarded: bool = False,
     replaced: Sequence[Result],
+    issue: int,
     now: datetime,
 ) -> Study:
     films = [
@@ -220,6 +294,7 @@ def _study(
             film=film,
             reading=reading,
             added_after=sum(result.composed_at < film.received_at for result in composed_earlier),
+            issue=issue,
         )
         for film, reading in readings
     ]

@@ -3,7 +3,7 @@
 import struct
 from typing import Protocol
 
-from cxr_node.archive.store import Archive, ArchiveAway
+from cxr_node.archive.store import ArchiveAway, ReadableArchive
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.domain.reasons import Reason
@@ -36,7 +36,7 @@ class Damaged(GiveUp):
         self.content = content
 
 
-def read_intact(archive: Archive, row: ArchivedObject) -> bytes:
+def read_intact(archive: ReadableArchive, row: ArchivedObject) -> bytes:
     """Return the archived bytes of a row.
 
     Raises

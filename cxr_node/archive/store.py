@@ -19,7 +19,19 @@ class OutOfSpace(RetryLater):
     """The disk is full; nothing is stored."""
 
 
-class Archive(Protocol):
+class ReadableArchive(Protocol):
+    """Content by key, to read it."""
+
+    def get(self, key: str) -> bytes:
+        """Return the content of `key`, or raise KeyError."""
+        ...
+
+    def has_place_of(self, key: str) -> bool:
+        """Whether the place of a key that was stored once is there; it is not while the archive is away."""
+        ...
+
+
+class Archive(ReadableArchive, Protocol):
     """Content by key. A key is from `film_key`, `result_key` or `bundle_key`, never from a peer's string."""
 
     def put(self, key: str, content: bytes) -> None:
@@ -39,15 +51,8 @@ class Archive(Protocol):
         """Return a staged object, to write bytes as they arrive and commit them under a key."""
         ...
 
-    def get(self, key: str) -> bytes:
-        """Return the content of `key`, or raise KeyError."""
-
     def get_beginning(self, key: str, size_bytes: int) -> bytes:
         """Return at most the first `size_bytes` of the content of `key`, or raise KeyError."""
-        ...
-
-    def has_place_of(self, key: str) -> bool:
-        """Whether the place of a key that was stored once is there; it is not while the archive is away."""
         ...
 
     def discard(self, key: str) -> None:

@@ -73,16 +73,20 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPeer:
-    """Another Application Entity: AE title, and IP address, or host name where the node connects to it."""
+    """Another Application Entity: AE title, and IP address, or host name where the node connects to it.
+
+    A DICOMweb server has a URI in place of an AE title.
+    """
 
     ae_title: str
+    uri: str = ""
     address: str = ""
     host: str = ""
 
     def participant(self, *, is_requestor: bool, role: Code | None = None) -> ActiveParticipant:
-        """Return the peer as an Active Participant, identified by its AE title."""
+        """Return the peer as an Active Participant, identified by its AE title or URI."""
         return ActiveParticipant(
-            user_id=self.ae_title or self.address or self.host,
+            user_id=self.ae_title or self.uri or self.address or self.host,
             is_requestor=is_requestor,
             ae_title=self.ae_title,
             address=self.address,
@@ -134,6 +138,12 @@ def accessed(subject: StudySubject, *, by: str, address: str, on: Application, a
     """A person viewed instances, or identifiers of them (section A.5.3.6); `address` is empty for a command."""
     person = ActiveParticipant(user_id=by, is_requestor=True, address=address, host="" if address else on.host)
     return _on_study(subject, INSTANCES_ACCESSED, EventAction.READ, person, on.participant(is_requestor=False), at=at)
+
+
+def corrected(subject: StudySubject, *, detail: str, by: Application, at: datetime) -> AuditMessage:
+    """What is kept of an instance was corrected, or it was withdrawn (section A.5.3.6); `detail` names no patient."""
+    process = by.participant(is_requestor=True)
+    return _on_study(subject, INSTANCES_ACCESSED, EventAction.UPDATE, process, detail=detail, at=at)
 
 
 def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> AuditMessage:
@@ -257,6 +267,7 @@ def _on_study(
     action: EventAction,
     *participants: ActiveParticipant,
     failure: str = "",
+    detail: str = "",
     at: datetime,
 ) -> AuditMessage:
     """Return the message of an event with instances of a study, which names study and patient."""
@@ -267,6 +278,7 @@ def _on_study(
         role=ObjectRole.REPORT,
         accession_number=subject.accession_number,
         instances=subject.instances,
+        details=(("Correction", detail.encode()),) if detail else (),
     )
     patient = ParticipantObject(
         object_id=subject.patient_id or _NONE, id_type=_PATIENT_NUMBER, kind=ObjectKind.PERSON, role=ObjectRole.PATIENT

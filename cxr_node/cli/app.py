@@ -73,7 +73,12 @@ COMMANDS: dict[str, Entry] = {
     "reissue": Entry(
         ACT,
         "reissue:reissue",
-        "Accept the corrected films of a study: read them, and send its results under their patient, study and order.",
+        "Withdraw the results of a study at each destination, and issue them anew under other UIDs.",
+    ),
+    "withdraw": Entry(
+        ACT,
+        "withdraw:withdraw",
+        "Hide the films of a study, and withdraw the results that they are in at each destination that has them.",
     ),
     "purge": Entry(ACT, "purge:purge", "Remove films and results of delivered studies from the archive."),
     "backup": Entry(ACT, "backup:backup", "Back up database, films, results and installed bundles; the node may run."),

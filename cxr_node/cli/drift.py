@@ -34,7 +34,7 @@ def drift(
 ) -> None:
     """Compare each device's scores, rates, films not analysed and turnaround with their reference.
 
-    Exit status 0 also with drift. docs/monitoring.md explains the numbers.
+    Exit status 0 also with drift. docs/explanation/monitoring.md explains the numbers.
     """
     with reporting_errors():
         if now:

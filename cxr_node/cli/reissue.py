@@ -1,4 +1,4 @@
-"""`cxr-node reissue`: send the results of a study anew under corrected demographics."""
+"""`cxr-node reissue`: withdraw the results of a study and issue them anew."""
 
 import json
 from typing import Annotated
@@ -6,33 +6,36 @@ from typing import Annotated
 import typer
 
 from cxr_node.cli.database import read_write
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors, uid_of
-from cxr_node.ops import operator_log
-from cxr_node.records import corrections
+from cxr_node.cli.searching import study_id_of
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
+from cxr_node.domain.rejection_titles import RejectionTitle
+from cxr_node.ops import withdrawals
+from cxr_node.ops.formatting import counted
+from cxr_node.ops.withdrawals import NothingWithdrawn
 
 
 def reissue(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID of the corrected films.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="Accession number, Patient ID, study number, or a UID.")
+    ],
     path: ConfigOption = DEFAULT_CONFIG,
+    note: Annotated[
+        str, typer.Option(help="Why, without patient data: rejection notes and audit trail repeat it.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Accept the corrected films of a study: read them, and send its results under their patient, study and order.
+    """Withdraw the results of a study at each destination, and issue them anew under other UIDs.
 
     New reports name the earlier ones as predecessors. Films and results that were stored do not change.
     """
     with reporting_errors(), read_write(path) as process:
-        uid = uid_of(study)
-        actor = operator_log.operator_name()
-        with process.database.write() as transaction:
-            corrected = corrections.waiting(transaction.connection, uid)
-            for correction in corrected:
-                corrections.accept(transaction, correction, actor=actor, now=process.clock())
-        if not corrected:
-            raise CommandError(f"study {uid} has no corrected film; `cxr-node study {uid}` shows its films")
-        operator_log.record(process, f"{len(corrected)} corrected films accepted", subject=f"studies/{uid}")
+        with process.database.read() as connection:
+            study_id = study_id_of(connection, path, study)
+        try:
+            number = withdrawals.reissue(process, study_id, title=RejectionTitle.WORKLIST, note=note)
+        except NothingWithdrawn as error:
+            raise CommandError(str(error)) from None
     if as_json:
-        typer.echo(json.dumps({"films": [correction.film_id for correction in corrected]}))
+        typer.echo(json.dumps({"study_id": study_id, "withdrawn": number}))
         return
-    for correction in corrected:
-        typer.echo(f"film {correction.film_id}: {correction.detail.partition(';')[0]}")
-    typer.echo(f"{len(corrected)} corrected films are read, then the results of the study are sent again")
+    typer.echo(f"study {study_id}: {counted(number, 'result')} withdrawn; its results are composed and sent anew")

@@ -35,6 +35,7 @@ from cxr_node.records.films import Film
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.active_bundle import install_from_archive
 from cxr_node.wiring.cascade import named_readers, network_of, uses_own
+from cxr_node.wiring.live_settings import LiveSettings
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader
 from cxr_node.wiring.remote import open_network
@@ -52,8 +53,9 @@ def replay(
 
     Points, and embeddings if they were kept, must be bit-identical too.
     """
-    with reporting_errors(), read_write(path) as process:
-        film, stored, activated = _stored(process, job_id)
+    with reporting_errors(), read_write(path) as opened:
+        film, stored, activated = _stored(opened, job_id)
+        process = _with_engine_of(opened, stored)
         network = _network(process, stored, activated)
         now = _read_again(process, film, network, keep_embeddings=bool(stored.embeddings))
         scores = _compared(stored, now)
@@ -124,6 +126,18 @@ def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[Archi
             for bundle in bundles.activated_before(connection, model.name, model.version)
         ]
         return film, reading.prediction, activated
+
+
+def _with_engine_of(process: Process, stored: Prediction) -> Process:
+    """Return the process with the engine of a reading in place of "auto", which may have chosen another since."""
+    from cxr_node.infer import engines
+
+    section = process.settings.read
+    if section.engine != engines.AUTO:
+        return process
+    name = next((name for name in engines.ENGINES if f", by {name}" in stored.model.preparation), engines.EAGER)
+    read = section.model_copy(update={"engine": name})
+    return replace(process, live=LiveSettings(process.settings.model_copy(update={"read": read})))
 
 
 def _film(connection: Connection, job_id: int) -> Film:

@@ -18,6 +18,7 @@ from cxr_node.pixels import elements, suitability
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.parsing import parse
 from cxr_node.receive.priority import priority_boost_of_file_s
+from cxr_node.settings.notify import NotifyRuleSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, preprocessing
 from cxr_node.wiring.receive import priority_rules
@@ -46,6 +47,7 @@ def explain(
             "reason": gate.reason,
             "priority_boost_s": priority_boost_s,
             "destinations": _plain(routes, decisions),
+            "notifications": [_notification(row) for row in settings.notify.rules],
         }
         typer.echo(json.dumps(document, indent=2))
         return
@@ -55,6 +57,8 @@ def explain(
     table = Table("destination", "delivered", "results", "reason")
     for name, decision in decisions.items():
         table.add_row(name, _WORDS[decision.met], ", ".join(_results(routes[name])), decision.reason)
+    for row in settings.notify.rules:
+        out.print(f"notification {row.name}: {_notification(row)['reason']}", markup=False)
     out.print(table if decisions else "no destination is configured: results are archived but not delivered")
 
 
@@ -91,6 +95,12 @@ def _plain(routes: dict[str, Route], decisions: dict[str, Decision]) -> list[dic
         {"name": name, "delivered": decision.met, "results": _results(routes[name]), "reason": decision.reason}
         for name, decision in decisions.items()
     ]
+
+
+def _notification(row: NotifyRuleSection) -> dict[str, object]:
+    findings = f"one of {', '.join(row.findings)}" if row.findings else "any finding"
+    reason = f"depends on the reading: {findings}, present with a score of at least {row.minimum_score:g}"
+    return {"name": row.name, "notified": None, "reason": reason}
 
 
 def _results(route: Route) -> list[str]:

@@ -1,9 +1,9 @@
-"""`cxr-node db`: upgrade the schema, and create the users of the database."""
+"""`cxr-node db`: upgrade the schema, copy into another database, and create the users of the database."""
 
 import typer
 
 from cxr_node import config
-from cxr_node.cli import grants
+from cxr_node.cli import database_copy, grants
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, reporting_errors
 from cxr_node.db import migrate
 from cxr_node.records import backfill
@@ -11,6 +11,7 @@ from cxr_node.wiring.process import Process
 
 app = typer.Typer(help="Job database.", no_args_is_help=True)
 app.command("grant-reader")(grants.grant_reader)
+app.command("copy")(database_copy.copy)
 
 
 @app.command("upgrade")

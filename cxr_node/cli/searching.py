@@ -11,11 +11,9 @@ from cxr_node import config
 from cxr_node.cli.terminal import CommandError
 from cxr_node.db.database import Connection
 from cxr_node.domain.clock import local_time, utc_now
-from cxr_node.ops.operator_log import operator_name
 from cxr_node.queries import identifiers
 from cxr_node.queries.identifiers import Identifiers
 from cxr_node.queries.search import IDENTIFIERS, UIDS, Hit, Kind, Match, SearchResult, search
-from cxr_node.wiring import audit, identifier_audit
 
 IdentifiersOption = Annotated[
     bool,
@@ -35,6 +33,9 @@ def find(connection: Connection, path: Path, text: str, *, by: Collection[Match]
     """Return what a text finds; a search by identifiers is recorded first."""
     outcome = search(connection, text, by=by)
     if outcome.identifiers:
+        from cxr_node.ops.operator_log import operator_name
+        from cxr_node.wiring import audit, identifier_audit
+
         with audit.of_command(config.load(path), utc_now) as trail:
             for column, value in outcome.identifiers.items():
                 identifier_audit.record_search(trail, {column: value}, by=operator_name())
@@ -87,6 +88,9 @@ def line(hit: Hit) -> str:
 
 def shown_identifiers(connection: Connection, path: Path, study_ids: Collection[int]) -> Mapping[int, Identifiers]:
     """Return the identifiers of studies by number, after the audit trail has recorded that they are shown."""
+    from cxr_node.ops.operator_log import operator_name
+    from cxr_node.wiring import audit, identifier_audit
+
     films = identifiers.of_studies(connection, study_ids)
     with audit.of_command(config.load(path), utc_now) as trail:
         identifier_audit.record_shown(trail, films, by=operator_name())

@@ -9,19 +9,19 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from cxr_node import config
 from cxr_node.archive import space
-from cxr_node.cli.database import STATEMENT_TIMEOUT_S, read_only, reading_database
+from cxr_node.cli.database import STATEMENT_TIMEOUT_S, check_schema, read_only_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.domain.clock import local_time, utc_now
 from cxr_node.ops.formatting import age
 from cxr_node.ops.health import Health, Level, health
 from cxr_node.queries import overview
 from cxr_node.queries.overview import DestinationStatus, Overview, PeriodicJobStatus, StageStatus
+from cxr_node.settings.root import Settings
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.remote_state import RemoteState, read_state, trouble_sentence
 
@@ -34,19 +34,15 @@ def status(
 ) -> None:
     """Show problems, queues, destinations, senders and turnaround. Exit status 1 if something needs attention."""
     with reporting_errors():
-        current, condition = _state(path)
+        settings = config.load(path)
+        current, condition = _state(settings)
         if as_json:
-            values = {**plain(current), **_remote_json(path), "health": asdict(condition)}
+            values = {**plain(current), **_remote_json(settings), "health": asdict(condition)}
             typer.echo(json.dumps(values, indent=2))
         elif watch:
-            with Live(
-                _screen(current, condition, path), console=out, screen=out.is_terminal, auto_refresh=False
-            ) as live:
-                while True:
-                    time.sleep(every_s)
-                    live.update(_screen(*_state(path), path), refresh=True)
+            _watch(path, every_s, _screen(current, condition, settings))
         else:
-            out.print(_screen(current, condition, path))
+            out.print(_screen(current, condition, settings))
     if condition.level is Level.RED:
         raise typer.Exit(EXIT_FAILED)
 
@@ -57,16 +53,28 @@ def plain(state: Overview) -> dict[str, Any]:
     return values
 
 
-def _state(path: Path) -> tuple[Overview, Health]:
-    settings, now = config.load(path), utc_now()
-    with reading_database(path) as connection:
-        current = overview.overview(connection, now=now)
-    with read_only(settings, at_most_s=STATEMENT_TIMEOUT_S) as process:
-        return current, health(settings, process.database, now=now)
+def _watch(path: Path, every_s: float, screen: RenderableType) -> None:
+    """Show the screen, and a new one every `every_s` seconds, until interrupted."""
+    from rich.live import Live
+
+    with Live(screen, console=out, screen=out.is_terminal, auto_refresh=False) as live:
+        while True:
+            time.sleep(every_s)
+            settings = config.load(path)
+            live.update(_screen(*_state(settings), settings), refresh=True)
 
 
-def _screen(state: Overview, condition: Health, path: Path) -> RenderableType:
-    heads = ("stage", "due", "scheduled", "paused", "running", "failed", "oldest due")
+def _state(settings: Settings) -> tuple[Overview, Health]:
+    now = utc_now()
+    with read_only_database(settings, at_most_s=STATEMENT_TIMEOUT_S) as database:
+        with database.read() as connection:
+            check_schema(connection)
+            current = overview.overview(connection, now=now)
+        return current, health(settings, database, now=now)
+
+
+def _screen(state: Overview, condition: Health, settings: Settings) -> RenderableType:
+    heads = ("stage", "ready", "scheduled", "paused", "running", "failed", "oldest ready")
     queues = Table(*heads, title="queues", title_justify="left")
     for queue in state.queues:
         queues.add_row(*_queue(queue, state.at))
@@ -84,20 +92,20 @@ def _screen(state: Overview, condition: Health, path: Path) -> RenderableType:
     for sender in state.senders:
         last = age(sender.last_received_at, state.at)
         senders.add_row(sender.calling_ae_title, str(sender.films), str(sender.not_analysed), last)
-    parts: list[RenderableType] = [Text(_header(state, path)), *_problems(condition), queues]
+    parts: list[RenderableType] = [Text(_header(state, settings)), *_problems(condition), queues]
     jobs = Table("periodic job", "role", "last run", "took", "outcome", "next run", title_justify="left")
     for job in state.periodic_jobs:
         jobs.add_row(*_periodic_job(job, state.at))
     tables = ((destinations, state.destinations), (senders, state.senders), (jobs, state.periodic_jobs))
     parts += [table for table, rows in tables if rows]
-    rejections = rejection_counters.counts(config.load(path))
+    rejections = rejection_counters.counts(settings)
     if rejections:
         counts = (f"{title or 'unnamed'} {reason} {count}" for (title, reason), count in rejections.items())
         more = "(see `cxr-node explain`, `cxr-node query v1_rejections`)"
         parts.append(Text(f"rejected by this host, in total: {', '.join(counts)} {more}"))
-    remote = read_state(config.load(path))
+    remote = read_state(settings)
     if remote is not None:
-        parts.append(_remote(remote, path))
+        parts.append(_remote(remote, settings))
     if state.reasons:
         reasons = ", ".join(f"{reason} {films}" for reason, films in state.reasons.items())
         parts.append(Text(f"not analysed: {reasons} (see `cxr-node explain`)"))
@@ -123,8 +131,7 @@ def _reachability(destination: DestinationStatus, at: datetime) -> Text:
     return Text(f"unreachable for {age(destination.unreachable_since, at)}: {destination.trouble}", "bold red")
 
 
-def _header(state: Overview, path: Path) -> str:
-    settings = config.load(path)
+def _header(state: Overview, settings: Settings) -> str:
     free = space.free_space(settings.node.data_folder).size_bytes
     times = state.turnaround
     quantiles = {"p50": times.p50_s, "p90": times.p90_s, "p95": times.p95_s, "p99": times.p99_s}
@@ -138,9 +145,9 @@ def _header(state: Overview, path: Path) -> str:
     )
 
 
-def _remote(state: RemoteState, path: Path) -> Text:
+def _remote(state: RemoteState, settings: Settings) -> Text:
     """Return a line on the inference server."""
-    section = config.load(path).remote
+    section = settings.remote
     counts = ", ".join(f"{outcome} {count}" for outcome, count in sorted(state.requests.items())) or "none"
     if state.trouble is not None:
         sentence = f"inference server {section.url} {trouble_sentence(state.trouble, section.fallback)}"
@@ -149,15 +156,15 @@ def _remote(state: RemoteState, path: Path) -> Text:
     return Text(f"inference server {section.url}: {standing}; requests: {counts}")
 
 
-def _remote_json(path: Path) -> dict[str, Any]:
+def _remote_json(settings: Settings) -> dict[str, Any]:
     """Return the state of the inference server as JSON values; empty for a local reader."""
-    state = read_state(config.load(path))
+    state = read_state(settings)
     return {} if state is None else {"remote": json.loads(json.dumps(asdict(state), default=_text))}
 
 
 def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
-    counts = (str(queue.due), str(queue.scheduled), str(queue.paused or ""), str(queue.running))
-    return (queue.stage.value, *counts, _alert(queue.failed), age(queue.oldest_due_at, now))
+    counts = (str(queue.ready), str(queue.scheduled), str(queue.paused or ""), str(queue.running))
+    return (queue.stage.value, *counts, _alert(queue.failed), age(queue.oldest_ready_at, now))
 
 
 def _periodic_job(job: PeriodicJobStatus, now: datetime) -> tuple[str | Text, ...]:

@@ -27,11 +27,15 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFilm:
-    """A film with its reading; `added_after` is the number of results composed before it was received."""
+    """A film with its reading.
+
+    `added_after` is the number of results composed before it was received, `issue` that of its study.
+    """
 
     film: Film
     reading: Reading
     added_after: int = 0
+    issue: int = 0
 
 
 def report_film(context: ComposeContext, item: ReadFilm) -> ReportedFilm:
@@ -145,6 +149,7 @@ def _is_as_received(header: Dataset, reading: Reading) -> bool:
 
 
 def _numbered(reported: ReportedFilm, item: ReadFilm) -> ReportedFilm:
-    return replace(
-        reported, added_after=item.added_after, correction=item.film.digest if item.film.is_corrected else ""
-    )
+    correction = item.film.digest if item.film.is_corrected else ""
+    if item.issue:
+        correction = f"{correction} {item.issue}".lstrip()
+    return replace(reported, added_after=item.added_after, correction=correction)

@@ -17,13 +17,15 @@ from cxr_node.report.result_type import ResultType
 class Route:
     """Result kinds that a destination receives, by name, and the condition.
 
-    Of `forms` of the report, best first, it receives the first whose SOP class `peer` is known to accept.
+    Of `forms` of the report, best first, it receives the first whose SOP class `peer` is known to accept. Without
+    `takes_notes` it receives no rejection notes.
     """
 
     kinds: frozenset[str]
     condition: Condition = field(default_factory=Condition)
     forms: tuple[ResultType, ...] = ()
     peer: str = ""
+    takes_notes: bool = True
 
     def with_accepted_form(self, capabilities: DestinationCapabilities | None) -> "Route":
         """Return the route with one form of the report.

@@ -7,11 +7,6 @@ from sqlalchemy import ColumnElement, Compiled, DateTime
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-NO_PRIORITY_BOOST = 0
-LARGEST_PRIORITY_BOOST_S = 86400
-BACKGROUND_BOOST_S = -86400
-"""Boost of work that a person starts in bulk: it is claimed after all that falls due within a day."""
-
 
 def claim_key(due_at: datetime, priority_boost_s: int) -> float:
     """Return the sort key of a job in seconds; the lowest is claimed first.

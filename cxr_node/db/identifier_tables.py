@@ -1,6 +1,6 @@
 """Table of the identifiers of films, apart from all others: who may read those need not be able to read this."""
 
-from sqlalchemy import Column, ForeignKey, Index, String, Table, text
+from sqlalchemy import Column, ForeignKey, Index, String, Table
 
 from cxr_node.db.tables import RowId, metadata
 from cxr_node.domain.film_attributes import NAME_CHARACTERS, TEXT_CHARACTERS
@@ -22,9 +22,9 @@ film_identifiers = Table(
 
 
 def _index_of_present(column: str, *indexed: str) -> Index:
-    condition = text(f"{column} IS NOT NULL")
     columns = [film_identifiers.c[name] for name in indexed]
-    return Index(f"ix_film_identifiers_{column}", *columns, sqlite_where=condition, postgresql_where=condition)
+    # The condition is a note, as in `tables`.
+    return Index(f"ix_film_identifiers_{column}", *columns, info={"where": f"{column} IS NOT NULL"})
 
 
 # With the film, so that the newest of many films with one value are found at once.

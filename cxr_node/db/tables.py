@@ -23,7 +23,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.schema import SchemaItem
 
@@ -113,8 +112,12 @@ def model_columns() -> tuple[Column[str], ...]:
 
 
 def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: bool = False) -> Index:
-    """Return an index of the rows that meet a condition."""
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+    """Return an index of the rows that meet a condition.
+
+    The condition is a note. As an option of the databases it would import the dialect of each, and migrations create
+    the indexes.
+    """
+    return Index(name, *columns, unique=unique, info={"where": where})
 
 
 study = numbered_table(

@@ -25,7 +25,7 @@ from cxr_node.domain.commitment import (
     FailureReason,
     Reference,
 )
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
 from cxr_node.net.commitment_data_sets import action_information, event_information, parse_event
@@ -49,7 +49,13 @@ class CommitmentRequester:
     peer: Peer
     wait_s: float
 
-    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+    def verify(
+        self,
+        transaction_uid: Uid,
+        identity: Identity,
+        *,
+        digest: Digest,  # noqa: ARG002  # of every verifier
+    ) -> CommitmentResult | None:
         """Send N-ACTION; see `DeliveryVerifier.verify`."""
         reference = _reference(identity)
         pending = _PendingResult(transaction_uid)
@@ -127,7 +133,13 @@ class FindVerifier:
 
     peer: Peer
 
-    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+    def verify(
+        self,
+        transaction_uid: Uid,
+        identity: Identity,
+        *,
+        digest: Digest,  # noqa: ARG002  # of every verifier
+    ) -> CommitmentResult | None:
         """Send C-FIND, Study Root, level IMAGE; see `DeliveryVerifier.verify`. The result is immediate."""
         identifier = identifier_of(identity)
         is_found = False

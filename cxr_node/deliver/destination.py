@@ -13,13 +13,20 @@ from pydantic import Field
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.section import Section
 
 
 class DestinationUnreachable(RetryLater):
-    """No connection to the destination, or no response in time: other objects would fail too."""
+    """No connection to the destination, or no response in time: other objects would fail too.
+
+    `retry_after_s` is the delay that the destination asked for, 0 for none.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class DeliveryRejected(Exception):
@@ -50,7 +57,7 @@ class Destination(Protocol):
         ...
 
     def send(self, content: bytes) -> Receipt:
-        """Send the DICOM file `content` (PS3.10 section 7); its data set arrives unchanged.
+        """Send the DICOM file `content` (PS3.10 section 7); its data set arrives unchanged, or as a function of it.
 
         Raises
         ------
@@ -65,8 +72,10 @@ class Destination(Protocol):
 class DeliveryVerifier(Protocol):
     """Verifies that a destination has an object that it accepted."""
 
-    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+    def verify(self, transaction_uid: Uid, identity: Identity, *, digest: Digest) -> CommitmentResult | None:
         """Request the result for one instance; return None if it arrives later on another association.
+
+        `digest` is that of its data set, for a verifier that compares the content.
 
         Raises
         ------
@@ -87,6 +96,14 @@ class ApplicationEntity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebServer:
+    """A DICOMweb server in the audit trail, identified by its URL: events are those of a DICOM peer."""
+
+    uri: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportUri:
     """Another target in the audit trail: sending to it is Export."""
 
@@ -97,12 +114,12 @@ class ExportUri:
 class VerificationRule:
     """Verifier of a destination, and when to repeat a request without a result.
 
-    `queried` is the peer of a verifier by C-FIND, which the audit trail records as a Query.
+    `queried` is the peer of a verifier by C-FIND or DICOMweb, which the audit trail records as a Query.
     """
 
     verifier: DeliveryVerifier
     retry_after_s: float
-    queried: ApplicationEntity | None = None
+    queried: ApplicationEntity | WebServer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +143,15 @@ class DestinationKind(Section):
     results: tuple[str, ...] = Field(
         ("report", "text", "picture"),
         min_length=1,
-        description="Results that it receives; docs/results.md has their names.",
+        description="Results that it receives; docs/reference/results.md has their names.",
     )
     when: Condition = Field(Condition(), description="Conditions on films; none: the results of every film.")
 
     scu_sop_classes: ClassVar[tuple[Uid, ...]] = ()
     """SOP Classes that the node uses as SCU besides those of results, for the conformance statement."""
+
+    takes_rejection_notes: ClassVar[bool] = True
+    """Whether rejection notes are sent to it: not where an object becomes something else than a DICOM instance."""
 
     @classmethod
     @abstractmethod
@@ -145,7 +165,7 @@ class DestinationKind(Section):
 
     @property
     @abstractmethod
-    def audit_target(self) -> ApplicationEntity | ExportUri:
+    def audit_target(self) -> ApplicationEntity | WebServer | ExportUri:
         """The receiver in the audit trail."""
 
     @abstractmethod

@@ -11,6 +11,7 @@ from typing import NamedTuple
 ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 """Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 section A.4.11): native cells in items."""
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 UNDEFINED = 0xFFFFFFFF

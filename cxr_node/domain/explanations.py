@@ -92,8 +92,10 @@ def explanations() -> Mapping[Group, Mapping[str, Explanation]]:
 
 def explanations_of(*, reasons: Iterable[str | None] = (), notes: Iterable[str] = ()) -> list[Explanation]:
     """Return the explanation of each different reason and note once; stored codes of other versions have none."""
+    wanted = [(Group.NOT_ANALYSED, reason) for reason in reasons if reason] + [(Group.NOTE, note) for note in notes]
+    if not wanted:
+        return []
     groups = explanations()
-    wanted = [(Group.NOT_ANALYSED, reason or "") for reason in reasons] + [(Group.NOTE, note) for note in notes]
     return [groups[group][name] for group, name in dict.fromkeys(wanted) if name in groups[group]]
 
 

@@ -3,6 +3,7 @@
 from cxr_node.domain.identifiers import Uid
 
 VERIFICATION = Uid("1.2.840.10008.1.1")
+KEY_OBJECT_SELECTION = Uid("1.2.840.10008.5.1.4.1.1.88.59")
 STUDY_ROOT_FIND = Uid("1.2.840.10008.5.1.4.1.2.2.1")
 
 STORAGE_KEYWORDS = {

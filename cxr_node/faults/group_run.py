@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
+from cxr_node.db.database import Database
 from cxr_node.faults import ledger_check
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult, LedgerResult
 from cxr_node.faults.scratch import ScratchNode
+from cxr_node.queries.ledger import Fate, entries
 from cxr_node.simulators.pacs import SimulatedPacs
 
 
@@ -43,6 +45,12 @@ class GroupRun:
     ) -> None:
         """Wait until every film has its report and every job has ended."""
         self.problems += ledger_check.wait_until_idle(place.settings, self.promised, pacs, timeout_s, pause_s=pause_s)
+
+    def delivered(self, database: Database) -> set[str]:
+        """Return the studies with Success whose film is delivered by the ledger."""
+        with database.read() as connection:
+            films = {row.sop_instance_uid for row in entries(connection) if row.fate is Fate.DELIVERED}
+        return {study for study, film in self.promised.items() if film in films}
 
     def check_ledger(self, place: ScratchNode, pacs: SimulatedPacs, *, is_fuzzed: bool = False) -> LedgerResult:
         """Check the node whose jobs have all ended."""

@@ -1,6 +1,7 @@
 """`kill -9` of a whole node at each known checkpoint of each stage, and at random moments, under load."""
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
@@ -14,7 +15,9 @@ from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import MODALITY_TITLE, ScratchNode
 from cxr_node.faults.steps import Fault
 from cxr_node.simulators.commitment import CommitmentListener
+from cxr_node.simulators.dicomweb import SimulatedDicomWeb
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.ris import SimulatedRis
 
 GROUP = "kill -9 at every checkpoint"
 _DISCOVERY_S = 4.0
@@ -69,9 +72,12 @@ def run(context: FaultContext) -> GroupResult:
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())
         listener = stack.enter_context(CommitmentListener(MODALITY_TITLE))
+        server, receiver = stack.enter_context(SimulatedDicomWeb()), stack.enter_context(SimulatedRis())
         destinations = {
             "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
             "share": scratch.to_folder(context.folder / "kills" / "share"),
+            "web": scratch.to_web(server.url, confirm="metadata", confirm_again_s=1.0),
+            "ris": scratch.to_ris(receiver.port),
         }
         peers = {MODALITY_TITLE: listener.port}
         place = stack.enter_context(context.node("kills", destinations=destinations, commitment_peers=peers))
@@ -99,7 +105,9 @@ def run(context: FaultContext) -> GroupResult:
     problems = (
         *(f"commitment request {uid} has no result" for uid in load.commitments if uid not in listener.times),
         *(f"{uid} was sent again with other bytes" for uid in pacs.changed),
-        *_at_one_destination(place, pacs),
+        *server.changed,
+        *receiver.changed,
+        *_not_everywhere(place, pacs.by_study, server.by_study, receiver.by_study),
     )
     return group.result(ledger, faults=kills, notes=notes, problems=problems)
 
@@ -127,8 +135,9 @@ def _is_done(
     return is_delivered and ledger_check.is_idle(place.settings)
 
 
-def _at_one_destination(place: ScratchNode, pacs: SimulatedPacs) -> tuple[str, ...]:
-    """Return reports that only one of the two destinations has, the PACS or the folder."""
+def _not_everywhere(place: ScratchNode, *by_study: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """Return reports that some destinations have and others do not: the folder, and those with reports by study."""
     in_folder = {path.stem for path in (place.folder / "share").glob("*.dcm")}
-    in_pacs = {uid for reports in pacs.by_study.values() for uid in reports}
-    return tuple(f"{uid} is at one of two destinations" for uid in sorted(in_folder ^ in_pacs))
+    places = [in_folder, *({uid for reports in studies.values() for uid in reports} for studies in by_study)]
+    known = {uid for one in places for uid in one}
+    return tuple(f"{uid} is not at every destination" for uid in sorted(known) if not all(uid in one for one in places))

@@ -142,6 +142,16 @@ def to_pacs(port: int, **changes: object) -> dict[str, object]:
     }
 
 
+def to_web(url: str, **changes: object) -> dict[str, object]:
+    """Return the settings of a DICOMweb server as destination."""
+    return {"kind": "stow", "url": url, "results": ["report"], "timeout_s": 10.0, **changes}
+
+
+def to_ris(port: int, **changes: object) -> dict[str, object]:
+    """Return the settings of a RIS on this machine as destination."""
+    return {"kind": "hl7", "host": "127.0.0.1", "port": port, "timeout_s": 10.0, **changes}
+
+
 def to_folder(folder: Path) -> dict[str, object]:
     """Return the settings of a folder as destination."""
     return {"kind": "folder", "folder": str(folder), "results": ["report"]}

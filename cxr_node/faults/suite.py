@@ -24,6 +24,7 @@ from cxr_node.faults import (
     pacs_modes,
     postgres_server,
     power_cuts,
+    receiver_modes,
     remote_modes,
     scratch,
     silent_peers,
@@ -42,6 +43,8 @@ Group = Callable[[FaultContext], GroupResult]
 GROUPS: Mapping[str, tuple[Group, ...]] = {
     "kills": (startup_kills.run, kills.run, supervisor_kills.run),
     "pacs": (pacs_modes.run,),
+    "web": (receiver_modes.web,),
+    "hl7": (receiver_modes.hl7,),
     "remote": (remote_modes.run,),
     "disk": (step_failures.disk,),
     "power-cuts": (power_cuts.run,),

@@ -84,6 +84,11 @@ class Reader:
         self._outputs(torch.zeros(1, *self._bundle.card.input.shape))
 
     @property
+    def bundle(self) -> Bundle:
+        """The bundle that is run."""
+        return self._bundle
+
+    @property
     def adapter(self) -> ModelAdapter:
         """Preprocessing and decoding for this network."""
         return ModelAdapter(card=self._bundle.card, identity=self.identity)

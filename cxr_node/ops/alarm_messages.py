@@ -4,7 +4,7 @@ import json
 import logging
 import smtplib
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 
 from cxr_node.settings.operations import AlertSection
@@ -49,7 +49,8 @@ def notifier(section: AlertSection) -> Notify:
         if section.webhook:
             _post(section.webhook.get_secret_value(), subject, alarms)
         if section.mail_to:
-            _mail(section, subject, alarms)
+            text = "\n".join(f"{name}: {sentence}" for name, sentence in alarms.items())
+            send_mail(section, subject, text, to=section.mail_to)
 
     return send
 
@@ -63,11 +64,12 @@ def _post(url: str, subject: str, alarms: Mapping[str, str]) -> None:
         pass
 
 
-def _mail(section: AlertSection, subject: str, alarms: Mapping[str, str]) -> None:
+def send_mail(section: AlertSection, subject: str, text: str, *, to: Sequence[str]) -> None:
+    """Send a mail by the SMTP server of the settings; raises OSError or SMTPException."""
     message = EmailMessage()
     message["Subject"], message["From"] = subject, section.mail_from
-    message["To"] = ", ".join(section.mail_to)
-    message.set_content("\n".join(f"{name}: {sentence}" for name, sentence in alarms.items()))
+    message["To"] = ", ".join(to)
+    message.set_content(text)
     with smtplib.SMTP(section.mail_host, section.mail_port, timeout=_TIMEOUT_S) as server:
         if section.mail_tls:
             server.starttls()

@@ -1,6 +1,6 @@
 """Active alarms: conditions of this host, its jobs and its model that need attention."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.ops.formatting import counted
 from cxr_node.queries import drift, overview
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
-from cxr_node.records import bundles, constancy, corrections, pauses
+from cxr_node.records import bundles, constancy, notifications, pauses
 from cxr_node.records.pauses import Pause
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
@@ -26,7 +26,6 @@ _RECENT = timedelta(days=1)
 _OVERDUE = timedelta(minutes=15)
 _CERTIFICATE_NOTICE = timedelta(days=14)
 _CONSTANCY_INTERVAL = timedelta(hours=26)
-_CORRECTIONS_SHOWN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +107,8 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         with database.read() as connection:
             queues, uses = overview.queues(connection, now=now), bundles.uses(connection)
             periodic_jobs, destinations = overview.periodic_jobs(connection), overview.destinations(connection)
-            corrected = corrections.count_waiting(connection, since=now - _CORRECTIONS_SHOWN)
             paused = pauses.present(connection)
+            unsent = notifications.waiting_since(connection)
     except RetryLater as error:
         yield "database", str(error)
         return
@@ -119,17 +118,20 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
     yield from _periodic_job_alarms(periodic_jobs, now)
     yield from _destination_alarms(destinations, now, unreachable)
     yield from _pauses(paused, queues, destinations)
-    if corrected:
-        wanted = "see `cxr-node jobs list --state not_analysed`, then `cxr-node reissue STUDY`"
-        yield "corrections", f"{corrected} films came again with another patient, study or order: {wanted}"
+    yield from _unsent(unsent)
     for queue in queues:
         words = _STAGES[queue.stage]
         if queue.failed:
             failed = f"{counted(queue.failed, words.subject)} {words.failure}"
             yield f"failed {words.name}", f"{failed}; {words.command} says why"
-        if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE:
+        if queue.oldest_ready_at is not None and now - queue.oldest_ready_at > _OVERDUE:
             waits = f"a {words.subject} has waited for more than 15 minutes, and no process takes it"
             yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
+
+
+def _unsent(notifications: Mapping[str, tuple[datetime, str]]) -> Iterator[tuple[str, str]]:
+    for rule, (since, detail) in notifications.items():
+        yield f"notification {rule}", f"not sent since {local_time(since)}, and tried again: {detail}"
 
 
 def _pauses(

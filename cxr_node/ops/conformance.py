@@ -1,14 +1,17 @@
 """Tables of the DICOM Conformance Statement, generated from the code.
 
-`python -m cxr_node.ops.conformance docs/conformance.md` replaces the tables in the page and keeps its prose. The words
-of the tables are in the template `conformance_tables.md.jinja`.
+`python -m cxr_node.ops.conformance docs/reference/conformance.md` replaces the tables in the page and keeps its prose.
+The words of the tables are in the template `conformance_tables.md.jinja`.
 """
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import Environment, StrictUndefined
 from pydicom.charset import STAND_ALONE_ENCODINGS, python_encoding
@@ -17,11 +20,15 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from cxr_node.deliver import destinations, outcome
+from cxr_node.deliver.hl7 import ACKNOWLEDGMENTS
+from cxr_node.deliver.hl7_result import OBSERVATIONS, REPORT_UID
+from cxr_node.deliver.store_response import of_failure_reason
+from cxr_node.deliver.web_outcome import of_http_status
 from cxr_node.domain.codes import Code
 from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
 from cxr_node.receive.rejection import Rejection
@@ -31,6 +38,8 @@ from cxr_node.report.header import patient_study
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
+
+T = TypeVar("T")
 
 _LAST_STATUS = 0xFFFF
 _TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -65,7 +74,7 @@ def tables() -> Mapping[str, str]:
             "implementation_class_uid": IMPLEMENTATION_CLASS_UID,
             "implementation_version_name": IMPLEMENTATION_VERSION_NAME,
             "observer": Observer(),
-            "scp": [VERIFICATION, PUSH_MODEL, *STORAGE_SOP_CLASSES],
+            "scp": [VERIFICATION, PUSH_MODEL, *STORAGE_SOP_CLASSES, KEY_OBJECT_SELECTION],
             "scu": {uid for kind in destinations.DESTINATIONS for uid in kind.scu_sop_classes}
             | {kind.result_type.sop_class_uid for kind in RESULT_KINDS},
             "transfer_syntaxes": TRANSFER_SYNTAXES,
@@ -73,7 +82,11 @@ def tables() -> Mapping[str, str]:
             "store_statuses": StoreStatus,
             "commitment_failures": FailureReason,
             "association_rejections": Rejection,
+            "hl7_acknowledgments": ACKNOWLEDGMENTS,
+            "hl7_observations": OBSERVATIONS,
             "status_ranges": list(_status_ranges()),
+            "web_reason_ranges": list(_web_reason_ranges()),
+            "web_status_ranges": list(_ranges(range(200, 600), of_http_status, str)),
             "result_kinds": RESULT_KINDS,
             "result_attributes": _result_attributes(),
             "copied_attributes": {
@@ -112,6 +125,21 @@ def _status_ranges() -> Iterator[tuple[str, outcome.DeliveryOutcome]]:
     yield "any other, or no response", outcome.DeliveryOutcome.RETRY
 
 
+def _web_reason_ranges() -> Iterator[tuple[str, outcome.DeliveryOutcome]]:
+    """Yield each range of Failure Reasons of STOW-RS with one outcome, as `_status_ranges`."""
+    for reasons, means in _ranges(range(1, _LAST_STATUS + 1), partial(of_failure_reason, further={}), "{:04X}".format):
+        if means is not outcome.DeliveryOutcome.RETRY or "to" not in reasons:
+            yield reasons, means
+    yield "any other", outcome.DeliveryOutcome.RETRY
+
+
+def _ranges(values: range, outcome_of: Callable[[int], T], text: Callable[[int], str]) -> Iterator[tuple[str, T]]:
+    """Yield each range of values with one outcome, the values as `text` writes them."""
+    for means, group in groupby(values, outcome_of):
+        members = list(group)
+        yield text(members[0]) + (f" to {text(members[-1])}" if len(members) > 1 else ""), means
+
+
 def _result_attributes() -> list[tuple[str, str, str]]:
     """Return keyword, Modality and presence of the attributes of results; a fixed value replaces the presence."""
     rows = [(keyword, "all", "value") for keyword in check.TYPE_1]
@@ -130,6 +158,7 @@ def _private_codes() -> Mapping[str, list[Code]]:
     """Return the codes of the private scheme by their use."""
     return {
         "name of a row": [codes.NOT_PROCESSED, codes.PROCESSING_NOTE],
+        "row of an HL7 message": [REPORT_UID],
         "finding": [code for code, _, _ in codes.FINDINGS.values() if code.scheme_designator == codes.PRIVATE_SCHEME],
         "measurement": [*codes.MEASUREMENTS.values()],
         "measurement or observation": [

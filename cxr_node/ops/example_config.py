@@ -11,6 +11,7 @@ from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.secret import is_secret
 from cxr_node.domain.section import Section, table_types
+from cxr_node.settings.notify import NotifyRuleSection
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.read import CascadeSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
@@ -23,7 +24,7 @@ _HEAD = """\
 # and keep the settings that you change. `cxr-node config check` validates it.
 # Relative paths are taken from the folder of the file.
 # A secret NAME can be in a file, which NAME_file names, in an environment variable such as CXR_NODE_DATABASE_URL, or in
-# a systemd credential such as database.url; docs/security.md has the order.
+# a systemd credential such as database.url; docs/reference/security.md has the order.
 """
 
 _NEW_HEAD = """\
@@ -58,6 +59,13 @@ _CASCADE = CascadeSection(
     finding="lung_opacity",
     least_score=0.3,
 )
+_NOTIFY = NotifyRuleSection(
+    name="pneumothorax",
+    findings=("Pneumothorax",),
+    minimum_score=70.0,
+    webhook="https://alerts.example.org/cxr",
+    mail_to=("duty@example.org",),
+)
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 
 
@@ -87,6 +95,8 @@ def _text(head: str, sections: Sequence[str], rows: Sequence[str]) -> str:
     parts.append(_table("report.character_sets", _GB18030))
     parts.append("# Users of the web page beside those of the database. Uncomment this, or repeat it.\n")
     parts.append(_table("web.users", _ACCOUNT))
+    parts.append("# Notifications of findings. Uncomment this, or repeat it.\n")
+    parts.append(_table("notify.rules", _NOTIFY))
     names = f"# Names in `results`: {', '.join(result_names())}."
     parts.append(f"# Destinations. Uncomment one of these, or repeat them.\n{names}\n")
     parts.extend(_table("deliver.destinations", kind.example()) for kind in destinations.DESTINATIONS)

@@ -1,10 +1,10 @@
-"""Formatting of times and findings for people, on the terminal and on pages."""
+"""Formatting of times and findings for people, on the terminal and on pages.
+
+What findings need is imported when one is formatted: most commands show none.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
-
-from cxr_node.domain.reading import Presence
-from cxr_node.domain.stated_numbers import stated
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters at which spreadsheet programs take a text for a formula."""
@@ -36,6 +36,8 @@ def statistic_words(kind: str, value: float | None) -> str:
 
 def finding_words(meaning: str, laterality: str | None, presence: str) -> str:
     """Return a finding in words: its name, its side, and whether it is undetermined."""
+    from cxr_node.domain.reading import Presence
+
     side = f", {laterality}" if laterality else ""
     doubt = " undetermined" if presence == Presence.UNDETERMINED else ""
     return f"{meaning.lower()}{side}{doubt}"
@@ -43,6 +45,8 @@ def finding_words(meaning: str, laterality: str | None, presence: str) -> str:
 
 def score_words(key: str, score: float, operating_point: float) -> str:
     """Return a score beside its threshold, with the digits of the results: 0 to 100, or ratios."""
+    from cxr_node.domain.stated_numbers import stated
+
     number = stated(key, score, operating_point)
     return f"{number.score:.{number.score_digits}f} / {number.threshold:.{number.threshold_digits}f}"
 

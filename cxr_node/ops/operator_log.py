@@ -2,16 +2,21 @@
 
 import getpass
 import logging
+from typing import TYPE_CHECKING
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION
 from cxr_node.domain.codes import Code
 from cxr_node.wiring import audit
-from cxr_node.wiring.process import Process
+
+if TYPE_CHECKING:
+    from cxr_node.wiring.process import Process
 
 _log = logging.getLogger(__name__)
 
 
-def record(process: Process, what: str, *, subject: str, by: str = "", kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
+def record(
+    process: "Process", what: str, *, subject: str, by: str = "", kind: Code = USE_OF_RESTRICTED_FUNCTION
+) -> None:
     """Record an action in log and audit trail. Call after its transaction is committed.
 
     `what` is a sentence without patient data, `subject` a path such as jobs/17, `by` by default the user of the

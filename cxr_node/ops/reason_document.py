@@ -1,6 +1,6 @@
-"""Tables of docs/reasons.md, generated from the explanations.
+"""Tables of docs/reference/reasons.md, generated from the explanations.
 
-`python -m cxr_node.ops.reason_document docs/reasons.md` replaces the tables in the page and keeps its prose.
+`python -m cxr_node.ops.reason_document docs/reference/reasons.md` replaces the tables in the page and keeps its prose.
 """
 
 import sys

@@ -34,7 +34,14 @@ class Exposure:
 
 
 def sample_exposure(
-    anatomy: PatientAnatomy, torso: Torso, view: View, rows: int, columns: int, generator: np.random.Generator
+    anatomy: PatientAnatomy,
+    torso: Torso,
+    view: View,
+    rows: int,
+    columns: int,
+    generator: np.random.Generator,
+    *,
+    rotation_deg: float | None = None,
 ) -> Exposure:
     """Return the geometry of a film: distances, field, centering, and rotation of the patient.
 
@@ -57,6 +64,8 @@ def sample_exposure(
     turn = generator.normal(0, [0.030, 0.035, 0.018])
     if frontal_ap:
         turn = generator.normal([0, 0.10, 0], [0.055, 0.09, 0.035])
+    if rotation_deg is not None:
+        turn[0] = np.radians(rotation_deg)
     toward, across = {
         View.AP: (np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])),
         View.LATERAL: (np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])),

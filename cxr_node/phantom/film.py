@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from cxr_node.domain.film_geometry import View
 from cxr_node.phantom.pathology import Pathology
+from cxr_node.phantom.thorax import Pose
 from cxr_node.phantom.truth_types import PhantomFilm
 
 
@@ -19,6 +20,7 @@ def film(
     columns: int = 512,
     pathology: Sequence[Pathology] = (),
     erect: bool | None = None,
+    pose: Pose | None = None,
 ) -> PhantomFilm:
     """Return the film of `seed`: the same arguments give the same bytes.
 
@@ -28,8 +30,12 @@ def film(
         PA, AP or LATERAL (left side at the detector).
     erect
         Whether the patient stands; by default on PA and lateral films, and on AP films by the seed.
+    pose
+        Breath and rotation; by default by the seed.
     """
-    return next(films([seed], views=[view], rows=rows, columns=columns, pathologies=[pathology], erect=erect))
+    return next(
+        films([seed], views=[view], rows=rows, columns=columns, pathologies=[pathology], erect=erect, pose=pose)
+    )
 
 
 def films(
@@ -40,6 +46,7 @@ def films(
     columns: int = 512,
     pathologies: Sequence[Sequence[Pathology]] | None = None,
     erect: bool | None = None,
+    pose: Pose | None = None,
     device: str = "cpu",
     batch: int = 1,
 ) -> Iterator[PhantomFilm]:
@@ -55,7 +62,7 @@ def films(
     for start in range(0, len(seeds), together):
         part = slice(start, start + together)
         yield from render(
-            seeds[part], chosen[part], per_film[part], rows=rows, columns=columns, erect=erect, device=device
+            seeds[part], chosen[part], per_film[part], rows=rows, columns=columns, erect=erect, pose=pose, device=device
         )
 
 

@@ -18,6 +18,7 @@ from cxr_node.phantom.projection import Beam
 from cxr_node.phantom.scene import Scene, scene
 from cxr_node.phantom.solids import Part
 from cxr_node.phantom.texture import field
+from cxr_node.phantom.thorax import Pose
 from cxr_node.phantom.truth import lesions_of, outline, structures, truth
 from cxr_node.phantom.truth_types import PhantomFilm, freeze
 
@@ -48,11 +49,12 @@ def render(
     rows: int,
     columns: int,
     erect: bool | None,
+    pose: Pose | None,
     device: str,
 ) -> list[PhantomFilm]:
     """Return the films of `seeds`, rendered together on `device`."""
     scenes = [
-        scene(seed, view, wrong, rows=rows, columns=columns, erect=erect)
+        scene(seed, view, wrong, rows=rows, columns=columns, erect=erect, pose=pose or Pose())
         for seed, view, wrong in zip(seeds, views, pathologies, strict=True)
     ]
     with torch.no_grad(), _one_thread():

@@ -17,7 +17,7 @@ from cxr_node.phantom.marks import Marks, draw
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.skeleton import skeleton
 from cxr_node.phantom.solids import Branches, Cloud, Part, Tube
-from cxr_node.phantom.thorax import PatientAnatomy, sample
+from cxr_node.phantom.thorax import PatientAnatomy, Pose, sample
 from cxr_node.phantom.torso import Torso, torso
 
 
@@ -52,15 +52,24 @@ class Scene:
 
 
 def scene(
-    seed: int, view: View, pathology: Sequence[Pathology], *, rows: int, columns: int, erect: bool | None
+    seed: int,
+    view: View,
+    pathology: Sequence[Pathology],
+    *,
+    rows: int,
+    columns: int,
+    erect: bool | None,
+    pose: Pose,
 ) -> Scene:
     """Return what the film of `seed` shows; the patient is the same in every view and with every pathology."""
     generator = np.random.default_rng([seed, 2, list(View).index(view)])
     portable = view is View.AP and generator.random() < 0.8
     standing = (not portable) if erect is None else erect
     anatomy = sample(seed, erect=standing, enlarged_heart=any(one.kind is Kind.CARDIOMEGALY for one in pathology))
+    if pose.breath is not None:
+        anatomy = replace(anatomy, inspiration=pose.breath)
     organs = torso(anatomy, arms_raised=view is View.LATERAL)
-    exposure = sample_exposure(anatomy, organs, view, rows, columns, generator)
+    exposure = sample_exposure(anatomy, organs, view, rows, columns, generator, rotation_deg=pose.rotation_deg)
     processing = sample_processing(generator, portable=portable)
     marks = draw(view, rows, columns, generator, erect=standing)
     scenery = devices.monitor(anatomy, organs, generator) if portable and generator.random() < 0.55 else []

@@ -57,6 +57,16 @@ RANGES: Final[Mapping[str, tuple[Range, Range]]] = _load_ranges()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Breath and rotation of a patient; what is None is sampled from the film's seed."""
+
+    breath: float | None = None
+    """0 at rest after breathing out, 1 full."""
+    rotation_deg: float | None = None
+    """About the long axis; positive turns the front to the patient's right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeDeviations:
     """By how many standard deviations, cut at 2.3, single structures of one patient differ from their mean.
 

@@ -1,6 +1,6 @@
 """Polarity, exposure, exposed area and burned-in text of a frontal chest film, by simple rules. Pure.
 
-The thresholds were set on 1,975 real films; docs/pixels.md states the method and the misses.
+The thresholds were set on 1,975 real films; docs/reference/pixels.md states the method and the misses.
 """
 
 from dataclasses import dataclass

@@ -74,9 +74,9 @@ def film_key(connection: Connection, film_id: int) -> str:
 
 
 def original_film(connection: Connection, sop_instance_uid: str) -> ArchivedFilm | None:
-    """Return the first film received under a SOP Instance UID, also a removed one."""
+    """Return the film that counts of a SOP Instance UID, also a removed one: the first, or its last correction."""
     query = select(film.c.archive_key, film.c.digest).where(film.c.sop_instance_uid == sop_instance_uid)
-    row = connection.execute(query.order_by(film.c.id).limit(1)).first()
+    row = connection.execute(query.order_by(film.c.is_original.desc(), film.c.id).limit(1)).first()
     return None if row is None else ArchivedFilm(*row)
 
 

@@ -8,9 +8,11 @@ from enum import StrEnum
 from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from cxr_node.db.correction_tables import rejected_film
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, result, study
 from cxr_node.domain.reasons import Reason
+from cxr_node.records.results import IS_WITHDRAWN
 
 
 class Fate(StrEnum):
@@ -97,6 +99,8 @@ def _films() -> Select[tuple[object, ...]]:
             _study_job(Stage.COMPOSE, State.DISMISSED).label("compose_dismissed"),
             _delivery_job(State.DISMISSED).label("delivery_dismissed"),
             exists().where(result.c.study_id == film.c.study_id).correlate(film).label("has_result"),
+            _is_replaced().label("is_replaced"),
+            exists().where(rejected_film.c.film_id == film.c.id).correlate(film).label("is_rejected"),
             (
                 _study_job(Stage.COMPOSE, State.WAITING, State.RUNNING)
                 | _delivery_job(State.WAITING, State.RUNNING)
@@ -107,6 +111,13 @@ def _films() -> Select[tuple[object, ...]]:
         .join(study, film.c.study_id == study.c.id)
         .join(read, read.c.film_id == film.c.id)
     )
+
+
+def _is_replaced() -> ColumnElement[bool]:
+    """Whether a corrected copy took the place of the film."""
+    copy = film.alias("copy")
+    same_uid = copy.c.sop_instance_uid == film.c.sop_instance_uid
+    return exists().where(same_uid, copy.c.is_original.is_(True), copy.c.id > film.c.id).correlate(film)
 
 
 def _study_job(stage: Stage, *states: State) -> ColumnElement[bool]:
@@ -121,7 +132,7 @@ def _study_job(stage: Stage, *states: State) -> ColumnElement[bool]:
 
 
 def _delivery_job(*states: State) -> ColumnElement[bool]:
-    """Whether a delivery of a result of the study is in one of `states`."""
+    """Whether a delivery of a result of the study that was not withdrawn is in one of `states`."""
     return (
         exists()
         .where(
@@ -129,6 +140,7 @@ def _delivery_job(*states: State) -> ColumnElement[bool]:
             delivery.c.result_id == result.c.id,
             job.c.delivery_id == delivery.c.id,
             job.c.state.in_(states),
+            ~IS_WITHDRAWN,
         )
         .correlate(film)
     )
@@ -162,8 +174,12 @@ def _entry(columns: RowMapping) -> LedgerEntry:
 
 
 def _fate(columns: RowMapping) -> tuple[Fate, str]:
+    if columns["is_rejected"]:
+        return Fate.NOT_REPORTED, "rejected"
     if columns["reason"] == Reason.CORRECTION:
         return Fate.NOT_REPORTED, columns["reason"]
+    if columns["is_replaced"] and columns["state"] in (State.DONE, State.NOT_ANALYSED):
+        return Fate.DELIVERED, ""  # as its corrected copy, which is counted by itself
     if columns["state"] == State.FAILED:
         return Fate.NOT_REPORTED, columns["reason"] or "reading failed"
     if columns["compose_failed"]:

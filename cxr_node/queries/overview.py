@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, case, func, literal, select
 
-from cxr_node.db.claim_order import NO_PRIORITY_BOOST, WithoutIndex
+from cxr_node.db.claim_order import WithoutIndex
+from cxr_node.db.priority import NO_PRIORITY_BOOST
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries import quantiles
@@ -21,17 +22,17 @@ _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageStatus:
-    """Jobs of a stage: due, scheduled for later, paused, running and failed; and when the oldest became due.
+    """Jobs of a stage: ready (due), scheduled, paused, running and failed; and since when the oldest is ready.
 
-    Paused jobs are neither due nor scheduled. Of deliveries only those to a paused destination are paused.
+    Paused jobs are neither ready nor scheduled. Of deliveries only those to a paused destination are paused.
     """
 
     stage: Stage
-    due: int
+    ready: int
     scheduled: int
     running: int
     failed: int
-    oldest_due_at: datetime | None
+    oldest_ready_at: datetime | None
     paused: int = 0
 
 
@@ -174,12 +175,12 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
         .subquery()
     )
     groups = (open_jobs.c.stage, open_jobs.c.state, open_jobs.c.is_paused)
-    due = func.count().filter(open_jobs.c.due_at <= now)
-    oldest_due = func.min(open_jobs.c.due_at).filter(open_jobs.c.priority >= NO_PRIORITY_BOOST)
+    ready = func.count().filter(open_jobs.c.due_at <= now)
+    oldest_ready = func.min(open_jobs.c.due_at).filter(open_jobs.c.priority >= NO_PRIORITY_BOOST)
     pending = {
-        (Stage(stage), State(state), bool(is_paused)): (jobs, due, oldest)
-        for stage, state, is_paused, jobs, due, oldest in connection.execute(
-            select(*groups, func.count(), due, oldest_due).group_by(*groups)
+        (Stage(stage), State(state), bool(is_paused)): (jobs, ready, oldest)
+        for stage, state, is_paused, jobs, ready, oldest in connection.execute(
+            select(*groups, func.count(), ready, oldest_ready).group_by(*groups)
         )
     }
 
@@ -188,15 +189,15 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
 
     statuses = []
     for stage in Stage:
-        waiting, due, oldest = pending.get((stage, State.WAITING, False), (0, 0, None))
+        waiting, ready, oldest = pending.get((stage, State.WAITING, False), (0, 0, None))
         statuses.append(
             StageStatus(
                 stage=stage,
-                due=due,
-                scheduled=waiting - due,
+                ready=ready,
+                scheduled=waiting - ready,
                 running=jobs_of(stage, State.RUNNING),
                 failed=jobs_of(stage, State.FAILED),
-                oldest_due_at=oldest if due else None,
+                oldest_ready_at=oldest if ready else None,
                 paused=pending.get((stage, State.WAITING, True), (0,))[0],
             )
         )

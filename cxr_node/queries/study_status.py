@@ -8,6 +8,7 @@ from cxr_node.domain.clock import local_time
 from cxr_node.domain.explanations import explanations_of
 from cxr_node.domain.reasons import reason_meaning
 from cxr_node.queries import view_rows
+from cxr_node.queries.corrections import correction_sentences
 from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
 
@@ -30,6 +31,7 @@ def study_status(connection: Connection, study_instance_uid: str) -> Row:
         name: view_rows.rows(connection, VIEWS[view], conditions=of_study, order=order) for name, view, order in _VIEWS
     }
     summary = [
+        *correction_sentences(connection, study_instance_uid),
         *_not_analysed(rows["films"]),
         *_open_jobs(rows["jobs"]),
         *_newest_delivery(rows["deliveries"], rows["jobs"]),

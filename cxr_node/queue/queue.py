@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from cxr_node.db.claim_order import BACKGROUND_BOOST_S, NO_PRIORITY_BOOST
 from cxr_node.db.database import Transaction
+from cxr_node.db.priority import BACKGROUND_BOOST_S, NO_PRIORITY_BOOST
 from cxr_node.db.states import ENDED, Event, ForbiddenTransition, Stage, State, after
 from cxr_node.db.tables import SUBJECTS, delivery, job, study
 from cxr_node.queue import events

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxr_node.archive.store import Archive
+from cxr_node.archive.store import ReadableArchive
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
@@ -21,6 +21,6 @@ class ReadRules:
 class ReadContext:
     """Archive, rules and decoding sandbox. Without a `sandbox`, each compressed film starts its own."""
 
-    archive: Archive
+    archive: ReadableArchive
     rules: ReadRules
     sandbox: Sandbox | None = None

@@ -52,8 +52,7 @@ def compare_with_first(context: ReadContext, film: Film) -> Repeat:
         return Repeat(reason=None, detail="the same film as the first of its SOP Instance UID, in another encoding")
     return Repeat(
         reason=Reason.CORRECTION,
-        detail=f"{', '.join(corrected)} differ from the first film of this SOP Instance UID; if this film is right, "
-        f"`cxr-node reissue {film.identity.study_instance_uid}` sends the results again under its patient and study",
+        detail=f"{', '.join(corrected)} corrected",
     )
 
 

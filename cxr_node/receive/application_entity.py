@@ -9,11 +9,16 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.domain.commitment import PUSH_MODEL
-from cxr_node.domain.encoded_data_set import ENCAPSULATED_UNCOMPRESSED
+from cxr_node.domain.encoded_data_set import (
+    ENCAPSULATED_UNCOMPRESSED,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES
 from cxr_node.receive.admission import AccessControl, PeerRule
 from cxr_node.receive.tls import TlsFiles
 
@@ -70,6 +75,10 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (*ALL_TRANSFER_SYNTAXES, ENCAPSULATED_UNCOM
 """Accepted transfer syntaxes of films: those that pynetdicom lists, and one that it does not."""
 
 
+NOTE_TRANSFER_SYNTAXES = (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
+"""Accepted transfer syntaxes of rejection notes."""
+
+
 def application_entity(options: ReceiverOptions, *, offers_commitment: bool = False) -> AE:
     """Return the Application Entity with its supported presentation contexts."""
     entity = AE(ae_title=options.ae_title)
@@ -83,6 +92,7 @@ def application_entity(options: ReceiverOptions, *, offers_commitment: bool = Fa
     entity.add_supported_context(Verification)
     for sop_class_uid in STORAGE_SOP_CLASSES:
         entity.add_supported_context(sop_class_uid, list(TRANSFER_SYNTAXES))
+    entity.add_supported_context(KEY_OBJECT_SELECTION, list(NOTE_TRANSFER_SYNTAXES))
     if offers_commitment:
         # SCP towards modalities; SCU towards archives, which send N-EVENT-REPORT on their own associations.
         entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -12,8 +12,9 @@ from cxr_node.db.monitoring_tables import constancy_baseline, constancy_film, co
 from cxr_node.db.states import Event
 from cxr_node.db.tables import UtcDateTime, film, job, job_event, reading
 from cxr_node.domain.identifiers import Uid
-from cxr_node.records import models
-from cxr_node.records.models import ModelKey
+
+if TYPE_CHECKING:
+    from cxr_node.records.models import ModelKey
 
 _ANNOUNCED_FOR = timedelta(minutes=15)
 """Time after its announcement in which a film is accepted as that of a check."""
@@ -100,8 +101,10 @@ def end(
         transaction.connection.execute(insert(constancy_value), rows)
 
 
-def model_of(transaction: Transaction, key: ModelKey, *, now: datetime) -> int:
+def model_of(transaction: Transaction, key: "ModelKey", *, now: datetime) -> int:
     """Return the number of a model."""
+    from cxr_node.records import models
+
     return models.model_id(transaction.connection, key, now=now)
 
 

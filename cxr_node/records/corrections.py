@@ -1,62 +1,64 @@
-"""Films that came again with another patient, study or order, until a person accepts them."""
+"""Films that came again with another patient, study or order: the corrected copy takes the place of the first."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import select, update
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.states import State
-from cxr_node.db.tables import film, job, study
-from cxr_node.domain.identifiers import Uid
-from cxr_node.domain.reasons import Reason
-from cxr_node.queue import queue
-from cxr_node.records import readings
-
-_IS_WAITING = (job.c.film_id == film.c.id, job.c.state == State.NOT_ANALYSED, job.c.reason == Reason.CORRECTION)
+from cxr_node.db.tables import film
+from cxr_node.domain.rejection_titles import RejectionTitle
+from cxr_node.records import films, readings, results, withdrawals
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """A copy of a film with another patient, study or order; `detail` names what differs."""
+def issue_anew(transaction: Transaction, film_id: int, *, detail: str, actor: str, now: datetime) -> None:
+    """Let a corrected copy take the place of the first film, and withdraw the results of the study of the first.
 
-    film_id: int
-    job_id: int
-    sop_instance_uid: Uid
-    detail: str
-
-
-def waiting(connection: Connection, study_instance_uid: Uid) -> list[Correction]:
-    """Return the newest correction of each film of a study, by the study of the corrected copy."""
-    query = (
-        select(film.c.id, job.c.id, film.c.sop_instance_uid, job.c.detail)
-        .join(study, film.c.study_id == study.c.id)
-        .join(job, job.c.film_id == film.c.id)
-        .where(study.c.study_instance_uid == study_instance_uid, *_IS_WAITING)
-        .order_by(film.c.id)
-    )
-    newest = {
-        uid: Correction(film_id=film_id, job_id=job_id, sop_instance_uid=Uid(uid), detail=detail)
-        for film_id, job_id, uid, detail in connection.execute(query)
-    }
-    return list(newest.values())
+    No bytes change: the row that counts is another. Results follow from the reading of the copy.
+    """
+    first = _take_place(transaction, film_id)
+    if first is not None:
+        withdrawals.withdraw(transaction, first.study_id, RejectionTitle.WORKLIST, detail=detail, actor=actor, now=now)
 
 
-def count_waiting(connection: Connection, *, since: datetime) -> int:
-    """Return the number of corrections found since then that nobody has accepted."""
-    query = select(func.count()).select_from(film).join(job, job.c.film_id == film.c.id)
-    return connection.execute(query.where(*_IS_WAITING, job.c.ended_at >= since)).scalar_one()
+def follow_archive(transaction: Transaction, film_id: int, *, now: datetime) -> bool:
+    """Let a corrected copy take the place of the first film; return whether its results are the archive's.
 
-
-def accept(transaction: Transaction, correction: Correction, *, actor: str, now: datetime) -> None:
-    """Let a corrected copy take the place of the first film, and queue it to be read.
-
-    No bytes change: the row that counts is another. The results of its study follow from its reading, and name the
-    earlier ones as predecessors.
+    They are if there are any: then the reading moves to the copy, and results stay as they are. If not, the copy is to
+    be read and reported as any film.
     """
     connection = transaction.connection
-    same_uid = film.c.sop_instance_uid == correction.sop_instance_uid
+    first = _take_place(transaction, film_id)
+    copy = films.get(connection, film_id)
+    if not copy.is_original:
+        return True
+    if first is None or not _is_reported(transaction, first, copy):
+        return False
+    reading = readings.latest(connection, first.film_id, copy.identity)
+    if reading is not None:
+        readings.write(transaction, film_id, reading, now=now)
+    return reading is not None
+
+
+def _is_reported(transaction: Transaction, first: films.Film, copy: films.Film) -> bool:
+    """Whether the results of the first film are there, or are composed of the copy: it is in the same study."""
+    reported = results.of_study(transaction.connection, first.study_id)
+    return first.study_id == copy.study_id or any(one.composed_at > first.received_at for one in reported)
+
+
+def _take_place(transaction: Transaction, film_id: int) -> films.Film | None:
+    """Make a copy the original of its SOP Instance UID; return the original until then.
+
+    None if the copy is the original, or another one that was received after it: the last received is right.
+    """
+    connection = transaction.connection
+    copy = films.get(connection, film_id)
+    same_uid = film.c.sop_instance_uid == copy.identity.sop_instance_uid
+    # Of two copies at the same moment, the second waits here, and then finds the first as the original.
+    withdrawals.lock(transaction, connection.execute(select(film.c.study_id).where(same_uid)).scalars().all())
+    original = connection.execute(select(film.c.id).where(same_uid, film.c.is_original.is_(True))).scalar()
+    if original is not None and original >= film_id:
+        return None
+    first = None if original is None else films.get(connection, original)
     connection.execute(update(film).where(same_uid, film.c.is_original.is_(True)).values(is_original=False))
-    connection.execute(update(film).where(film.c.id == correction.film_id).values(is_original=True))
-    readings.delete_not_analysed(connection, correction.film_id)
-    queue.requeue(transaction, [correction.job_id], actor=actor, now=now)
+    connection.execute(update(film).where(film.c.id == film_id).values(is_original=True))
+    return first

@@ -1,4 +1,4 @@
-"""Dump of a whole database to one SQLite file, and restore of it, for SQLite and PostgreSQL."""
+"""Dump of a whole database to one SQLite file, restore of it, and copy into another database, of either kind."""
 
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -6,17 +6,20 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from cxr_node.db import (  # noqa: F401  # part of the metadata
     account_tables,
     cascade_tables,
+    correction_tables,
     identifier_tables,
     migrate,
     monitoring_tables,
+    notification_tables,
     point_tables,
 )
 from cxr_node.db.database import Database
+from cxr_node.db.schema_version import Standing, standing
 from cxr_node.db.tables import film, metadata, result
 from cxr_node.records import film_attributes
 
@@ -24,7 +27,11 @@ _BATCH_ROWS = 2000
 
 
 class NotEmpty(Exception):
-    """The database to restore into contains films."""
+    """The database to restore or copy into has rows."""
+
+
+class CountsDiffer(Exception):
+    """After a copy a table has another number of rows than its source; nothing was copied."""
 
 
 def write(database: Database, path: Path) -> None:
@@ -72,6 +79,35 @@ def read(path: Path, database: Database) -> None:
         _merge_wal(path)
 
 
+def copy(source: Database, target: Database) -> dict[str, int]:
+    """Copy every row into an empty database, which is upgraded first; return the rows of each table.
+
+    The source must have the schema of this version. Rows are copied in one transaction.
+
+    Raises
+    ------
+    NotEmpty
+        If a table of the target has rows, or the target has the schema of another version.
+    CountsDiffer
+        If a table has another number of rows afterwards.
+    """
+    with target.read() as connection:
+        if inspect(connection).has_table(film.name) and (
+            standing(connection) is not Standing.SAME or any(_counts(connection).values())
+        ):
+            raise NotEmpty("the target has rows, or the schema of another version")
+    migrate.upgrade(target)
+    with source.read() as rows, target.write() as transaction:
+        connection = transaction.connection
+        _copy(rows, connection)
+        if connection.dialect.name == "postgresql":
+            _set_sequences(connection)
+        counts = _counts(connection)
+        if differing := [name for name, count in _counts(rows).items() if counts[name] != count]:
+            raise CountsDiffer(", ".join(differing))
+    return counts
+
+
 def kept_files(path: Path) -> Iterator[tuple[str, str, int]]:
     """Yield archive key, digest and size in bytes of every file of a dump that was not removed."""
     dump = Database(f"sqlite:///{path}", read_only=True)
@@ -109,6 +145,14 @@ def _copy(source: Connection, target: Connection) -> None:
     for table in metadata.sorted_tables:
         for rows in source.execution_options(yield_per=_BATCH_ROWS).execute(select(table)).mappings().partitions():
             target.execute(insert(table), [dict(row) for row in rows])
+
+
+def _counts(connection: Connection) -> dict[str, int]:
+    """Return the number of rows of each table."""
+    return {
+        table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in metadata.sorted_tables
+    }
 
 
 def _set_sequences(connection: Connection) -> None:

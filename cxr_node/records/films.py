@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, or_, select
 
+from cxr_node.db.correction_tables import rejected_film
 from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.tables import film, reading, study
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -48,14 +49,15 @@ def get(connection: Connection, film_id: int) -> Film:
 
 
 def of_study(connection: Connection, study_id: int) -> list[Film]:
-    """Return the films of a study in order of reception, without repeated and removed films.
+    """Return the films of a study in order of reception, without repeated, rejected and removed films.
 
     Another film under a known SOP Instance UID is one of them once it is found to be another. Films of constancy checks
     are left out, so that no result is composed of them.
     """
     is_conflict = exists().where(reading.c.film_id == film.c.id, reading.c.not_analysed == Reason.DUPLICATE)
     is_reported = or_(film.c.is_original.is_(True), is_conflict)
-    conditions = (film.c.study_id == study_id, is_reported, film.c.removed_at.is_(None))
+    is_rejected = exists().where(rejected_film.c.film_id == film.c.id)
+    conditions = (film.c.study_id == study_id, is_reported, film.c.removed_at.is_(None), ~is_rejected)
     rows = connection.execute(_FILMS.where(*conditions, is_not_constancy_film()).order_by(film.c.id))
     return [_film(row) for row in rows.mappings()]
 

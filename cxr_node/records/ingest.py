@@ -22,19 +22,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from cxr_node.db.claim_order import NO_PRIORITY_BOOST
+from cxr_node.db.correction_tables import rejected_instance
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.monitoring_tables import constancy_film
+from cxr_node.db.priority import NO_PRIORITY_BOOST
 from cxr_node.db.states import Stage
 from cxr_node.db.tables import film as film_table
 from cxr_node.db.tables import study as study_table
 from cxr_node.domain.film_attributes import FilmAttributes
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Received, Sender
+from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.queue import queue
 from cxr_node.queue.queue import NewJob
-from cxr_node.records import constancy, film_attributes
+from cxr_node.records import constancy, film_attributes, rejection_notes
 from cxr_node.records.constancy import IS_EXPECTED
+from cxr_node.records.rejection_notes import KnownRejection
 
 # A conflict over one row is settled by the first repeat; more means that something else is wrong.
 _ATTEMPTS = 5
@@ -80,7 +83,12 @@ def store(
     A priority boost applies to the whole study, also if the film was known without one.
 
     The same SOP Instance UID with the same bytes is the same film. With other bytes it is kept and flagged, and its
-    read job compares it with the first film, which is not changed.
+    read job compares it with the first film, which is not changed. A film that was rejected before it came is hidden.
+
+    Raises
+    ------
+    InstanceRejected
+        If the film was rejected so that it is refused from then on.
     """
     film = IncomingFilm(
         instance=instance,
@@ -96,6 +104,13 @@ def store(
         except IntegrityError:
             continue  # another process has written the same study or film meanwhile
     raise RuntimeError("the row of the film conflicted at every attempt")
+
+
+def has_row(database: Database, uid: Uid, digest: Digest) -> bool:
+    """Whether a film has a row."""
+    query = select(film_table.c.id).where(film_table.c.sop_instance_uid == uid, film_table.c.digest == digest)
+    with database.read() as connection:
+        return connection.execute(query).first() is not None
 
 
 def write(transaction: Transaction, films: Sequence[IncomingFilm]) -> list[bool]:
@@ -122,16 +137,18 @@ class _Study:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Digests of known films by UID, and the UIDs that a constancy check has announced."""
+    """Digests of known films by UID, the UIDs that a constancy check has announced, and rejections by UID."""
 
     digests: Mapping[Uid, AbstractSet[Digest]]
     announced: AbstractSet[Uid]
+    rejections: Mapping[Uid, Sequence[KnownRejection]]
 
 
 def _write(films: Sequence[IncomingFilm], transaction: Transaction) -> list[bool]:
     """Write films of different UIDs."""
     studies = _studies(transaction, films)
     stored = _known(transaction, films)
+    fresh = _after_rejection(transaction, films, stored)
     are_known = [film.instance.digest in stored.digests[film.uid] for film in films]
     for film, is_known in zip(films, are_known, strict=True):
         if is_known:
@@ -139,14 +156,46 @@ def _write(films: Sequence[IncomingFilm], transaction: Transaction) -> list[bool
             transaction.connection.execute(_RECEIVE_AGAIN, parameters)
     new = [film for film, is_known in zip(films, are_known, strict=True) if not is_known]
     if new:
-        _write_new(transaction, new, studies, stored)
+        _write_new(transaction, new, studies, stored, fresh)
+    for rejections in stored.rejections.values():
+        rejection_notes.on_arrival(transaction, rejections)
     return [not is_known for is_known in are_known]
 
 
+def _after_rejection(transaction: Transaction, films: Sequence[IncomingFilm], stored: _Known) -> AbstractSet[Uid]:
+    """Make room for films that come again after their rejection; return the UIDs of which no film is shown.
+
+    Raises
+    ------
+    InstanceRejected
+        If a film is refused, because it was rejected.
+    """
+    fresh = set()
+    for film in films:
+        rejections = stored.rejections.get(film.uid, ())
+        rejection_notes.check(rejections)
+        if any(one.is_applied for one in rejections) and rejection_notes.come_again(
+            transaction, film.uid, film.instance.digest, now=film.at
+        ):
+            fresh.add(film.uid)
+    return fresh
+
+
 def _write_new(
-    transaction: Transaction, films: Sequence[IncomingFilm], studies: Mapping[Uid, _Study], stored: _Known
+    transaction: Transaction,
+    films: Sequence[IncomingFilm],
+    studies: Mapping[Uid, _Study],
+    stored: _Known,
+    fresh: AbstractSet[Uid],
 ) -> None:
-    rows = [_row(film, studies[film.study_uid].study_id, is_original=not stored.digests[film.uid]) for film in films]
+    rows = [
+        _row(
+            film,
+            studies[film.study_uid].study_id,
+            is_original=not stored.digests[film.uid] or film.uid in fresh,
+        )
+        for film in films
+    ]
     film_ids = transaction.connection.execute(_INSERT_FILMS, rows).scalars().all()
     jobs = []
     for film_id, film in zip(film_ids, films, strict=True):
@@ -166,12 +215,19 @@ def _known(transaction: Transaction, films: Sequence[IncomingFilm]) -> _Known:
     since = constancy.announced_since(now=max(film.at for film in films))
     digests: defaultdict[Uid, set[Digest]] = defaultdict(set)
     announced = set()
-    for uid, digest in _rows(transaction, _KNOWN, [film.uid for film in films], since=since):
-        if digest is None:
+    rejections: defaultdict[Uid, list[KnownRejection]] = defaultdict(list)
+    known = _rows(transaction, _KNOWN, [film.uid for film in films], since=since)
+    for uid, digest, rejection_id, title, applied_at in known:
+        if rejection_id is not None:
+            rejection = KnownRejection(
+                rejection_id=rejection_id, title=RejectionTitle(title), is_applied=applied_at is not None
+            )
+            rejections[uid].append(rejection)
+        elif digest is None:
             announced.add(uid)
         else:
             digests[uid].add(digest)
-    return _Known(digests, announced)
+    return _Known(digests, announced, rejections)
 
 
 def _studies(transaction: Transaction, films: Sequence[IncomingFilm]) -> Mapping[Uid, _Study]:
@@ -249,8 +305,18 @@ def _rows(transaction: Transaction, query: _UidQuery, uids: Sequence[Uid], **par
 
 _KNOWN = _UidQuery.build(
     lambda has_uid: union_all(
-        select(film_table.c.sop_instance_uid, film_table.c.digest).where(has_uid(film_table.c.sop_instance_uid)),
-        select(constancy_film.c.sop_instance_uid, null()).where(
+        # First, because it has a type for each column.
+        select(
+            rejected_instance.c.sop_instance_uid,
+            null(),
+            rejected_instance.c.id,
+            rejected_instance.c.title,
+            rejected_instance.c.applied_at,
+        ).where(has_uid(rejected_instance.c.sop_instance_uid), rejected_instance.c.lifted_at.is_(None)),
+        select(film_table.c.sop_instance_uid, film_table.c.digest, null(), null(), null()).where(
+            has_uid(film_table.c.sop_instance_uid)
+        ),
+        select(constancy_film.c.sop_instance_uid, null(), null(), null(), null()).where(
             has_uid(constancy_film.c.sop_instance_uid), *IS_EXPECTED
         ),
     )

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, delete, insert, select
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import Stage
 from cxr_node.db.tables import pause
-from cxr_node.queue import queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +36,8 @@ def end(transaction: Transaction, stage: Stage, destination: str, *, now: dateti
     ended = transaction.connection.execute(delete(pause).where(*is_same).returning(pause.c.id)).first()
     if ended is None:
         return None
+    from cxr_node.queue import queue  # commands that look read the pauses alone
+
     return queue.restart_waiting(transaction, stage, destination=destination, now=now)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, exists, func, insert, select, update
 
+from cxr_node.db.correction_tables import withdrawal
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import UtcDateTime, delivery, film, job, result, study
@@ -33,7 +34,8 @@ class Result:
 class Delivery:
     """A delivery of one result to one destination.
 
-    Storage commitment sets `is_confirmed`, or `failure_reason` to the Failure Reason (0008,1197).
+    Storage commitment sets `is_confirmed`, or `failure_reason` to the Failure Reason (0008,1197). A result that
+    `is_withdrawn` is sent no more.
     """
 
     delivery_id: int
@@ -42,6 +44,11 @@ class Delivery:
     is_delivered: bool
     is_confirmed: bool
     failure_reason: int | None
+    is_withdrawn: bool = False
+
+
+IS_WITHDRAWN = exists().where(withdrawal.c.result_id == result.c.id).correlate(result)
+"""Condition that a result was withdrawn: it is sent no more."""
 
 
 def is_own_result(connection: Connection, sop_instance_uid: Uid) -> bool:
@@ -95,8 +102,8 @@ def add(
     composed_at: datetime,
     superseded: Sequence[int] = (),
     now: datetime,
-) -> None:
-    """Write an archived result, and add a delivery with its job for each destination.
+) -> int:
+    """Write an archived result, and add a delivery with its job for each destination; return its id.
 
     `composed_at` is the time that the object has; a film received later is not in it. `superseded` are earlier results
     whose place it takes.
@@ -104,7 +111,7 @@ def add(
     if superseded:
         earlier = result.c.id.in_(superseded), result.c.superseded_at.is_(None)
         transaction.connection.execute(update(result).where(*earlier).values(superseded_at=composed_at))
-    result_id = transaction.connection.execute(
+    result_id: int = transaction.connection.execute(
         insert(result)
         .values(
             study_id=study_id,
@@ -129,14 +136,15 @@ def add(
             .returning(delivery.c.id)
         ).scalar_one()
         queue.add(transaction, Stage.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
+    return result_id
 
 
 def undelivered(connection: Connection, study_id: int) -> frozenset[int]:
-    """Return the ids of a study's results that at least one destination does not have yet."""
+    """Return the ids of a study's results that at least one destination does not have yet, and is to have."""
     rows = connection.execute(
         select(result.c.id)
         .join(delivery, delivery.c.result_id == result.c.id)
-        .where(result.c.study_id == study_id, delivery.c.delivered_at.is_(None))
+        .where(result.c.study_id == study_id, delivery.c.delivered_at.is_(None), ~IS_WITHDRAWN)
     )
     return frozenset(rows.scalars())
 
@@ -158,6 +166,7 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
             delivery.c.delivered_at,
             delivery.c.confirmed_at,
             delivery.c.failure_reason,
+            IS_WITHDRAWN.label("is_withdrawn"),
         )
         .join(study, result.c.study_id == study.c.id)
         .join(delivery, delivery.c.result_id == result.c.id)
@@ -171,6 +180,7 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
         is_delivered=columns["delivered_at"] is not None,
         is_confirmed=columns["confirmed_at"] is not None,
         failure_reason=columns["failure_reason"],
+        is_withdrawn=bool(columns["is_withdrawn"]),
     )
 
 

@@ -1,19 +1,22 @@
 """Retention: studies that can be removed, and files of the archive. A row is marked before its file is deleted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Exists, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Exists, Table, delete, exists, func, or_, select, update
 
+from cxr_node.db.correction_tables import rejection_note, withdrawal
 from cxr_node.db.database import Transaction
 from cxr_node.db.point_tables import embedding
 from cxr_node.db.states import State
 from cxr_node.db.tables import delivery, film, finding, heat_map, job, reading, result, study
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.records import film_attributes
+from cxr_node.records.results import IS_WITHDRAWN
 
 
 class ArchiveFileKind(StrEnum):
@@ -47,20 +50,52 @@ def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, l
     with others of the patient. Equipment, findings, points and measurements stay.
 
     A study can be removed when every film was received, and every job ended, before `before`; when every job was
-    successful; and when each result is delivered, at least one of them. A study with another film under a known SOP
-    Instance UID, or with a correction that nobody accepted, stays.
+    successful; and when each result that was not withdrawn is delivered, at least one of them. A study with another
+    film under a known SOP Instance UID, or with a correction that nobody accepted, stays.
     """
     ids = transaction.connection.execute(select(study.c.id).where(*_is_removable(before)).limit(limit)).scalars().all()
-    for table in (film, result):
-        transaction.connection.execute(
-            update(table).where(table.c.study_id.in_(ids), table.c.removed_at.is_(None)).values(removed_at=now)
-        )
-    film_attributes.delete_identifiers(transaction.connection, select(film.c.id).where(film.c.study_id.in_(ids)))
-    reading_ids = select(reading.c.id).join(film, film.c.id == reading.c.film_id).where(film.c.study_id.in_(ids))
+    _mark(transaction, result, result.c.study_id.in_(ids), now=now)
+    _mark_films(transaction, film.c.study_id.in_(ids), now=now)
+    return len(ids)
+
+
+def mark_films_removed(transaction: Transaction, film_ids: Sequence[int], *, now: datetime) -> None:
+    """Mark films as removed whose retention has expired elsewhere; what names or shows the patient is deleted."""
+    _mark_films(transaction, film.c.id.in_(film_ids), now=now)
+
+
+def mark_results_removed(transaction: Transaction, study_id: int, *, now: datetime) -> None:
+    """Mark the results of a study as removed that were withdrawn because their retention has expired elsewhere."""
+    expired = select(withdrawal.c.result_id).where(withdrawal.c.title == RejectionTitle.RETENTION)
+    _mark(transaction, result, (result.c.study_id == study_id) & result.c.id.in_(expired), now=now)
+
+
+def remove_note_bytes(transaction: Transaction, *, before: datetime) -> None:
+    """Remove the bytes of rejection notes received before a time: they name the patient. What they reject stays."""
+    is_old = rejection_note.c.received_at < before, func.length(rejection_note.c.content) > 0
+    transaction.connection.execute(update(rejection_note).where(*is_old).values(content=b""))
+
+
+def removed_of_study(connection: Connection, study_id: int) -> list[ArchiveFile]:
+    """Return the files of a study that were marked as removed."""
+    return [
+        file
+        for kind, table in _TABLES.items()
+        for file in _files(connection, kind, (table.c.study_id == study_id) & table.c.removed_at.is_not(None))
+    ]
+
+
+def _mark_films(transaction: Transaction, condition: ColumnElement[bool], *, now: datetime) -> None:
+    _mark(transaction, film, condition, now=now)
+    film_attributes.delete_identifiers(transaction.connection, select(film.c.id).where(condition))
+    reading_ids = select(reading.c.id).join(film, film.c.id == reading.c.film_id).where(condition)
     finding_ids = select(finding.c.id).where(finding.c.reading_id.in_(reading_ids))
     transaction.connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(finding_ids)))
     transaction.connection.execute(delete(embedding).where(embedding.c.reading_id.in_(reading_ids)))
-    return len(ids)
+
+
+def _mark(transaction: Transaction, table: Table, condition: ColumnElement[bool], *, now: datetime) -> None:
+    transaction.connection.execute(update(table).where(condition, table.c.removed_at.is_(None)).values(removed_at=now))
 
 
 def count_removable(connection: Connection, *, before: datetime) -> int:
@@ -123,7 +158,7 @@ def _is_removable(before: datetime) -> list[ColumnElement[bool]]:
         ~_exists(in_study, job.c.film_id == film.c.id, unfinished),
         ~_exists(job.c.study_id == study.c.id, unfinished),
         ~_exists(is_delivery, job.c.delivery_id == delivery.c.id, unfinished),
-        ~_exists(is_delivery, delivery.c.delivered_at.is_(None)),
+        ~_exists(is_delivery, delivery.c.delivered_at.is_(None), ~IS_WITHDRAWN),
         _exists(is_delivery),
     ]
 

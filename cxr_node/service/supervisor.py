@@ -19,6 +19,7 @@ from cxr_node.ops import preflight
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
+from cxr_node.service.service_manager import ServiceManager
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import heartbeat, startup
 from cxr_node.wiring.database_guard import DatabaseGuard, save_open_database
@@ -86,7 +87,7 @@ def _run_roles(
     stopping: threading.Event,
 ) -> None:
     """Run the roles until a stop signal, or until `DatabaseGuard.check` raises WrongDatabase."""
-    guard = DatabaseGuard(process)
+    guard, manager = DatabaseGuard(process), ServiceManager(os.environ)
     children = [
         _Child(role, settings_path, lock, on_ready, heartbeat.path_of(settings, role, number), arguments)
         for number, (role, arguments) in enumerate(
@@ -100,11 +101,15 @@ def _run_roles(
         while not stopping.wait(_WATCH_S):
             guard.check()
             has_paused, watched_at = time.monotonic() - watched_at > _PAUSE_S, time.monotonic()
+            manager.working(now=watched_at)
+            if all(child.is_ready for child in children):
+                manager.ready()
             for child in children:
                 if has_paused:
                     child.note_heartbeat()
                 _watch(child, process)
     finally:
+        manager.stopping()
         _stop(children)
 
 

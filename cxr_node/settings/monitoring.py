@@ -22,7 +22,7 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class DriftSection(Section):
-    """Drift detection: daily statistics of each device against a reference. docs/monitoring.md has the tests."""
+    """Drift detection: daily statistics of each device against a reference; docs/explanation/monitoring.md."""
 
     enabled: bool = Field(True, description="Whether daily statistics are computed and tested.")
     reference_films: int = Field(

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
+from cxr_node.db.priority import LARGEST_PRIORITY_BOOST_S
 from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section, Title
-from cxr_node.domain.sop_classes import STORAGE_KEYWORDS
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_KEYWORDS
 from cxr_node.net.tls_settings import TlsIdentity
 
 Network = IPv4Network | IPv6Network
@@ -21,7 +21,11 @@ def _fingerprint(text: str) -> Digest:
     return parse_digest(text.replace(":", "").lower())
 
 
-SENDER_SOP_CLASSES = {**STORAGE_KEYWORDS, "StorageCommitmentPushModel": PUSH_MODEL}
+SENDER_SOP_CLASSES = {
+    **STORAGE_KEYWORDS,
+    "KeyObjectSelectionDocumentStorage": KEY_OBJECT_SELECTION,
+    "StorageCommitmentPushModel": PUSH_MODEL,
+}
 """SOP Classes that a sender may be restricted to, by keyword."""
 
 

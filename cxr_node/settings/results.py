@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, SerializeAsAny
 
 from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
+from cxr_node.domain.result_languages import LANGUAGE_NAMES
 from cxr_node.domain.section import OneOf, Seconds, Section, Title
-from cxr_node.report.languages.registry import LANGUAGES
 
 
 class ComposeSection(Section):
@@ -32,9 +32,24 @@ class ComposeSection(Section):
     )
 
 
+class CorrectionsSection(Section):
+    """Films that come again with another patient, study or order and the same pixels, and films that are rejected."""
+
+    results_follow: Literal["node", "archive"] = Field(
+        "node",
+        description='Who corrects the results: "node" issues them anew and withdraws the old ones at each destination, '
+        'by a rejection note; "archive" leaves them to an archive that corrects its results with its films.',
+    )
+    notes_from: tuple[Title, ...] = Field(
+        (),
+        description="Calling AE titles whose rejection notes are accepted; empty: every permitted sender, except for "
+        "113039 (retention expired), which removes films.",
+    )
+
+
 def _language(text: str) -> str:
-    if text not in LANGUAGES:
-        raise ValueError(f"{text!r} is no language of results; there are {', '.join(LANGUAGES)}")
+    if text not in LANGUAGE_NAMES:
+        raise ValueError(f"{text!r} is no language of results; there are {', '.join(LANGUAGE_NAMES)}")
     return text
 
 
@@ -63,7 +78,8 @@ class ReportSection(Section):
 
     serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
     language: Annotated[str, AfterValidator(_language)] = Field(
-        "en", description=f"Language of results: {', '.join(LANGUAGES)}. Codes do not change; the picture is English."
+        "en",
+        description=f"Language of results: {', '.join(LANGUAGE_NAMES)}. Codes do not change; the picture is English.",
     )
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
     character_sets: tuple[CharacterSetSection, ...] = Field(

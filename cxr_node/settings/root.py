@@ -12,11 +12,12 @@ from cxr_node.settings.node import (
     NodeSection,
     ScheduleSection,
 )
+from cxr_node.settings.notify import NotifySection
 from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
 from cxr_node.settings.read import GateSection, ReadSection
 from cxr_node.settings.receive import ReceiveSection
 from cxr_node.settings.remote import RemoteSection
-from cxr_node.settings.results import ComposeSection, DeliverSection, ReportSection
+from cxr_node.settings.results import ComposeSection, CorrectionsSection, DeliverSection, ReportSection
 
 _REMOTE_REQUESTS = 6
 """Most requests for one film: readiness and a black film before it, the film, and the film in three other positions."""
@@ -35,6 +36,7 @@ class Settings(Section):
     remote: RemoteSection = RemoteSection()
     compose: ComposeSection = ComposeSection()
     report: ReportSection = ReportSection()
+    corrections: CorrectionsSection = CorrectionsSection()
     deliver: DeliverSection = DeliverSection()
     schedule: ScheduleSection = ScheduleSection()
     drift: DriftSection = DriftSection()
@@ -43,6 +45,7 @@ class Settings(Section):
     web: WebSection = WebSection()
     oidc: OidcSection = OidcSection()
     alert: AlertSection = AlertSection()
+    notify: NotifySection = NotifySection()
     trace: TraceSection = TraceSection()
     log: LogSection = LogSection()
 

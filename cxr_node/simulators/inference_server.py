@@ -6,11 +6,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from cxr_node.simulators.listener import Listener
 
 Tensor = npt.NDArray[np.float32]
 Compute = Callable[[Tensor], Mapping[str, Tensor]]
@@ -48,7 +50,7 @@ class Mode(StrEnum):
 _STATUSES = {Mode.STATUS_500: 500, Mode.STATUS_503: 503, Mode.NOT_READY: 404}
 
 
-class SimulatedInferenceServer:
+class SimulatedInferenceServer(Listener):
     """Listens on loopback from `start` to `stop`; `mode` may change at any time, and a slow response ends with it.
 
     Parameters
@@ -74,15 +76,12 @@ class SimulatedInferenceServer:
         tls: ssl.SSLContext | None = None,
         token: str = "",
     ) -> None:
+        super().__init__(_Handler, port=port, tls=tls)
         self.compute, self.film_status = compute, film_status
         self.model, self.version = model, version
-        self.port = port
         self.token = token
         self.requests: Counter[Mode] = Counter()
-        self._tls = tls
         self._mode = Mode.RIGHT
-        self._mode_changed = threading.Event()
-        self._server: ThreadingHTTPServer | None = None
 
     @property
     def mode(self) -> Mode:
@@ -91,53 +90,14 @@ class SimulatedInferenceServer:
 
     @mode.setter
     def mode(self, mode: Mode) -> None:
-        changed, self._mode_changed = self._mode_changed, threading.Event()
+        changed, self._released = self._released, threading.Event()
         self._mode = mode
         changed.set()
 
     @property
     def url(self) -> str:
         """Address for clients."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Listen."""
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self._server = _Server(("127.0.0.1", self.port), handler)
-        if self._tls is not None:
-            self._server.socket = self._tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Close the port; a connection is refused from now on."""
-        server, self._server = self._server, None
-        if server is not None:
-            self._mode_changed.set()
-            server.shutdown()
-            server.server_close()
-            self._mode_changed = threading.Event()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the mode changes; return whether it has."""
-        return self._mode_changed.wait(timeout_s)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False
-    block_on_close = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Drop errors of a connection: clients close early."""
+        return self.web_address
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -22,6 +22,7 @@ from pynetdicom.status import STATUS_WARNING, code_to_category
 from cxr_node.domain.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, CommitmentResult, FailureReason, Reference
 from cxr_node.domain.identifiers import Uid, digest_of, parse_uid
 from cxr_node.net.commitment_data_sets import event_information, parse_action
+from cxr_node.simulators.rejections import HidingArchive
 from cxr_node.simulators.scp import SimulatedScp
 
 SOP_CLASSES = (
@@ -119,6 +120,8 @@ class SimulatedPacs(SimulatedScp):
         Answers N-ACTION.
     on_stored
         Called once an object is in place, before the response, from the thread of its association.
+    hiding
+        Archive that gets each stored object, and does not show what rejection notes name.
     """
 
     def __init__(
@@ -138,6 +141,7 @@ class SimulatedPacs(SimulatedScp):
         commit: "Callable[[SimulatedPacs, CommitmentRequest], None] | None" = commit_on_same_association,
         commit_status: int = SUCCESS,
         on_stored: Callable[[StoredObject], None] = lambda _: None,
+        hiding: HidingArchive | None = None,
     ) -> None:
         super().__init__(ae_title, host=host, port=port, require_called_ae_title=require_called_ae_title)
         self._folder = folder
@@ -150,6 +154,7 @@ class SimulatedPacs(SimulatedScp):
         self._commit = commit
         self._commit_status = commit_status
         self._on_stored = on_stored
+        self._hiding = hiding
         self._lock = threading.Lock()
         self._pending: dict[Association, CommitmentRequest] = {}
         self.sent: Counter[str] = Counter()
@@ -216,6 +221,8 @@ class SimulatedPacs(SimulatedScp):
         )
         content = bytes(128) + b"DICM" + encode_file_meta(meta) + data_set
         path = None if self._folder is None else _write(self._folder, uid, content)
+        if self._hiding is not None:
+            self._hiding.store(content)
         at = time.monotonic()
         header = dcmread(BytesIO(content), specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
         study, digest = str(header.get("StudyInstanceUID", "")), digest_of(data_set)

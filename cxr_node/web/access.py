@@ -41,6 +41,8 @@ class Person:
     permissions: Permissions
     token: str
     is_program: bool = False
+    has_own_password: bool = False
+    """Whether the password is kept in the database, so that the person can change it on the page."""
 
     @property
     def actor(self) -> str:
@@ -107,6 +109,21 @@ class Authenticator:
         TooManyAttempts
             If there were too many wrong passwords of this address in the last minute.
         """
+        user = self._checked(name, password, address=address)
+        return None if user is None else self._start(name, address, {"is": _user_fingerprint(user)})
+
+    def is_password(self, name: str, password: str, *, address: str) -> bool:
+        """Whether a user has this password; wrong ones count as those of logins do.
+
+        Raises
+        ------
+        TooManyAttempts
+            As `log_in` does.
+        """
+        return self._checked(name, password, address=address) is not None
+
+    def _checked(self, name: str, password: str, *, address: str) -> WebUser | None:
+        """Return the user if name and password are right."""
         attempt = f"{address} {name}"
         if not self._failed_of_name.begin(attempt) or not self._failed_of_address.begin(address):
             raise TooManyAttempts
@@ -118,7 +135,7 @@ class Authenticator:
             return None
         self._failed_of_name.succeeded(attempt)
         self._failed_of_address.succeeded(address)
-        return self._start(name, address, {"is": _user_fingerprint(user)})
+        return user
 
     def log_out(self, person: Person) -> None:
         """End the session of a person, in every copy of its cookie."""
@@ -162,7 +179,12 @@ class Authenticator:
             return None
         if not hmac.compare_digest(payload["is"], _user_fingerprint(user)):
             return None
-        return Person(name=user.name, permissions=user.permissions, token=payload["token"])
+        return Person(
+            name=user.name,
+            permissions=user.permissions,
+            token=payload["token"],
+            has_own_password=not user.is_of_settings,
+        )
 
     def _oidc_person(self, payload: Mapping[str, Any]) -> Person | None:
         if not self._oidc_fingerprint or not hmac.compare_digest(payload["is"], self._oidc_fingerprint):
@@ -283,14 +305,19 @@ HasOperatorRole = Annotated[Person, Depends(_require_operator_role)]
 """An operator, in a request that changes nothing."""
 
 
+def require_token(person: Person, token: str) -> None:
+    """Refuse a request of a form that does not carry the session's token."""
+    if not hmac.compare_digest(token.encode(), person.token.encode()):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "the request does not carry this session's token")
+
+
 async def _require_operator(person: HasOperatorRole, request: Request) -> Person:
     if person.is_program:  # no browser sends an API token by itself
         return person
     token = request.headers.get(TOKEN_HEADER)
     if token is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         token = str((await request.form()).get(TOKEN, ""))
-    if not hmac.compare_digest((token or "").encode(), person.token.encode()):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "the request does not carry this session's token")
+    require_token(person, token or "")
     return person
 
 

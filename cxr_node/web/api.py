@@ -24,6 +24,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     503: {"model": models.Problem, "description": "The database is unreachable, or the query timed out."},
 }
 ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": models.Problem, "description": "Not found."}}
+NO_JSON: dict[int | str, dict[str, Any]] = {400: {"model": models.Problem, "description": "The body is no JSON."}}
 router = APIRouter(prefix="/api/v1", responses=REFUSALS)
 
 
@@ -64,11 +65,7 @@ def post_retry(context: InContext, person: Operator, job_id: Number) -> Any:
     return {"requeued": requeued}
 
 
-@router.post(
-    "/jobs/retry",
-    response_model=models.Retried,
-    responses={400: {"model": models.Problem, "description": "The body is no JSON."}},
-)
+@router.post("/jobs/retry", response_model=models.Retried, responses=NO_JSON)
 def post_retries(context: InContext, person: Operator, jobs: models.Jobs) -> Any:
     """Queue ended jobs again in one action; those that have not ended stay as they are. X-Token as for one job."""
     return {"requeued": context.retry(jobs.jobs, by=person.actor)}

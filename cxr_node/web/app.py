@@ -22,6 +22,7 @@ from cxr_node.web import (
     models,
     monitoring,
     operations,
+    own_password,
     pages,
     pauses,
     rereads,
@@ -35,6 +36,7 @@ from cxr_node.web import (
     tokens,
     trends,
     users,
+    withdrawals,
 )
 from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.bounded_work import BoundedPool, SharedCall, TooBusy
@@ -84,6 +86,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(tables.router)
     app.include_router(actions.router)
     app.include_router(resends.router)
+    app.include_router(withdrawals.router)
     app.include_router(rereads.router)
     app.include_router(operations.router)
     app.include_router(pauses.api)
@@ -95,6 +98,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(settings_edit.pages)
     app.include_router(users.api)
     app.include_router(users.pages)
+    app.include_router(own_password.pages)
     app.include_router(events.router)
     app.include_router(tokens.api)
     app.include_router(tokens.pages)

@@ -21,6 +21,9 @@ INTERVAL_S = 1.0
 TICK_S = 15.0
 """Longest time without an event: a page notices a lost connection by it, and loads ages again."""
 TICK = "tick"
+MINUTE = "minute"
+"""Topic of what is counted anew once a minute: trends and monitoring."""
+_MINUTE = timedelta(minutes=1)
 MAXIMUM_STREAMS = 96
 MAXIMUM_STREAMS_PER_LOGIN = 24
 """Streams of one name: the visible pages of all browsers in which it is logged in."""
@@ -142,10 +145,14 @@ class EventStreams:
         return self._clock() - changes.changed_at < _AGE_OF_PAGE
 
     async def _poll(self) -> None:
+        minute_at = self._clock()
         try:
             while self._subscriptions and not self._is_closed:
                 changes = await self._in_thread(self._find_changes)
                 self._latest = replace(changes, topics=frozenset())
+                if self._clock() - minute_at >= _MINUTE:
+                    minute_at = self._clock()
+                    changes = replace(changes, topics=changes.topics | {MINUTE})
                 for subscription in self._subscriptions:
                     subscription.add(changes, is_recent=self._is_recent(changes))
                 await asyncio.sleep(INTERVAL_S)

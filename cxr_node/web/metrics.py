@@ -113,14 +113,14 @@ class _Node(Collector):
 
 def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     queues = overview.queues(connection, now=now)
-    states = ("due", "scheduled", "paused", "running", "failed")
+    states = ("ready", "scheduled", "paused", "running", "failed")
     jobs = {(queue.stage.value, state): float(getattr(queue, state)) for queue in queues for state in states}
-    yield _gauge("cxr_node_jobs", "Jobs due, due later, paused, running and failed.", jobs, "stage", "state")
+    yield _gauge("cxr_node_jobs", "Jobs ready, scheduled, paused, running and failed.", jobs, "stage", "state")
     ages = {
-        (queue.stage.value,): (now - queue.oldest_due_at).total_seconds() if queue.oldest_due_at else 0.0
+        (queue.stage.value,): (now - queue.oldest_ready_at).total_seconds() if queue.oldest_ready_at else 0.0
         for queue in queues
     }
-    yield _gauge("cxr_node_oldest_due_seconds", "Time that the oldest due job has waited.", ages, "stage")
+    yield _gauge("cxr_node_oldest_ready_seconds", "Time that the oldest ready job has waited.", ages, "stage")
     destinations = overview.destinations(connection)
     waiting = {
         (row.destination, state): float(getattr(row, state)) for row in destinations for state in ("waiting", "failed")

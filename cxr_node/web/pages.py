@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Request, Response, status
+from fastapi import APIRouter, Form, Request, Response, status
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cxr_node.domain.clock import local_time
@@ -13,7 +13,16 @@ from cxr_node.queries import browse
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
 from cxr_node.web import identifiers
-from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
+from cxr_node.web.access import (
+    COOKIE,
+    Authenticator,
+    LoggedIn,
+    Operator,
+    Person,
+    SeesFilms,
+    TooManyAttempts,
+    require_token,
+)
 from cxr_node.web.access_audit import AccessAudit, address_of
 from cxr_node.web.api import Number
 from cxr_node.web.bounded_work import BoundedPool
@@ -78,8 +87,7 @@ def login_form(request: Request, *, failure: str, code: int = status.HTTP_200_OK
 @router.post("/logout")
 def logout(request: Request, person: LoggedIn, token: Annotated[str, Form()]) -> Response:
     """End the session."""
-    if token != person.token:
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "the request does not carry this session's token")
+    require_token(person, token)
     authenticator: Authenticator = request.app.state.authenticator
     authenticator.log_out(person)
     response = RedirectResponse("/login", status.HTTP_303_SEE_OTHER)

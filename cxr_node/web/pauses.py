@@ -15,7 +15,7 @@ from cxr_node.queries import overview
 from cxr_node.records.pauses import Pause, present
 from cxr_node.web import models
 from cxr_node.web.access import HasOperatorRole, LoggedIn, Operator
-from cxr_node.web.api import REFUSALS
+from cxr_node.web.api import NO_JSON, REFUSALS
 from cxr_node.web.context import InContext, WebContext
 from cxr_node.web.pages import render_page
 
@@ -51,14 +51,14 @@ def get_pauses(context: InContext, _: LoggedIn) -> Any:
         return present(connection)
 
 
-@api.post("/pauses", response_model=list[Pause], responses=_CONFLICT)
+@api.post("/pauses", response_model=list[Pause], responses={**NO_JSON, **_CONFLICT})
 def post_pause(context: InContext, person: Operator, wanted: PauseRequest) -> Any:
     """Pause reading or a destination, on every host; films are still received. Returns all pauses."""
     _pause(context, wanted.name, wanted.note, person.actor)
     return get_pauses(context, person)
 
 
-@api.post("/pauses/end", response_model=Resumed, responses=_CONFLICT)
+@api.post("/pauses/end", response_model=Resumed, responses={**NO_JSON, **_CONFLICT})
 def post_resume(context: InContext, person: Operator, wanted: PauseRequest) -> Any:
     """Resume reading or a destination; jobs that wait are due now."""
     return Resumed(waiting=_resume(context, wanted.name, person.actor))
@@ -114,6 +114,6 @@ def _waiting(connection: Connection, target: Target, *, now: datetime) -> int:
     """Return the number of waiting jobs of a target."""
     if target.stage is Stage.READ:
         queues = overview.queues(connection, now=now)
-        return sum(queue.due + queue.scheduled + queue.paused for queue in queues if queue.stage is Stage.READ)
+        return sum(queue.ready + queue.scheduled + queue.paused for queue in queues if queue.stage is Stage.READ)
     rows = overview.destinations(connection)
     return sum(row.waiting for row in rows if row.destination == target.destination)

@@ -12,7 +12,7 @@ from cxr_node.queries.search import ALL, IDENTIFIERS, LONGEST_TEXT, Hit, Kind, M
 from cxr_node.web import identifiers, models
 from cxr_node.web.access import LoggedIn, Person
 from cxr_node.web.access_audit import viewer_of
-from cxr_node.web.api import REFUSALS
+from cxr_node.web.api import NO_JSON, REFUSALS
 from cxr_node.web.context import WebContext
 from cxr_node.web.pages import render_page
 
@@ -47,7 +47,7 @@ def search_page(request: Request, person: LoggedIn, text: Annotated[str, Form()]
     )
 
 
-@api.post("/search", response_model=list[models.SearchHit])
+@api.post("/search", response_model=list[models.SearchHit], responses=NO_JSON)
 def post_search(request: Request, person: LoggedIn, query: Query) -> Any:
     """Return studies, films and jobs that a text finds, the newest first; it changes nothing.
 

@@ -13,6 +13,7 @@ from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
 from cxr_node.ops.alarm_messages import Alarms, notifier
 from cxr_node.ops.alarms import active_alarms
+from cxr_node.ops.notifications import Notifications, sender
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
@@ -61,14 +62,22 @@ def web_context(process: Process) -> Iterator[WebContext]:
 
 @contextmanager
 def _background_jobs(context: WebContext) -> Iterator[None]:
-    """Send alarms and traces, and remove old pictures, while the block lasts."""
+    """Send alarms, notifications and traces, and remove old pictures, while the block lasts."""
     settings = context.settings
 
     def find_alarms() -> dict[str, str]:
         return active_alarms(context.settings, context.read_database, now=context.process.clock())
 
     alarms = Alarms(find_alarms, notifier(settings.alert), name=settings.node.name)
-    functions: dict[str, Callable[[], object]] = {"pictures": context.pictures.remove_old, "alarms": alarms.update}
+    process = context.process
+    notifications = Notifications(
+        settings, process.database, audit=process.audit, clock=process.clock, send=sender(settings)
+    )
+    functions: dict[str, Callable[[], object]] = {
+        "pictures": context.pictures.remove_old,
+        "alarms": alarms.update,
+        "notifications": notifications.update,
+    }
     with ExitStack() as stack:
         if settings.trace.endpoint:
             functions["traces"] = stack.enter_context(_trace_exporter(context)).export_ended

@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 from pynetdicom.dsutils import encode
 
+from cxr_node.archive.store import Archive
 from cxr_node.audit import events
 from cxr_node.audit.events import AuditPeer
 from cxr_node.audit.message import AuditMessage
@@ -24,13 +25,14 @@ from cxr_node.deliver.destination import (
     ExportUri,
     Receipt,
     VerificationRule,
+    WebServer,
 )
 from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.element_values import values_of
 from cxr_node.domain.errors import RejectObject, RetryLater, place_of
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Received, Sender
-from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STUDY_ROOT_FIND
 from cxr_node.receive.events import (
     AssociationAccepted,
     AssociationRejected,
@@ -41,6 +43,7 @@ from cxr_node.receive.events import (
 )
 from cxr_node.receive.part10 import data_set_of
 from cxr_node.receive.rejection import Rejection
+from cxr_node.records.films import Film
 from cxr_node.wiring.audit import Audit
 
 _log = logging.getLogger(__name__)
@@ -66,6 +69,9 @@ def audited_accept(audit: Audit, accept: Accept) -> Callable[[Received, Sender],
         with _failure_recorded(audit, partial(received, is_new=True)):
             is_new = accept(instance, sender)
         audit.record(received(is_new=is_new, at=audit.clock()))
+        if is_new and instance.identity.sop_class_uid == KEY_OBJECT_SELECTION:
+            detail = "rejection note: what it names is withdrawn"
+            audit.record(events.corrected(subject(instance), detail=detail, by=audit.application, at=audit.clock()))
 
     return accept_and_record
 
@@ -112,10 +118,10 @@ def destinations(
     return {row.name: _audited(row.audit_target, audit, to[row.name]) for row in rows if row.name in to}
 
 
-def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: Destination) -> Destination:
+def _audited(target: ApplicationEntity | WebServer | ExportUri, audit: Audit, destination: Destination) -> Destination:
     audited, by = partial(_AuditedDestination, destination=destination, audit=audit), audit.application
     match target:
-        case ApplicationEntity():
+        case ApplicationEntity() | WebServer():
             to = _peer(target)
             return audited(begun=partial(events.sending, by=by, to=to), sent=partial(events.sent, by=by, to=to))
         case ExportUri():
@@ -125,7 +131,7 @@ def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: D
 
 
 def verification(audit: Audit, rules: Mapping[str, VerificationRule]) -> dict[str, VerificationRule]:
-    """Return the verification rules, with each C-FIND recorded as a Query."""
+    """Return the verification rules, with each C-FIND, and each request of DICOMweb, recorded as a Query."""
     return {
         name: replace(rule, verifier=_AuditedQuery(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
         if rule.queried is not None
@@ -147,7 +153,20 @@ def before_removal(audit: Audit) -> Callable[[Iterable[bytes]], None]:
     return record
 
 
-def _peer(target: ApplicationEntity) -> AuditPeer:
+def on_correction(audit: Audit, archive: Archive) -> Callable[[Film, str], None]:
+    """Return a function that records the correction of a film, of which it gets the corrected copy and what differs."""
+
+    def record(film: Film, detail: str) -> None:
+        subject = _parse(archive.get(film.archive_key)) if film.archive_key in archive else None
+        if subject is not None:
+            audit.record(events.corrected(subject, detail=detail, by=audit.application, at=audit.clock()))
+
+    return record
+
+
+def _peer(target: ApplicationEntity | WebServer) -> AuditPeer:
+    if isinstance(target, WebServer):
+        return AuditPeer(ae_title="", uri=target.uri, host=target.host)
     return AuditPeer(ae_title=target.ae_title, host=target.host)
 
 
@@ -242,13 +261,13 @@ class _AuditedDestination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AuditedQuery:
-    """Records each C-FIND query of a PACS."""
+    """Records each query of a PACS; one by DICOMweb as the C-FIND for the same instance."""
 
     verifier: DeliveryVerifier
     audit: Audit
     peer: AuditPeer
 
-    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+    def verify(self, transaction_uid: Uid, identity: Identity, *, digest: Digest) -> CommitmentResult | None:
         """Query, and record it."""
         audit = self.audit
         queried = partial(
@@ -260,6 +279,6 @@ class _AuditedQuery:
             peer=self.peer,
         )
         with _failure_recorded(audit, queried):
-            result = self.verifier.verify(transaction_uid, identity)
+            result = self.verifier.verify(transaction_uid, identity, digest=digest)
         audit.record(queried(at=audit.clock()))
         return result

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from cxr_node.domain.film_geometry import View
 from cxr_node.reading.cascade import Cascade, Condition, Member
 from cxr_node.settings.read import CascadeSection, ReadSection
+from cxr_node.settings.root import Settings
 from cxr_node.wiring.active_bundle import ActiveBundle
 from cxr_node.wiring.process import Process
 
@@ -20,12 +22,18 @@ OWN = "read.bundle"
 OpenReader = Callable[[Process, Path | None], "Reader"]
 """Opens and warms up the bundle in a folder, or that of the settings."""
 
+MeasureBeside = Callable[[Settings, "Reader", Callable[["Reader"], None]], None]
+"""Calls back with the successor of a reader, on a faster engine, once there is one."""
+
 
 class ReadNetwork:
     """The network of the next batch: the reader of a single bundle, or a cascade."""
 
-    def __init__(self, process: Process, opens: OpenReader) -> None:
+    def __init__(self, process: Process, opens: OpenReader, *, measure_beside: MeasureBeside | None = None) -> None:
         self._section = process.settings.read
+        self._successors: WeakKeyDictionary[Reader, Reader] = WeakKeyDictionary()
+        if measure_beside is not None:
+            opens = self._measuring(opens, measure_beside)
         self._named = named_readers(process, opens)
         open_own = (
             partial(opens, process) if uses_own(self._section) else partial(_refuse, next(iter(self._named.values())))
@@ -40,12 +48,26 @@ class ReadNetwork:
     @property
     def batch_size(self) -> int:
         """Largest batch that every network takes."""
-        own = [self._own.reader] if uses_own(self._section) else []
+        own = [self._own.reader] if uses_own(self._section) else []  # a successor takes as many
         return min(reader.batch_size for reader in (*own, *self._named.values()))
 
     def current(self) -> "Reader | Cascade":
         """Return the network of the next batch."""
-        return network_of(self._section, own=self._own.reader, named=self._named)
+        named = {name: self._latest(reader) for name, reader in self._named.items()}
+        return network_of(self._section, own=self._latest(self._own.reader), named=named)
+
+    def _measuring(self, opens: OpenReader, measure_beside: MeasureBeside) -> OpenReader:
+        """Return a function that opens a reader, and has its engines measured beside it."""
+
+        def open_measuring(process: Process, folder: Path | None) -> "Reader":
+            reader = opens(process, folder)
+            measure_beside(process.settings, reader, partial(self._successors.__setitem__, reader))
+            return reader
+
+        return open_measuring
+
+    def _latest(self, reader: "Reader") -> "Reader":
+        return self._successors.get(reader, reader)
 
     def held_until(self) -> None:
         """Return None: there always is a network."""

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route
+from cxr_node.deliver.notification_rules import NotificationRule
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.process_pool.executor import Executor, InProcess
 from cxr_node.process_pool.pool import ProcessPool
@@ -18,7 +19,7 @@ from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
 from cxr_node.settings.results import REPORT_BEST
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import preprocessing, read
+from cxr_node.wiring import audit_decorators, preprocessing, read
 from cxr_node.wiring.process import Process
 from cxr_node.work.handlers.compose import ComposeHandler
 
@@ -31,6 +32,7 @@ def routes(settings: Settings) -> dict[str, Route]:
             forms=tuple(form.result_type for form in REPORT_FORMS) if REPORT_BEST in row.results else (),
             peer=row.peer_name,
             condition=row.when,
+            takes_notes=row.takes_rejection_notes,
         )
         for row in settings.deliver.destinations
     }
@@ -108,4 +110,14 @@ def compose_handler(process: Process, executor: Executor[ComposeContext]) -> Com
         routes=process.live.mapping(routes),
         window=read.study_window(process.settings),
         clock=process.clock,
+        before_removal=audit_decorators.before_removal(process.audit),
+        notification_rules=notification_rules(process.settings),
+    )
+
+
+def notification_rules(settings: Settings) -> tuple[NotificationRule, ...]:
+    """Return the rules of notifications."""
+    return tuple(
+        NotificationRule(name=row.name, findings=frozenset(row.findings), minimum_score=row.minimum_score)
+        for row in settings.notify.rules
     )

@@ -6,7 +6,7 @@ from functools import partial
 
 from cxr_node.queue import queue
 from cxr_node.queue.retry import RULES
-from cxr_node.records import backfill
+from cxr_node.records import backfill, rejection_notes
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators, constancy, drift
 from cxr_node.wiring.deliver import verification
@@ -49,6 +49,7 @@ def tick(process: Process) -> None:
         queue.expire_leases(transaction, now=now)
         leased_within = 2 * timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))
         queue.clamp_future_dates(transaction, now=now, due_within=_longest_wait(settings), leased_within=leased_within)
+    rejection_notes.apply_pending(process.database)
     backfill.fill(process.database)
 
 

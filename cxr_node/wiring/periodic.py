@@ -93,6 +93,12 @@ JOBS: tuple[JobSpec, ...] = (
         trigger=lambda s: _if_enabled(s.alert.webhook or s.alert.mail_to, s.alert.every_s),
     ),
     JobSpec(
+        name="notifications",
+        roles=frozenset({"admin"}),
+        trigger=lambda s: _if_enabled(s.notify.rules, s.notify.every_s),
+        is_exclusive=True,
+    ),
+    JobSpec(
         name="traces", roles=frozenset({"admin"}), trigger=lambda s: _if_enabled(s.trace.endpoint, s.trace.every_s)
     ),
     JobSpec(

@@ -16,7 +16,7 @@ from cxr_node.queue.retry import RULES
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, NetworkThread, Watchdog
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import engine, preprocessing
+from cxr_node.wiring import audit_decorators, engine, preprocessing
 from cxr_node.wiring.cascade import OpenReader, ReadNetwork
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.remote import RemoteReadNetwork
@@ -69,14 +69,19 @@ class ReadWorkers:
 
 
 @contextmanager
-def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[ReadWorkers]:
-    """Open network and executor while the block lasts.
+def read_workers(process: Process, opens: OpenReader | None = None) -> Iterator[ReadWorkers]:
+    """Open network and executor while the block lasts; engines of readers that `opens` does not open are measured.
 
     With a preprocessing pool there is one film more in progress than pool processes.
     """
     settings = process.settings
     is_remote = settings.read.kind == "remote"
-    network = RemoteReadNetwork(process, opens) if is_remote else ReadNetwork(process, opens)
+    network: RemoteReadNetwork | ReadNetwork
+    if is_remote:
+        network = RemoteReadNetwork(process, opens or open_reader)
+    else:
+        measure_beside = None if opens else engine.measure_beside
+        network = ReadNetwork(process, opens or open_reader, measure_beside=measure_beside)
     processes, size = pool_size(settings), network.batch_size
     batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
@@ -130,6 +135,8 @@ def read_handler(
         watchdog=watchdog,
         held_until=held_until,
         retry=retry,
+        issues_anew=process.settings.corrections.results_follow == "node",
+        on_correction=audit_decorators.on_correction(process.audit, process.archive),
     )
 
 

@@ -15,6 +15,7 @@ from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.queue import queue
 from cxr_node.receive.admission import PeerRule
 from cxr_node.receive.application_entity import ReceiverOptions
@@ -46,6 +47,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         database=process.database,
         priority=_priority(process),
         attributes=attribute_rules(settings).attributes,
+        may_reject=partial(may_reject, settings),
         clock=process.clock,
     )
     return Receiver(
@@ -56,6 +58,12 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         commitment=_commitment_provider(process),
         on_event=each_of(audit_decorators.on_event(audit), on_event),
     )
+
+
+def may_reject(settings: Settings, sender: Sender, title: RejectionTitle) -> bool:
+    """Whether rejection notes of a sender are accepted; those that remove films only if the settings name it."""
+    senders = settings.corrections.notes_from
+    return sender.calling_ae_title in senders or (not senders and title is not RejectionTitle.RETENTION)
 
 
 def _options(section: ReceiveSection) -> ReceiverOptions:

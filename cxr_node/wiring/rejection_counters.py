@@ -10,21 +10,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_node.domain.clock import Clock, utc_now
-from cxr_node.receive.events import (
-    AssociationAccepted,
-    AssociationRejected,
-    ConnectionFailed,
-    ReceiveEvent,
-    StoreRejected,
-    TlsFailed,
-)
 from cxr_node.records import rejections
 from cxr_node.records.rejections import Rejections
 from cxr_node.settings.root import Settings
-from cxr_node.wiring.process import Process
+
+if TYPE_CHECKING:
+    from cxr_node.receive.events import ReceiveEvent
+    from cxr_node.wiring.process import Process
 
 _ROWS_EVERY_S = 60.0
 """A commit costs a flush; the file is written more often."""
@@ -45,7 +40,7 @@ class RejectionCounters:
         self._rows = _read_rows(path)
         self._written = dict(self._rows)
 
-    def note(self, event: ReceiveEvent) -> None:
+    def note(self, event: "ReceiveEvent") -> None:
         """Count an event that is a rejection."""
         counted = _rejection(event)
         if counted is None:
@@ -90,7 +85,7 @@ class RejectionRows:
     """Writes the counters of this host to the database if they have changed, at most once a minute."""
 
     def __init__(
-        self, process: Process, counters: RejectionCounters, *, clock: Callable[[], float] = time.monotonic
+        self, process: "Process", counters: RejectionCounters, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._process = process
         self._counters = counters
@@ -125,10 +120,10 @@ def counting(settings: Settings) -> Iterator[RejectionCounters]:
         counters.write()
 
 
-def each_of(*handlers: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent], None]:
+def each_of(*handlers: "Callable[[ReceiveEvent], None]") -> "Callable[[ReceiveEvent], None]":
     """Return a handler of events that calls each of `handlers` in turn."""
 
-    def on_event(event: ReceiveEvent) -> None:
+    def on_event(event: "ReceiveEvent") -> None:
         for handler in handlers:
             handler(event)
 
@@ -167,8 +162,17 @@ def _row(document: Mapping[str, Any]) -> Rejections:
     )
 
 
-def _rejection(event: ReceiveEvent) -> tuple[str, str, str] | None:
+def _rejection(event: "ReceiveEvent") -> tuple[str, str, str] | None:
     """Return calling AE title, reason and address of a rejection."""
+    # Who reads the file needs nothing of reception.
+    from cxr_node.receive.events import (
+        AssociationAccepted,
+        AssociationRejected,
+        ConnectionFailed,
+        StoreRejected,
+        TlsFailed,
+    )
+
     match event:
         case AssociationAccepted():
             return None

@@ -43,9 +43,9 @@ def receive(process: Process) -> Iterator[str]:
 def read(process: Process, *, stopping: threading.Event, opens: "OpenReader | None" = None) -> Iterator[str]:
     """Read films during the block. `opens` returns the reader of a bundle, in place of this process's own."""
     from cxr_node.wiring import maintenance
-    from cxr_node.wiring.read import open_reader, read_workers
+    from cxr_node.wiring.read import read_workers
 
-    with read_workers(process, opens or open_reader) as workers:
+    with read_workers(process, opens) as workers:
         handlers: list[Handler] = [workers.handler] * workers.count
         lock = SharedLock() if workers.count > 1 else None
         jobs: dict[str, Callable[[], object]] = {"leases": partial(maintenance.tick, process)}

@@ -16,14 +16,13 @@ from cxr_node.reading.network import Network, NetworkThread
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.settings.node import ArchiveSection, DatabaseSection
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import preprocessing
+from cxr_node.wiring import engine, preprocessing
 from cxr_node.wiring.cascade import named_readers, network_of, require_known_findings, uses_own
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader, pool_size, read_timeout_s
 from cxr_node.wiring.remote import open_network
 
 _KEPT_FOLDERS = ("bundles", "bundles-for-all")
-_ENGINES = "engines.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +78,9 @@ def _in_folder(settings: Settings, folder: Path) -> Settings:
     for name in _KEPT_FOLDERS:
         if (bundles := settings.node.data_folder.absolute() / name).is_dir():
             (folder / name).symlink_to(bundles)
-    if (engines := settings.node.data_folder / _ENGINES).is_file():
-        shutil.copyfile(engines, folder / _ENGINES)
+    if (engines := settings.node.data_folder / engine.FOLDER).is_dir():
+        # A copy: an engine that the settings name may be measured here.
+        shutil.copytree(engines, folder / engine.FOLDER)
     return settings.model_copy(
         update={
             "node": settings.node.model_copy(update={"data_folder": folder}),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pydicom import dcmread
 
 from cxr_node.domain.identifiers import AeTitle
@@ -14,9 +14,10 @@ from cxr_node.phantom import dicom
 from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
+from tests.support.chromium import open_chromium
 from tests.support.films import ROOT
 from tests.support.oidc_provider import CLAIMS, provider, settings_of
-from tests.support.peers import LOOPBACK, free_port, program, until
+from tests.support.peers import LOOPBACK, free_port, until
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 from tests.support.web import CLERK, PASSWORD, users
 
@@ -33,11 +34,8 @@ _HEAT_IS_LOADED = """async () => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 @dataclass(slots=True)

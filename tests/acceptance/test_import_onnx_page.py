@@ -1,12 +1,8 @@
 """`docs/models/import-onnx.md`: its commands, exactly as they stand, from an ONNX file to a report in a PACS."""
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +16,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
 from tests.support import films
 from tests.support.films import ROOT
+from tests.support.pages import background, blocks, environment, run
 from tests.support.peers import StoreScp, free_port, storescp, until
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -29,11 +26,6 @@ PAGE = ROOT / "docs" / "models" / "import-onnx.md"
 SIDE = 64
 LABELS = ("Effusion", "Cardiomegaly")
 NAMES = ("one.dcm", "two.dcm", "three.dcm")
-
-
-def blocks(page: str) -> list[tuple[str, str]]:
-    """Return the language and the content of each block of a page."""
-    return re.findall(r"^```([a-z ]+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def author_files(folder: Path) -> None:
@@ -56,29 +48,6 @@ def author_files(folder: Path) -> None:
             )
 
 
-@contextmanager
-def background(command: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Run a command of the page while the block lasts."""
-    log = folder / "node.log"
-    with log.open("w", encoding="utf-8") as messages:
-        process = subprocess.Popen(command.split(), cwd=folder, env=environment, stdout=messages, stderr=messages)
-    try:
-        until(lambda: log.read_text().count("is ready") >= 4, what="a node that is ready", timeout_s=240)
-        yield
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def run(script: str, folder: Path, environment: dict[str, str]) -> str:
-    """Run a block of the page in a shell that stops at the first error."""
-    ended = subprocess.run(
-        ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=500
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
-
-
 @pytest.fixture
 def pacs(tmp_path: Path) -> Iterator[StoreScp]:
     with storescp(tmp_path / "pacs") as peer:
@@ -98,15 +67,21 @@ def test_commands_of_the_page_lead_from_a_file_to_a_report(pacs: StoreScp, tmp_p
     (folder / "answers.toml").write_text(answers, encoding="utf-8")
     settings = settings.replace("[read]", '[read]\nengine = "eager"')
     (folder / "cxr-node.toml").write_text(f"{settings}\n[web]\nport = {web}\n", encoding="utf-8")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    variables = environment()
     scripts = [(language, content) for language, content in parts if language.startswith("sh")]
     place = next(number for number, (language, _) in enumerate(scripts) if language == "sh background")
 
-    outputs = [run(script, folder, environment) for _, script in scripts[:place]]
-    with background(scripts[place][1], folder, environment):
-        outputs.append(run(scripts[place + 1][1], folder, environment))
+    outputs = [run(script, folder, variables) for _, script in scripts[:place]]
+    with background(
+        scripts[place][1],
+        folder,
+        variables,
+        is_ready=lambda log: log.count("is ready") >= 4,
+        what="a node that is ready",
+    ):
+        outputs.append(run(scripts[place + 1][1], folder, variables))
         until(lambda: bool(_reports(pacs)), what="a report in the PACS", timeout_s=120)
-        outputs += [run(script, folder, environment) for _, script in scripts[place + 2 :]]
+        outputs += [run(script, folder, variables) for _, script in scripts[place + 2 :]]
 
     assert "equal: the largest difference is" in outputs[0]
     assert "Our hospital" in outputs[1]

@@ -25,7 +25,8 @@ from cxr_node.pixels.rules import Rules
 from cxr_node.reading.context import ReadRules
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators.demo_films import write_demo_films
-from tests.support import ohif, screenshots
+from deploy.showcase import ohif
+from tests.support import screenshots
 from tests.support.node import InProcessNode
 from tests.support.peers import LOOPBACK, Orthanc, orthanc, program
 from tests.unit.report.ohif import DoesNotOpen, shown
@@ -92,7 +93,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> It
     films = [dcmread(path) for path in write_demo_films(folder / "films")]
     with orthanc(folder / "orthanc", settings=ohif.dicomweb_settings()) as peer:
         _read_and_send(films, folder, migrated_file, peer)
-        with ohif.served(viewer, peer) as address:
+        with ohif.served(viewer, peer.http_port) as address:
             yield Archive(
                 orthanc=peer,
                 address=address,

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.report.kinds.registry import KIND_BY_NAME
@@ -17,7 +16,8 @@ from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
 from tests.support import films
-from tests.support.peers import LOOPBACK, free_port, program
+from tests.support.chromium import open_chromium, violations
+from tests.support.peers import LOOPBACK, free_port
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 from tests.support.web import CLERK, PASSWORD, users
 
@@ -27,7 +27,6 @@ SIZES = {1280: 900, 390: 844}
 THEMES = ("dark", "light")
 REJECTED = 0xC000
 FAILED = 20
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 RED_MS = 60_000
 """An unreachable PACS is shown within this time."""
 
@@ -72,10 +71,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 class Day:
@@ -104,8 +101,7 @@ class Day:
         """Check the page that is open: it fits the width, meets WCAG AA, and its console is empty."""
         width = self.page.viewport_size["width"] if self.page.viewport_size else 0
         assert self.page.evaluate("document.documentElement.scrollWidth") <= width, name
-        response = Axe().run(self.page, options=RULES).response
-        assert [entry["id"] for entry in response["violations"]] == [], name
+        assert violations(self.page) == [], name
         assert self.complaints == [], name
 
 

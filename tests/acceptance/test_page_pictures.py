@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from typer.testing import CliRunner
 
+from cxr_node.cli.app import app
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom
@@ -18,17 +20,26 @@ from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
+from tests.support.chromium import open_chromium
 from tests.support.films import ROOT
-from tests.support.peers import LOOPBACK, free_port, program, until
+from tests.support.peers import LOOPBACK, free_port, until
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
-from tests.support.web import PASSWORD, users
+from tests.support.web import PASSWORD
 
 pytestmark = pytest.mark.long
 
 PICTURES = ROOT / "docs" / "pictures" / "page"
 WIDTHS = {1280: 900, 390: 844}
 THEMES = ("dark", "light")
-DETAILS = {"study": "/studies/1", "film": "/films/1", "result": "/results/1"}
+DETAILS = {
+    "study": "/studies/1",
+    "film": "/films/1",
+    "result": "/results/1",
+    "settings-edit": "/settings/edit",
+    "resend": "/actions/resend?table=studies&chosen=1&number=1",
+    "reread": "/actions/reread?table=studies&chosen=1&number=1",
+    "password": "/password",
+}
 _FILMS = 3
 _HIGHEST = 1600
 """Rows of a picture at most: what follows is more of the same table."""
@@ -36,10 +47,8 @@ _HIGHEST = 1600
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +61,20 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
         config = settings_file(
             folder / "node",
             destinations=({**to_pacs(archive.port, archive.ae_title), "results": list(KIND_BY_NAME)}, web_archive),
-            more=f"[web]\nport = 0\n{users(('op', 'operator', True))}",
+            more="[web]\nport = 0",
         )
+        add_user(config, "kim")
         with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
             for film, title in zip(films[:_FILMS], ("DX1", "ER1", "ICU1"), strict=True):
                 send(started, film, AeTitle(title))
             until(lambda: _is_composed(started), what="a composed report of each film", timeout_s=240)
             yield started
+
+
+def add_user(config: Path, name: str) -> None:
+    arguments = ["user", "add", name, "--role", "operator", "--sees-films", "--config", str(config)]
+    added = CliRunner().invoke(app, arguments, input=PASSWORD)
+    assert added.exit_code == 0, added.output
 
 
 def _is_composed(node: RunningNode) -> bool:
@@ -111,7 +127,7 @@ def test_every_page_is_pictured(browser: Browser, node: RunningNode, width: int,
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/login")
         keep(page, "login", tmp_path)
-        page.get_by_label("Name").fill("op")
+        page.get_by_label("Name").fill("kim")
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url("/")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from pydicom import Dataset, dcmread
 
 from cxr_node.db.database import Database
@@ -28,6 +28,7 @@ from cxr_node.reading.context import ReadRules
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators.demo_films import demo_films
 from tests.support import screenshots
+from tests.support.chromium import open_chromium
 from tests.support.dicomscope import shown_state
 from tests.support.node import InProcessNode
 from tests.support.peers import program
@@ -71,10 +72,8 @@ def results(film: Dataset, tmp_path_factory: pytest.TempPathFactory, migrated_fi
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("kind", ["report", "text"])

@@ -25,18 +25,24 @@ from cxr_node.deliver.destination import (
     Receipt,
 )
 from cxr_node.deliver.folder import FolderDestination
+from cxr_node.deliver.hl7 import Hl7
 from cxr_node.deliver.peer import Peer
+from cxr_node.deliver.stow import Stow
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.ops import conformance, example_config
 from cxr_node.ops.checks.destinations import check_destination
 from cxr_node.ops.checks.node import Status, ok
+from cxr_node.report.kinds import tid1500
+from cxr_node.simulators.dicomweb import SimulatedDicomWeb
 from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
+from cxr_node.simulators.ris import SimulatedRis
 from cxr_node.wiring import audit_decorators, compose
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.deliver import open_destinations
 from tests.support import films, peers
+from tests.unit.report.studies import everything, request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,7 @@ class Place:
 
     destination: Destination
     arrived: Callable[[], dict[str, bytes]]
+    is_dicom: bool = True
 
 
 Kind = Callable[[Path], AbstractContextManager[Place]]
@@ -93,8 +100,50 @@ def folder_away(tmp_path: Path) -> Iterator[Place]:
     yield Place(destination=FolderDestination(name="folder", folder=tmp_path / "results"), arrived=dict)
 
 
-KINDS = pytest.mark.parametrize("kind", [pacs, folder])
-AWAY = pytest.mark.parametrize("kind", [pacs_away, folder_away])
+@contextmanager
+def web(_: Path) -> Iterator[Place]:
+    with SimulatedDicomWeb() as server:
+        yield Place(
+            destination=web_at(server.url),
+            arrived=lambda: {uid: data_set_of(server.files[uid]) for uid in server.files},
+        )
+
+
+@contextmanager
+def web_away(_: Path) -> Iterator[Place]:
+    yield Place(destination=web_at(f"http://{peers.LOOPBACK}:{peers.free_port()}"), arrived=dict)
+
+
+def web_at(url: str) -> Destination:
+    return Stow(name="web", url=url).open(calling_ae_title=AeTitle("CXRNODE"))
+
+
+def data_set_of(content: bytes) -> bytes:
+    return content[films.data_set_offset(content) :]
+
+
+@contextmanager
+def ris(_: Path) -> Iterator[Place]:
+    with SimulatedRis() as receiver:
+
+        def arrived() -> dict[str, bytes]:
+            """Return the messages by the SOP Instance UID of their report."""
+            return {uid: digest.encode() for reports in receiver.by_study.values() for uid, digest in reports.items()}
+
+        yield Place(destination=ris_at(receiver.port), arrived=arrived, is_dicom=False)
+
+
+@contextmanager
+def ris_away(_: Path) -> Iterator[Place]:
+    yield Place(destination=ris_at(peers.free_port()), arrived=dict, is_dicom=False)
+
+
+def ris_at(port: int) -> Destination:
+    return Hl7(name="ris", host=peers.LOOPBACK, port=port).open(calling_ae_title=AeTitle("CXRNODE"))
+
+
+KINDS = pytest.mark.parametrize("kind", [pacs, folder, web, ris])
+AWAY = pytest.mark.parametrize("kind", [pacs_away, folder_away, web_away, ris_away])
 
 
 def file_of(seed: int, tmp_path: Path) -> tuple[str, bytes]:
@@ -102,20 +151,30 @@ def file_of(seed: int, tmp_path: Path) -> tuple[str, bytes]:
     return path.stem, path.read_bytes()
 
 
+def content_of(place: Place, seed: int, tmp_path: Path) -> tuple[str, bytes]:
+    """Return the SOP Instance UID and file of an object that a destination receives."""
+    if place.is_dicom:
+        return file_of(seed, tmp_path)
+    (result,) = tid1500.REPORT.compose(request([everything(films.dx(seed=seed))]))
+    return result.identity.sop_instance_uid, result.content
+
+
 @KINDS
 def test_an_object_arrives_with_its_data_set_unchanged(kind: Kind, tmp_path: Path) -> None:
-    uid, content = file_of(1, tmp_path)
     with kind(tmp_path) as place:
+        uid, content = content_of(place, 1, tmp_path)
         receipt = place.destination.send(content)
 
         assert receipt.status == 0
-        assert place.arrived() == {uid: content[films.data_set_offset(content) :]}
+        assert list(place.arrived()) == [uid]
+        if place.is_dicom:
+            assert place.arrived() == {uid: content[films.data_set_offset(content) :]}
 
 
 @KINDS
 def test_an_object_sent_twice_is_stored_once(kind: Kind, tmp_path: Path) -> None:
-    uid, content = file_of(1, tmp_path)
     with kind(tmp_path) as place:
+        uid, content = content_of(place, 1, tmp_path)
         place.destination.send(content)
         place.destination.send(content)
 
@@ -124,8 +183,8 @@ def test_an_object_sent_twice_is_stored_once(kind: Kind, tmp_path: Path) -> None
 
 @KINDS
 def test_objects_do_not_replace_each_other(kind: Kind, tmp_path: Path) -> None:
-    sent = [file_of(seed, tmp_path) for seed in range(3)]
     with kind(tmp_path) as place:
+        sent = [content_of(place, seed, tmp_path) for seed in range(3)]
         for _, content in sent:
             place.destination.send(content)
 
@@ -147,9 +206,10 @@ def test_a_destination_has_a_name(kind: Kind, tmp_path: Path) -> None:
 
 @AWAY
 def test_an_unreachable_destination_is_retried(kind: Kind, tmp_path: Path) -> None:
-    _, content = file_of(1, tmp_path)
-    with kind(tmp_path) as place, pytest.raises(RetryLater):
-        place.destination.send(content)
+    with kind(tmp_path) as place:
+        _, content = content_of(place, 1, tmp_path)
+        with pytest.raises(RetryLater):
+            place.destination.send(content)
 
 
 class Memory(DestinationKind):

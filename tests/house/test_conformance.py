@@ -11,11 +11,11 @@ from cxr_node.report import codes
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from tests.support.films import ROOT
 
-PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_the_statement_are_those_of_the_code() -> None:
-    assert with_tables(PAGE) == PAGE, "write them anew: python -m cxr_node.ops.conformance docs/conformance.md"
+    assert with_tables(PAGE) == PAGE, "write: python -m cxr_node.ops.conformance docs/reference/conformance.md"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Recipes of docs/how-to-change.md against the code."""
+"""Recipes of docs/how-to/change.md against the code."""
 
 import importlib
 import re
@@ -11,16 +11,18 @@ from pydicom.dataset import Dataset
 
 from cxr_node.cli import app
 from cxr_node.deliver.destination import DestinationKind
+from cxr_node.domain.result_languages import LANGUAGE_NAMES
 from cxr_node.pixels import suitability
 from cxr_node.queries.views.view import View
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.periodic import JobSpec
 from tests.support.films import ROOT
 
 PACKAGE = ROOT / "cxr_node"
-PAGE = (ROOT / "docs" / "how-to-change.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "change.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([a-z ]+) \| ([^|]+) \| `(\w+)` in `([\w/]+)\.py` \| `([\w/.]+)` \|$", PAGE, re.MULTILINE)
 """Change, number of source files, name of the list, module without suffix, and test."""
 
@@ -101,6 +103,10 @@ def test_every_data_file_is_in_its_list(folder: str, name: str) -> None:
     assert names == set(getattr(module_of(f"{folder}/registry"), name))
 
 
+def test_the_settings_name_every_language() -> None:
+    assert list(LANGUAGE_NAMES) == list(LANGUAGES)
+
+
 def test_every_header_check_of_the_gate_is_in_its_list() -> None:
     values = vars(suitability).values()
     functions = [
@@ -119,7 +125,7 @@ def test_every_header_check_of_the_gate_is_in_its_list() -> None:
 def test_every_module_of_a_command_is_registered() -> None:
     helpers = {"__init__", "app", "database", "group_arguments", "rows", "searching", "terminal", "time_arguments"}
     helpers |= {"peer_argument", "demo_files", "demo_page", "demo_table", "onnx_films", "onnx_questions"}
-    groups = {"bundle_activate", "bundle_import", "bundle_import_onnx", "bundles", "grants"}
+    groups = {"bundle_activate", "bundle_import", "bundle_import_onnx", "bundles", "database_copy", "grants"}
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - helpers - groups
 
     assert modules == {entry.place.partition(":")[0] for entry in app.COMMANDS.values()}

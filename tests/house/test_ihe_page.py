@@ -9,8 +9,8 @@ from cxr_node.report.sr.tree import items, name_of
 from tests.support import films
 from tests.unit.report.studies import composed, everything, parsed
 
-PAGE = (films.ROOT / "docs" / "ihe.md").read_text(encoding="utf-8")
-STATEMENT = (films.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+PAGE = (films.ROOT / "docs" / "reference" / "ihe.md").read_text(encoding="utf-8")
+STATEMENT = (films.ROOT / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_every_code_on_the_page_is_in_a_report_or_key_image() -> None:

@@ -1,4 +1,4 @@
-"""docs/reasons.md and the explanations of codes against the code."""
+"""docs/reference/reasons.md and the explanations of codes against the code."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ from cxr_node.receive.status import StoreStatus, comment_of
 from cxr_node.settings.root import Settings
 from tests.support.films import ROOT
 
-PAGE = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "reasons.md").read_text(encoding="utf-8")
 TABLE = (ROOT / "cxr_node" / "domain" / "explanations.toml").read_text(encoding="utf-8")
 EVERY = [entry for entries in explanations().values() for entry in entries.values()]
 
@@ -29,7 +29,7 @@ def named(kinds: type[Enum]) -> set[str]:
 
 
 def test_the_tables_of_the_page_are_those_of_the_code() -> None:
-    assert with_tables(PAGE) == PAGE, "write them anew: python -m cxr_node.ops.reason_document docs/reasons.md"
+    assert with_tables(PAGE) == PAGE, "write: python -m cxr_node.ops.reason_document docs/reference/reasons.md"
     assert sorted(re.findall(r"<!-- table: ([a-z-]+) -->", PAGE)) == sorted(tables())
 
 

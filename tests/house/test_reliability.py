@@ -5,7 +5,7 @@ import re
 from cxr_node.faults.suite import GROUPS
 from tests.support.films import ROOT
 
-PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "reliability.md").read_text(encoding="utf-8")
 ATTACKS = re.findall(r"^\| (\d+) \| .*$", PAGE.partition("## Attacks")[2].partition("\n## ")[0], re.MULTILINE)
 KINDS_OF_ATTACK = 14
 

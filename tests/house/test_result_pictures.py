@@ -10,7 +10,7 @@ from tests.support.films import ROOT
 
 
 def _named() -> set[str]:
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
     return set(re.findall(r"pictures/results/([\w-]+\.(?:jpg|txt))", page))
 
 

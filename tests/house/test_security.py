@@ -4,7 +4,7 @@ import re
 
 from tests.support.films import ROOT
 
-PAPER = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+PAPER = (ROOT / "docs" / "reference" / "security.md").read_text(encoding="utf-8")
 
 
 def test_every_test_that_the_threat_model_names_exists() -> None:

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.films import ROOT
 
-CPU, GPU = (ROOT / "deploy" / f"requirements-{build}.txt" for build in ("cpu", "gpu"))
+CPU, GPU, EXTRAS = (ROOT / "deploy" / f"requirements-{build}.txt" for build in ("cpu", "gpu", "extras"))
 
 _MODULES = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "pty", "commands"}
 _BUILTINS = {"eval", "exec", "compile", "__import__"}
@@ -153,7 +153,17 @@ def test_the_gpu_build_is_the_same_but_for_pytorch_and_what_it_brings() -> None:
     assert {name for name in gpu.keys() - cpu.keys() if not name.startswith(("nvidia-", "cuda-"))} == {"triton"}
 
 
-@pytest.mark.parametrize("path", [CPU, GPU], ids=lambda path: path.stem)
+def test_the_extras_of_packages_and_images_are_pinned_beside_the_base() -> None:
+    base, extras = locked(CPU), locked(EXTRAS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = needed(line for name in ("s3", "oidc", "otel") for line in project["optional-dependencies"][name])
+
+    assert base.keys() & extras.keys() == set()
+    assert wanted - base.keys() == extras.keys()
+    assert extras == {name: version(name) for name in extras}
+
+
+@pytest.mark.parametrize("path", [CPU, GPU, EXTRAS], ids=lambda path: path.stem)
 def test_the_pins_name_no_place_to_fetch_from(path: Path) -> None:
     text = path.read_text(encoding="ascii")
 

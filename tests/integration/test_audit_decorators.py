@@ -10,11 +10,11 @@ import pytest
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION, Application
 from cxr_node.audit.message import AuditMessage, EventOutcome
-from cxr_node.deliver.destination import ApplicationEntity, DeliveryRejected, Receipt, VerificationRule
+from cxr_node.deliver.destination import ApplicationEntity, DeliveryRejected, Receipt, VerificationRule, WebServer
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import AeTitle, Digest, Uid
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance, Received, Sender
 from cxr_node.receive.events import (
     AssociationAccepted,
@@ -84,7 +84,7 @@ class StubVerifier:
 
     is_away: bool
 
-    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+    def verify(self, transaction_uid: Uid, identity: Identity, *, digest: Digest) -> CommitmentResult | None:  # noqa: ARG002  # its signature
         """Answer."""
         if self.is_away:
             raise RetryLater("away")
@@ -174,17 +174,30 @@ def test_each_attempt_to_send_is_recorded_with_its_outcome(
 
 
 @pytest.mark.parametrize("is_away", [False, True])
-def test_a_query_is_recorded_with_its_identifier(is_away: bool, audit: Audit, recorded: list[AuditMessage]) -> None:
-    queried = ApplicationEntity(ae_title="PACS", host="pacs")
+@pytest.mark.parametrize(
+    ("queried", "user_id"),
+    [
+        (ApplicationEntity(ae_title="PACS", host="pacs"), "PACS"),
+        (WebServer(uri="https://pacs/dicom-web", host="pacs"), "https://pacs/dicom-web"),
+    ],
+)
+def test_a_query_is_recorded_with_its_identifier(
+    queried: ApplicationEntity | WebServer,
+    user_id: str,
+    is_away: bool,
+    audit: Audit,
+    recorded: list[AuditMessage],
+) -> None:
     rules = {"pacs": VerificationRule(verifier=StubVerifier(is_away), retry_after_s=60.0, queried=queried)}
     verifier = audit_decorators.verification(audit, rules)["pacs"].verifier
     try:
-        verifier.verify(Uid("1.2"), IDENTITY)
+        verifier.verify(Uid("1.2"), IDENTITY, digest=digest_of(b""))
     except RetryLater:
         assert is_away
 
     assert outcomes(recorded) == [("Query", EventOutcome(4 if is_away else 0), "away" if is_away else "")]
     assert FILM.SOPInstanceUID.encode() in (recorded[0].objects[0].query or b"")
+    assert [(one.user_id, one.host) for one in recorded[0].participants][1] == (user_id, "pacs")
 
 
 def test_associations_are_recorded(audit: Audit, recorded: list[AuditMessage]) -> None:

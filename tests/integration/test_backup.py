@@ -14,10 +14,11 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.tables import metadata
+from cxr_node.domain.identifiers import Uid
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
-from cxr_node.records import dump
+from cxr_node.records import dismissals, dump
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON
@@ -49,7 +50,10 @@ def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, InProcessN
         node = InProcessNode(database, settings.node.data_folder)
         node.accept(films.dx())
         node.work()
-        node.accept(films.dx(changes={"PatientID": "another"}))
+        node.accept(films.dx(seed=9))
+        with database.write() as transaction:
+            uid = Uid(films.dx(seed=9).SOPInstanceUID)
+            dismissals.dismiss_film(transaction, uid, detail="", actor="test", now=node.clock.now)
         node.work()
         with database.read() as connection:
             fates = [entry.fate for entry in ledger.entries(connection)]

@@ -83,7 +83,7 @@ def test_overview_counts_open_jobs_deliveries_and_senders(cli: CommandLine) -> N
         tomorrow = overview.overview(connection, now=node.clock.now + timedelta(days=2))
 
     queues = {queue.stage: queue for queue in current.queues}
-    assert (queues[Stage.READ].due, queues[Stage.COMPOSE].scheduled, queues[Stage.DELIVER].failed) == (1, 1, 1)
+    assert (queues[Stage.READ].ready, queues[Stage.COMPOSE].scheduled, queues[Stage.DELIVER].failed) == (1, 1, 1)
     (destination,) = current.destinations
     assert (destination.destination, destination.waiting, destination.failed) == ("pacs", 0, 1)
     assert destination.last_delivered_at == NOON + timedelta(seconds=2)

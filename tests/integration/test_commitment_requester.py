@@ -133,6 +133,7 @@ def test_a_result_that_the_archive_lacks_is_sent_again(database: Database, tmp_p
     assert (delivery(node).state, fate(node)) == (State.DONE, Fate.DELIVERED)
 
 
+@pytest.mark.long_on_postgresql  # each of 73 requests is rows that other tests write on both databases
 def test_a_request_without_result_is_repeated_for_three_days(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
         node = node_with_report(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))

@@ -1,4 +1,4 @@
-"""The four stories of docs/admin.md, by page, by command and by SQL, on both databases."""
+"""The four stories of docs/how-to/admin.md, by page, by command and by SQL, on both databases."""
 
 import csv
 import io
@@ -42,13 +42,13 @@ class Story:
 
 def stories() -> list[Story]:
     """Return the stories of the document."""
-    page = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "admin.md").read_text(encoding="utf-8")
     section = page.partition("## Four stories")[2].partition("\n## ")[0]
     return [
         Story(
             commands=tuple(re.findall(r"^      \$ (.+)$", part, re.MULTILINE)),
             query=re.findall(r"```sql\n(.*?)```", part, re.DOTALL)[0],
-            address=next(iter(re.findall(r"\[(/[^\]]+)\]\(web.md\)", part)), ""),
+            address=next(iter(re.findall(r"\[(/[^\]]+)\]\(../reference/web.md\)", part)), ""),
         )
         for part in re.split(r"^\*\*", section, flags=re.MULTILINE)[1:]
     ]

@@ -1,8 +1,10 @@
 """Engines on the CPU: which is taken, which is not, and that they say the same."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 import torch
@@ -12,7 +14,9 @@ from cxr_node.infer.bundle import Bundle, BundleError, Program
 from cxr_node.infer.engines import CHANNELS_LAST, EAGER, OPENVINO, TOLERANCE, Outputs
 from cxr_node.infer.reader import Reader
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import engine
+from cxr_node.wiring import engine, engine_trial
+from cxr_node.wiring.cascade import ReadNetwork
+from cxr_node.wiring.process import Process
 from tests.support import tiny_bundles
 from tests.support.built_in import built_in_bundle
 
@@ -72,7 +76,7 @@ def missing(_bundle: Bundle, _threads: int) -> Program:
 @pytest.mark.parametrize("name", [CHANNELS_LAST, pytest.param(OPENVINO, marks=pytest.mark.long)])
 def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -> None:
     network = built_in_bundle()
-    film = engine._phantom_batch(network)
+    film = engine_trial.phantom_batch(network)
 
     chosen = engines.choose(network, film, wanted=name, threads=1)
 
@@ -83,11 +87,73 @@ def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -
         assert engines.difference(engines.eager(network, 1)(film), chosen.program(film)) == trial.difference
 
 
-def test_openvino_agrees_with_the_reference_on_a_small_network(opened: Bundle) -> None:
-    chosen = engines.choose(opened, FILM, wanted=OPENVINO, threads=1)
+def test_a_named_engine_is_measured_once_and_opened_from_its_file(
+    opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"engine": OPENVINO, "threads": 1}})
 
-    assert chosen.engine == OPENVINO
-    assert max(trial.difference for trial in chosen.trials) <= TOLERANCE
+    first = engine.engine(settings, opened)
+    monkeypatch.setattr(engine, "measure", lambda *_, **__: pytest.fail("measured again"))
+    later = engine.engine(settings, opened)
+
+    assert (first.engine, later.engine) == (OPENVINO, OPENVINO)
+    with torch.inference_mode():
+        assert engines.difference(engines.eager(opened, 1)(FILM), later.program(FILM)) <= TOLERANCE
+        assert engines.difference(first.program(FILM), later.program(FILM)) == 0
+    (weights,) = tmp_path.rglob("network.bin")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert engine.chosen(settings, opened) is None
+
+
+def test_auto_reads_by_the_reference_until_another_engine_was_chosen(
+    opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(settings: Settings, bundle: Bundle, *, is_beside: bool) -> None:
+        assert is_beside
+        (tmp_path / engine.FOLDER).mkdir()
+        engine.record(tmp_path / engine.FOLDER, engine._key(settings, bundle), CHANNELS_LAST)
+
+    monkeypatch.setattr(engine, "measure", measure)
+    settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 1}})
+    reader = Reader(opened, device="cpu", engine=engine.engine(settings, opened))
+    successors: SimpleQueue[Reader] = SimpleQueue()
+
+    engine.measure_beside(settings, reader, successors.put)
+    successor = successors.get(timeout=60)
+
+    assert reader.identity == opened.identity
+    assert successor.identity.preparation.endswith(f", by {CHANNELS_LAST}")
+    assert engine.engine(settings, opened).engine == CHANNELS_LAST
+    other = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 2}})
+    assert engine.engine(other, opened).engine == EAGER
+
+
+def test_the_next_batch_is_read_by_the_successor_of_a_reader(
+    opened: Bundle, tmp_path: Path, migrated_file: Path
+) -> None:
+    shutil.copyfile(migrated_file, tmp_path / "node.db")
+    settings = Settings.model_validate({"node": {"data_folder": tmp_path}})
+    first, successor = Reader(opened, device="cpu"), Reader(opened, device="cpu")
+    callbacks: dict[Reader, Callable[[Reader], None]] = {}
+
+    def measure_beside(_: Settings, reader: Reader, on_chosen: Callable[[Reader], None]) -> None:
+        callbacks[reader] = on_chosen
+
+    with Process.open(settings) as process:
+        network = ReadNetwork(process, lambda *_: first, measure_beside=measure_beside)
+        before = network.current()
+        callbacks[first](successor)
+
+        assert (before, network.current()) == (first, successor)
+
+
+def test_only_the_newest_choices_are_kept(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"key {number}").mkdir()
+        engine.record(tmp_path, f"key {number}", OPENVINO)
+
+    assert list(engine.choices(tmp_path)) == [f"key {number}" for number in range(2, 10)]
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(engine.choices(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -128,22 +194,3 @@ def test_the_identity_of_a_reader_names_its_engine(opened: Bundle) -> None:
 
     assert reference.identity == opened.identity
     assert other.identity == replace(opened.identity, preparation=f"{opened.identity.preparation}, by {CHANNELS_LAST}")
-
-
-def test_a_choice_is_remembered_until_something_changes(
-    opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    requested: list[str] = []
-
-    def choose(actual: Bundle, film: torch.Tensor, *, wanted: str, threads: int = 0) -> engines.EngineChoice:
-        requested.append(wanted)
-        return engines.EngineChoice(engine=CHANNELS_LAST, program=engines.eager(actual, threads))
-
-    monkeypatch.setattr(engines, "choose", choose)
-    settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 1}})
-    other = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 2}})
-
-    chosen = [engine.engine(trial_, opened).engine for trial_ in (settings, settings, other)]
-
-    assert chosen == [CHANNELS_LAST] * 3
-    assert requested == ["auto", "auto"]

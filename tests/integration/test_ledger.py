@@ -16,8 +16,10 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import Uid
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
+from cxr_node.records import dismissals
 from cxr_node.work.periodic import retention
 from tests.support import films
 from tests.support.node import QUIET_S, InProcessNode
@@ -81,7 +83,7 @@ def test_a_waiting_delivery_is_in_progress_and_a_failed_one_not_reported(node: I
     assert fates(node) == [Fate.NOT_REPORTED]
 
 
-def test_only_a_correction_that_nobody_accepted_is_not_reported(node: InProcessNode) -> None:
+def test_a_film_that_came_again_is_reported_as_the_one_that_counts(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.accept(films.dx(changes={"PatientComments": "another"}))
     node.accept(films.dx(changes={"PatientID": "CORRECTED"}))
@@ -89,7 +91,7 @@ def test_only_a_correction_that_nobody_accepted_is_not_reported(node: InProcessN
     node.accept(films.cr(seed=1, changes={"PatientID": "SOMEONE-ELSE"}))
     node.work()
 
-    assert fates(node) == [*[Fate.DELIVERED] * 2, Fate.NOT_REPORTED, *[Fate.DELIVERED] * 2]
+    assert fates(node) == [Fate.DELIVERED] * 5
 
 
 def test_the_ledger_filters_by_time_and_sender(node: InProcessNode) -> None:
@@ -119,8 +121,10 @@ def test_reconcile_adds_up_and_names_films_not_reported(tmp_path: Path, database
         node.archive.discard(key)
         node.archive.put(f"films/ff/{'f' * 64}.dcm", b"nobody's")
         node.accept(films.dx(seed=1))
-        node.accept(films.dx(seed=1, changes={"PatientID": "CORRECTED"}))
-        node.turn(Stage.READ)
+        node.accept(films.dx(seed=2))
+        with database.write() as transaction:
+            uid = Uid(films.dx(seed=2).SOPInstanceUID)
+            dismissals.dismiss_film(transaction, uid, detail="", actor="test", now=node.clock.now)
         node.turn(Stage.READ)
 
     result = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json"])
@@ -128,7 +132,7 @@ def test_reconcile_adds_up_and_names_films_not_reported(tmp_path: Path, database
     assert result.exit_code == 1
     document = json.loads(result.output)
     assert document["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "not_reported": 1, "removed": 0}
-    assert [entry["reason"] for entry in document["not_reported"]] == ["CORRECTION"]
+    assert [entry["reason"] for entry in document["not_reported"]] == ["DISMISSED"]
     assert document["missing_files"] == [key]
     assert document["unnamed_films"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])

@@ -25,6 +25,8 @@ pytest.importorskip("onnxruntime")
 
 PACKAGES = ROOT / ".venv" / "reference"
 TOLERANCE = 1e-4
+_FIRST = "squeezenet1_1"
+_REST = pytest.mark.long
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def difference(name: str, architecture: Architecture, folder: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_REST if name != _FIRST else ()) for name in SHORT])
 def test_small_architecture_scores_as_in_its_own_run_time(name: str, tmp_path: Path) -> None:
     assert difference(name, SHORT[name], tmp_path) <= TOLERANCE
 

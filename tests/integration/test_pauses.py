@@ -101,8 +101,8 @@ def test_paused_jobs_are_neither_due_nor_overdue(database: Database, tmp_path: P
         queues = {status.stage: status for status in overview.queues(connection, now=later)}
         (destination,) = overview.destinations(connection)
     for stage in (Stage.READ, Stage.DELIVER):
-        assert (queues[stage].due, queues[stage].scheduled, queues[stage].paused) == (0, 0, 1), stage
-        assert queues[stage].oldest_due_at is None
+        assert (queues[stage].ready, queues[stage].scheduled, queues[stage].paused) == (0, 0, 1), stage
+        assert queues[stage].oldest_ready_at is None
     assert (destination.waiting, destination.paused_at, destination.paused_by) == (1, NOON, "person/kim")
 
 

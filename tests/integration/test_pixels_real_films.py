@@ -119,7 +119,7 @@ def test_a_spacing_of_zero_is_none() -> None:
 
 @films.needs_real_films
 def test_the_gate_and_the_polarity_check_leave_every_nih_film_alone() -> None:
-    """A sample of the 975; docs/pixels.md has the figures for all, with the command."""
+    """A sample of the 975; docs/reference/pixels.md has the figures for all, with the command."""
     paths = sorted((films.FILMS / "nih").glob("*.png"))[::40]
     for path in paths:
         with Image.open(path) as picture_:

@@ -18,7 +18,6 @@ from cxr_node.queue import queue
 from cxr_node.work.handler import Batching
 from tests.support import films
 from tests.support.films import ROOT
-from tests.support.hanging_reader import HANGS
 from tests.support.node import OWNER, InProcessNode, StubNetwork, prediction
 from tests.support.queue import claim_one
 
@@ -118,7 +117,7 @@ def test_without_a_wait_a_film_is_read_at_once(database: Database, tmp_path: Pat
     assert node.seconds_to_next(Stage.READ) == 0.0
 
 
-@pytest.mark.parametrize("hang", HANGS)
+@pytest.mark.parametrize("hang", ["never_lets_go", pytest.param("waits", marks=pytest.mark.long)])
 def test_a_hanging_film_ends_its_reader_and_is_finally_given_up(tmp_path: Path, hang: str) -> None:
     url = f"sqlite:///{tmp_path / 'node.db'}"
     database = Database(url)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ViewportSize
 
 from cxr_node.domain import concepts
 from cxr_node.domain.instance import Instance
@@ -14,6 +14,7 @@ from cxr_node.report.kinds import basic_text, secondary_capture, tid1500
 from cxr_node.report.source import ReferredResult, ReportedFilm
 from cxr_node.report.sr.tree import items
 from tests.support import films
+from tests.support.chromium import open_chromium
 from tests.support.peers import program
 from tests.support.readers import read_by_dsr2html
 from tests.support.validators import run
@@ -69,10 +70,8 @@ def test_dsrdump_prints_under_80_lines_with_the_impression_first(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 def test_dsr2html_shows_the_text_on_one_screen(browser: Browser, tmp_path: Path) -> None:

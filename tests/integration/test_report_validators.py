@@ -195,6 +195,7 @@ _CODES_OF_2022 = {
 """Present titles of CID 7000 and 7001 to those in PixelMed's lists of 2022."""
 
 
+@pytest.mark.long
 def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
     report = parsed(composed(basic_text.TEXT, _STUDIES["two views"]))
     for _, item in items(report):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.db.claim_order import BACKGROUND_BOOST_S
+from cxr_node.db.priority import BACKGROUND_BOOST_S
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import reading
 from cxr_node.domain.clock import utc_now

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.db.claim_order import BACKGROUND_BOOST_S
+from cxr_node.db.priority import BACKGROUND_BOOST_S
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, result
 from cxr_node.domain.clock import utc_now
@@ -100,8 +100,8 @@ def test_results_of_one_study_wait_behind_new_ones(resending: Resending) -> None
     node.work()
 
     assert waiting.priority == BACKGROUND_BOOST_S
-    assert [queue.due for queue in queues if queue.stage is Stage.DELIVER] == [1]
-    assert [queue.oldest_due_at for queue in queues if queue.stage is Stage.DELIVER] == [None]
+    assert [queue.ready for queue in queues if queue.stage is Stage.DELIVER] == [1]
+    assert [queue.oldest_ready_at for queue in queues if queue.stage is Stage.DELIVER] == [None]
     assert resending.sent().count(newest_of_study) == 2
     assert len(resending.sent()) == 5
 

@@ -112,12 +112,10 @@ def test_failed_studies_are_never_removed(node: InProcessNode) -> None:
     def unreachable() -> None:
         raise RetryLater("unreachable")
 
-    node.accept(films.dx(seed=1))
-    node.accept(films.dx(seed=1, changes={"PatientID": "another"}))
     node.accept(films.dx(seed=3))
     node.accept(conflict)
     node.work()
-    assert {job.reason for job in node.jobs(Stage.READ)} == {None, Reason.CORRECTION, Reason.DUPLICATE}
+    assert {job.reason for job in node.jobs(Stage.READ)} == {None, Reason.DUPLICATE}
     node.pacs.before_send = unreachable
     node.accept(films.dx(seed=2))
     node.work()

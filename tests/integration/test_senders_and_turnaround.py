@@ -1,4 +1,4 @@
-"""Walk-throughs of docs/admin.md: their commands on a node with problems, and the output that the page shows."""
+"""Walk-throughs of docs/how-to/admin.md: their commands on a node with problems, and the output that the page shows."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def plain(text: str) -> list[str]:
 
 def walks() -> Iterator[tuple[str, list[str]]]:
     """Yield each command of the walk-throughs, and the lines of its output."""
-    page = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "admin.md").read_text(encoding="utf-8")
     section = page.partition("## Three questions")[2].partition("\n## ")[0]
     blocks = re.findall(r"(?m)^    \$ (.+)\n((?:    .*\n)*)", section)
     for command, printed in blocks:

@@ -15,7 +15,7 @@ from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import VerificationRule
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.ops import tracing
 from cxr_node.ops.tracing import TraceExporter
@@ -36,7 +36,7 @@ class StubVerifier:
 
     times: int = 0
 
-    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+    def verify(self, transaction_uid: Uid, identity: Identity, *, digest: Digest) -> CommitmentResult | None:  # noqa: ARG002  # its signature
         self.times += 1
         reference = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
         return CommitmentResult(transaction_uid=transaction_uid, committed=(reference,), failed=())

@@ -89,6 +89,33 @@ def test_changes_of_password_role_and_lock_end_sessions_at_once(page: Page) -> N
     assert can_log_in(page, "cleo", OTHER)
 
 
+def test_a_user_changes_the_own_password_and_goes_on(page: Page) -> None:
+    assert command(page.config, "add", "nora", password=SECRET).exit_code == 0
+    entered = {"old": SECRET, "new": OTHER, "again": OTHER}
+    with log_in(page, "nora") as elsewhere, log_in(page, "nora") as client:
+        for changes, why in (
+            ({"old": OTHER}, "old password is wrong"),
+            ({"again": SECRET}, "not entered the same twice"),
+            ({"new": SHORT, "again": SHORT}, "at least 15"),
+            ({"new": SECRET, "again": SECRET}, "is the old one"),
+        ):
+            refused = post(client, "/password", **entered | changes)
+            assert (refused.status_code, why in refused.text) == (400, True), why
+        assert client.post("/password", data={"token": "forged", **entered}).status_code == 403
+
+        assert post(client, "/password", **entered).status_code == 303
+
+        assert "was changed" in client.get("/password?done=1").text, "still logged in"
+        assert elsewhere.get("/").status_code == 303
+    assert not can_log_in(page, "nora")
+    assert can_log_in(page, "nora", OTHER)
+    trail = recorded(page.config.parent / "cxr-node-data" / "audit", "110113")
+    assert sum(message.find(".//*[@ParticipantObjectID='users/nora']") is not None for message in trail) == 2
+    with page.visited_by("blind") as of_settings:
+        assert of_settings.get("/password").status_code == 403
+        assert "/password" not in of_settings.get("/").text
+
+
 def test_sessions_are_listed_and_ended(page: Page) -> None:
     with page.visited_by("reader") as reader, page.visited_by("op") as operator:
         listed = json.loads(command(page.config, "sessions", "reader", "--json").output)

@@ -39,7 +39,7 @@ from tests.support.films import ROOT
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 
-DOCUMENT = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs" / "reference" / "database.md").read_text(encoding="utf-8")
 QUESTIONS = dict(re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", DOCUMENT, re.DOTALL))
 UNIT = Code(value="1", scheme_designator="UCUM", meaning="no units")
 DRIFT = DriftResult(
@@ -259,7 +259,7 @@ def test_a_granted_role_reads_only_the_views(postgresql_server: str, tmp_path: P
 
 
 def test_the_owner_of_the_database_grants_without_createrole(postgresql_server: str, tmp_path: Path) -> None:
-    """As docs/database.md sets it up: the node's role owns its database and has no other privilege."""
+    """As docs/reference/database.md sets it up: the node's role owns its database and has no other privilege."""
     server = make_url(postgresql_server).set(drivername="postgresql+psycopg")
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

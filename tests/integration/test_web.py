@@ -385,7 +385,7 @@ def test_every_metric_of_dashboard_and_alerts_exists(shared_page: Page) -> None:
 def test_the_page_on_metrics_lists_every_metric(shared_sqlite_page: Page) -> None:
     with shared_sqlite_page.visited_by() as client:
         exported = re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE)
-    listed = re.findall(r"`(cxr_node_\w+)", (ROOT / "docs/web.md").read_text(encoding="utf-8"))
+    listed = re.findall(r"`(cxr_node_\w+)", (ROOT / "docs/reference/web.md").read_text(encoding="utf-8"))
 
     assert set(exported) <= set(listed)
 

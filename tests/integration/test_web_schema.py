@@ -5,19 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.web import served_page, token_of
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-def test_no_described_request_is_a_server_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_no_described_request_is_a_server_error(tmp_path: Path, examples: int) -> None:
     with served_page(tmp_path / "node") as served, served.visited_by("op") as client:
         session = client.cookies["cxr-node-session"]
         ended = subprocess.run(
             [
                 *(Path(sys.executable).parent / "schemathesis", "run"),
                 f"http://{served.address}/api/v1/openapi.json",
-                *("--checks", CHECKS, "--max-examples", "20", "--phases", "examples,coverage,fuzzing"),
+                *("--checks", CHECKS, "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing"),
                 *("--header", f"Cookie: cxr-node-session={session}", "--header", f"X-Token: {token_of(client)}"),
                 *("--generation-deterministic", "--workers", "1", "--no-color"),
             ],

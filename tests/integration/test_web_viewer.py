@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from cxr_node.domain import concepts
@@ -21,8 +21,8 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
 from cxr_node.records import readings
 from tests.support import films
+from tests.support.chromium import open_chromium
 from tests.support.node import received
-from tests.support.peers import program
 from tests.support.web import PASSWORD, Page, served_page
 
 pytestmark = pytest.mark.slow
@@ -91,10 +91,8 @@ def _draw_on_film_1(page: Page) -> None:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with open_chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

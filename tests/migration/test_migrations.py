@@ -11,9 +11,11 @@ from sqlalchemy import Connection, inspect, text
 from cxr_node.db import (  # noqa: F401  # part of the metadata
     account_tables,
     cascade_tables,
+    correction_tables,
     identifier_tables,
     migrate,
     monitoring_tables,
+    notification_tables,
     point_tables,
 )
 from cxr_node.db.database import Database

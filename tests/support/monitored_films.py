@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from cxr_node.db.claim_order import NO_PRIORITY_BOOST
 from cxr_node.db.database import Database
+from cxr_node.db.priority import NO_PRIORITY_BOOST
 from cxr_node.db.tables import film
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Identity

@@ -17,6 +17,7 @@ from cxr_node.composing.route import Route
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt, VerificationRule
+from cxr_node.deliver.notification_rules import NotificationRule
 from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
@@ -161,6 +162,9 @@ class InProcessNode(node.InProcessNode):
         peers: Mapping[str, Peer] | None = None,
         pacs: Destination | None = None,
         retry: RetryRule = RETRY_RULES[Stage.DELIVER],
+        notification_rules: Sequence[NotificationRule] = (),
+        issues_anew: bool = True,
+        takes_notes: bool = True,
     ) -> None:
         clock = SimulatedClock(NOON)
         archive = FolderArchive(folder / "archive")
@@ -178,6 +182,7 @@ class InProcessNode(node.InProcessNode):
                 batching=batching,
                 window=window,
                 crash_limit=CRASH_LIMIT,
+                issues_anew=issues_anew,
             ),
             ComposeHandler(
                 database=database,
@@ -194,10 +199,12 @@ class InProcessNode(node.InProcessNode):
                         condition=condition,
                         forms=forms,
                         peer=PEER,
+                        takes_notes=takes_notes,
                     )
                 },
                 window=window,
                 clock=clock,
+                notification_rules=notification_rules,
             ),
             DeliverHandler(
                 database=database,

@@ -50,6 +50,7 @@ PACKAGES = {
     "Orthanc": "orthanc",
     "chromium": "chromium",
     "java": "default-jre-headless",
+    "nginx": "nginx-light",
     "openssl": "openssl",
     "rsyslogd": "rsyslog-gnutls",
     "Xvfb": "xvfb",

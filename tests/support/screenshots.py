@@ -71,7 +71,7 @@ def keep_text(name: str, text: str) -> None:
 
 
 def _is_asked(target: Path) -> bool:
-    page = (films.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    page = (films.ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
     FOLDER.mkdir(parents=True, exist_ok=True)
     return bool(os.environ.get(ASKED)) and f"pictures/results/{target.name}" in page
 

@@ -1,10 +1,10 @@
-"""Tables of views in docs/database.md. `python -m tests.support.view_document` writes them anew."""
+"""Tables of views in docs/reference/database.md. `python -m tests.support.view_document` writes them anew."""
 
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import View
 from tests.support.films import ROOT
 
-DOCUMENT = ROOT / "docs" / "database.md"
+DOCUMENT = ROOT / "docs" / "reference" / "database.md"
 START, END = "## The views\n", "\n## Twenty questions\n"
 
 

@@ -115,14 +115,16 @@ def jobs(opened: Database, *, is_running: bool, now: datetime) -> Iterator[Check
         yield note("failed jobs", f"{failed} jobs failed", next_step)
     else:
         yield ok("failed jobs", "none")
-    overdue = [queue for queue in queues if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE]
+    overdue = [
+        queue for queue in queues if queue.oldest_ready_at is not None and now - queue.oldest_ready_at > _OVERDUE
+    ]
     yield _overdue_jobs(overdue, is_running=is_running)
 
 
 def _overdue_jobs(overdue: list[StageStatus], *, is_running: bool) -> Check:
     if not overdue:
         return ok("queue", "no job is overdue")
-    counts = ", ".join(f"{queue.stage.value} {queue.due}" for queue in overdue)
+    counts = ", ".join(f"{queue.stage.value} {queue.ready}" for queue in overdue)
     if not is_running:
         return note("queue", f"jobs are due, but the node does not run: {counts}", "start it: `cxr-node run`")
     next_step = "see the log of that role; restart the node if the role hangs"

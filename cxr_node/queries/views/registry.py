@@ -1,4 +1,4 @@
-"""Registry of views by name, in the order of docs/database.md.
+"""Registry of views by name, in the order of docs/reference/database.md. A view's file is read at its first use.
 
 A view is the TOML file of its name: the meaning of a row, its columns, and its SQL. Migrations create the views from
 frozen copies of their SQL. New columns are added at the end; none is changed or removed: a view with other columns is
@@ -7,6 +7,7 @@ a `v2_` view beside it. Tests compare SQL, columns and document.
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -67,5 +68,29 @@ def _load(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
 
 
-_SHARED = _load("shared")
-VIEWS: Mapping[str, View] = {name: parse_view(name, _load(name), _SHARED) for name in _NAMES}
+@cache
+def _view(name: str) -> View:
+    return parse_view(name, _load(name), _load_shared())
+
+
+@cache
+def _load_shared() -> dict[str, Any]:
+    return _load("shared")
+
+
+class _Views(Mapping[str, View]):
+    """The views by name; most commands use one or two of them."""
+
+    def __getitem__(self, name: str) -> View:
+        if name not in _NAMES:
+            raise KeyError(name)
+        return _view(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
+
+
+VIEWS: Mapping[str, View] = _Views()

@@ -1,7 +1,5 @@
 // Draws the charts of a page: each element with data-chart names one in the JSON of the element "charts".
 "use strict";
-const source = document.getElementById("charts");
-const charts = source ? JSON.parse(source.textContent) : {};
 const day = 86400;
 const dates = [[day, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1]];
 const drawn = [];
@@ -35,6 +33,8 @@ function options(chart, container) {
 
 function draw() {
   for (const plot of drawn.splice(0)) plot.destroy();
+  const source = document.getElementById("charts");
+  const charts = source ? JSON.parse(source.textContent) : {};
   for (const container of document.querySelectorAll("[data-chart]")) {
     const chart = charts[container.dataset.chart];
     if (!chart || !chart.x.length) { container.textContent = "No film in this period."; continue; }
@@ -44,4 +44,6 @@ function draw() {
 
 draw();
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", draw);
+// When the part of the page with the charts was loaded again, they are empty.
+document.addEventListener("htmx:afterSwap", () => { if (document.querySelector("[data-chart]:empty")) draw(); });
 addEventListener("resize", () => { for (const plot of drawn) plot.setSize({ width: plot.root.parentElement.clientWidth, height: 240 }); });

@@ -1,5 +1,5 @@
 // Loads parts of a page again when what they show has changed. A part names its topics: data-live="jobs study-3",
-// with hx-trigger="live". The node sends the topics that changed (docs/web.md, "Live pages").
+// with hx-trigger="live". The node sends the topics that changed (docs/reference/web.md, "Live pages").
 //
 // This file runs twice: in each page, and in one shared worker that holds the stream of events for all pages of a
 // browser, which opens six connections to a server at most. Without shared workers a page holds its own while visible.

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -13,19 +14,23 @@ from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
+from cxr_node.deliver.notification_rules import NotificationRule, notified_findings
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.rejection_titles import NOTE_KIND
 from cxr_node.process_pool.executor import Executor
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
-from cxr_node.records import destination_capabilities, films, readings, results
+from cxr_node.records import destination_capabilities, films, notifications, readings, results, retention, withdrawals
 from cxr_node.records.results import Result
+from cxr_node.records.withdrawals import Withdrawn
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handlers.one_job import OneJobHandler
+from cxr_node.work.periodic.retention import BeforeRemoval, remove_files
 from cxr_node.work.study_window import StudyWindow
 
 _log = logging.getLogger(__name__)
@@ -35,7 +40,11 @@ _GUARDED_AFTER = 2
 
 
 class ComposeHandler(OneJobHandler):
-    """Composes results in `executor`. `routes` maps each destination to the kinds it receives."""
+    """Composes results in `executor`. `routes` maps each destination to the kinds it receives.
+
+    With the results it stores which `notification_rules` the study meets, for the job that notifies.
+    `before_removal` gets the files of a study whose retention has expired elsewhere.
+    """
 
     stage = Stage.COMPOSE
     retry = RULES[Stage.COMPOSE]
@@ -49,16 +58,20 @@ class ComposeHandler(OneJobHandler):
         routes: Mapping[str, Route],
         window: StudyWindow,
         clock: Clock,
+        before_removal: BeforeRemoval = lambda _files: None,
+        notification_rules: Sequence[NotificationRule] = (),
     ) -> None:
         self._database = database
+        self._notification_rules = notification_rules
         self._archive = archive
         self._executor = executor
         self._window = window
         self._routes = routes
         self._clock = clock
+        self._before_removal = before_removal
 
     def run_one(self, claim: Claim) -> Completion:
-        """Compose the claimed study, or wait for its unread films."""
+        """Compose the claimed study, or wait for its unread films; notes on what is withdrawn come first."""
         study_id = claim.subject_id
         now = self._clock()  # before the films are read: one received after it is not in the results
         with self._database.read() as connection:
@@ -68,18 +81,35 @@ class ComposeHandler(OneJobHandler):
             undelivered = results.undelivered(connection, study_id)
             replaced = results.of_moved_films(connection, study_id)
             capabilities = destination_capabilities.latest(connection)
+            issue = withdrawals.issue_of(connection, study_id)
+            withdrawn = withdrawals.without_note(connection, study_id)
+        self._repair_notes(earlier, undelivered)
+        if withdrawn:
+            return self._compose_notes(claim, withdrawn, earlier)
+        if issue.number:
+            self._remove_expired(study_id, now)
         if not received:
-            return completion.finish(claim, "its films were removed")
+            if not issue.number:
+                return completion.finish(claim, "its films were removed")
+            detail = "its films were removed, moved or rejected"
+            return self._completion(claim, [], [], [], issue=issue.number, composed_at=now, detail=detail)
         ready = [(film, reading) for film, reading in with_readings if reading is not None]
-        deadline = self._window.deadline(min(film.received_at for film in received))
+        begun = [min(film.received_at for film in received), issue.withdrawn_at]
+        deadline = self._window.deadline(max(at for at in begun if at is not None))
         if len(ready) < len(received) and now < deadline:
             return completion.retry(claim, due_at=deadline, detail="other films of the study are still to be read")
         reported = _reported(ready)
         if ready and not reported:
-            return completion.finish(claim, "a person dismissed its films")
+            detail = "a person dismissed its films"
+            return self._completion(claim, [], [], [], issue=issue.number, composed_at=now, detail=detail)
         accepted = {name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()}
         composing = partial(
-            pipeline.compose_again, executor=self._executor, routes=accepted, archive=self._archive, replaced=replaced
+            pipeline.compose_again,
+            executor=self._executor,
+            routes=accepted,
+            archive=self._archive,
+            replaced=replaced,
+            issue=issue.number,
         )
         again = [(damaged, composing(damaged, reported, earlier)) for damaged in self._damaged(earlier, undelivered)]
         composed = pipeline.compose(
@@ -90,9 +120,59 @@ class ComposeHandler(OneJobHandler):
             archive=self._archive,
             is_guarded=claim.crashes >= _GUARDED_AFTER,
             replaced=replaced,
+            issue=issue.number,
             now=now,
         )
-        return self._completion(claim, composed, again, composed_at=now)
+        detail = "" if composed else "nothing new to report"
+        return self._completion(claim, reported, composed, again, issue=issue.number, composed_at=now, detail=detail)
+
+    def _compose_notes(self, claim: Claim, withdrawn: Sequence[Withdrawn], earlier: Sequence[Result]) -> Completion:
+        """Compose the rejection notes on withdrawn results; the study itself is composed next, by the same job."""
+        number = sum(result.kind == NOTE_KIND for result in earlier)
+        notes = [
+            pipeline.compose_note(
+                self._addressed(claim.subject_id, one),
+                number=number + place,
+                executor=self._executor,
+                archive=self._archive,
+            )
+            for place, one in enumerate(withdrawn, start=1)
+        ]
+
+        def record(transaction: Transaction, now: datetime) -> None:
+            for one, note in zip(withdrawn, notes, strict=True):
+                note_id = _add(transaction, claim.subject_id, note, composed_at=one.withdrawn_at, now=now)
+                withdrawals.set_note(transaction, one.result_ids, note_id)
+            last_received = films.last_received_at(transaction.connection, claim.subject_id)
+            due_at = max(now, self._window.due_at(last_received))
+            queue.release_unattempted(
+                transaction, claim, due_at=due_at, detail=f"{len(notes)} rejection notes", now=now
+            )
+
+        return record
+
+    def _addressed(self, study_id: int, withdrawn: Withdrawn) -> Withdrawn:
+        """Return what a note withdraws with the destinations that take notes; a person has to tell the others."""
+        takers = [name for name in withdrawn.destinations if name not in self._routes or self._routes[name].takes_notes]
+        for name in set(withdrawn.destinations).difference(takers):
+            _log.warning("%s takes no rejection notes: remove the withdrawn results of study %d there", name, study_id)
+        return replace(withdrawn, destinations=tuple(takers))
+
+    def _repair_notes(self, earlier: Sequence[Result], undelivered: AbstractSet[int]) -> None:
+        """Compose and archive damaged rejection notes again, of which no film of the study need be left."""
+        for damaged in self._damaged([one for one in earlier if one.kind == NOTE_KIND], undelivered):
+            with self._database.read() as connection:
+                withdrawn = withdrawals.of_note(connection, damaged)
+            if withdrawn is not None:
+                pipeline.compose_note(withdrawn, number=damaged.version, executor=self._executor, archive=self._archive)
+
+    def _remove_expired(self, study_id: int, now: datetime) -> None:
+        """Remove the files of films and results whose retention has expired elsewhere, once the notes are composed."""
+        with self._database.write() as transaction:
+            retention.mark_results_removed(transaction, study_id, now=now)
+        with self._database.read() as connection:
+            expired = retention.removed_of_study(connection, study_id)
+        remove_files(self._database, self._archive, expired, before_removal=self._before_removal)
 
     def _damaged(self, composed: Sequence[Result], undelivered: AbstractSet[int]) -> Iterator[Result]:
         """Yield the results that are still to be delivered, and whose bytes are not those composed."""
@@ -104,34 +184,50 @@ class ComposeHandler(OneJobHandler):
                     _log.error("result %d is composed again: %s", result.result_id, damaged.detail)
                     yield result
 
-    @staticmethod
     def _completion(
+        self,
         claim: Claim,
+        reported: Sequence[tuple[films.Film, Reading]],
         composed: Sequence[pipeline.Composed],
         again: Sequence[tuple[Result, Instance | None]],
         *,
+        issue: int,
         composed_at: datetime,
+        detail: str,
     ) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
+            if withdrawals.locked_issue(transaction, claim.subject_id).number != issue:
+                cause = "composed while the study was corrected: to be composed again"
+                queue.release_unattempted(transaction, claim, due_at=now, detail=cause, now=now)
+                return
             for damaged, instance in again:
                 if instance is not None and instance.digest != damaged.digest:
                     results.replace_content(transaction, damaged.result_id, instance)
             for result in composed:
-                results.add(
-                    transaction,
-                    claim.subject_id,
-                    result.instance,
-                    kind=result.kind,
-                    version=result.version,
-                    archive_key=result.archive_key,
-                    destinations=result.destinations,
-                    superseded=result.superseded,
-                    composed_at=composed_at,
-                    now=now,
-                )
-            queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to report")
+                _add(transaction, claim.subject_id, result, composed_at=composed_at, now=now)
+            for rule in self._notification_rules:
+                stated = [one.as_json() for one in notified_findings(rule, (reading for _, reading in reported))]
+                notifications.settle(transaction, claim.subject_id, rule.name, stated, now=now)
+            queue.finish(transaction, claim, now=now, detail=detail)
 
         return record
+
+
+def _add(
+    transaction: Transaction, study_id: int, composed: pipeline.Composed, *, composed_at: datetime, now: datetime
+) -> int:
+    return results.add(
+        transaction,
+        study_id,
+        composed.instance,
+        kind=composed.kind,
+        version=composed.version,
+        archive_key=composed.archive_key,
+        destinations=composed.destinations,
+        superseded=composed.superseded,
+        composed_at=composed_at,
+        now=now,
+    )
 
 
 def _reported(ready: Sequence[tuple[films.Film, Reading]]) -> list[tuple[films.Film, Reading]]:

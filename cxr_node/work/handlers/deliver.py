@@ -89,6 +89,8 @@ class DeliverHandler(OneJobHandler):
         with self._database.read() as connection:
             delivery = results.get_delivery(connection, claim.subject_id)
         destination = delivery.destination
+        if delivery.is_withdrawn:
+            return completion.finish(claim, "withdrawn: not sent any more")
         if destination not in self._destinations:
             return self._not_configured(claim, destination)
         if not self._slots.enter(destination):
@@ -122,7 +124,8 @@ class DeliverHandler(OneJobHandler):
         try:
             completed = self._send_or_verify(claim, delivery)
         except DestinationUnreachable as error:
-            return self._probe_again(claim, destination, self._breakers.failed(destination), error)
+            probe_at = self._breakers.failed(destination, at_least_s=error.retry_after_s)
+            return self._probe_again(claim, destination, probe_at, error)
         except Damaged as damaged:
             self._breakers.unsure(destination)
             return self._compose_again(claim, delivery, damaged)
@@ -206,7 +209,7 @@ class DeliverHandler(OneJobHandler):
             with self._database.write() as transaction:
                 # Before the request: its result may reach another process first.
                 commitment_requests.add(transaction, delivery.delivery_id, transaction_uid, now=self._clock())
-            result = rule.verifier.verify(transaction_uid, delivery.result.identity)
+            result = rule.verifier.verify(transaction_uid, delivery.result.identity, digest=delivery.result.digest)
 
         def record(transaction: Transaction, now: datetime) -> None:
             if result is not None:

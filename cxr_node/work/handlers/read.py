@@ -18,7 +18,7 @@ from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.reading.repeat import Repeat, compare_with_first, conflict
-from cxr_node.records import films, readings
+from cxr_node.records import corrections, films, readings
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handler import NOTHING_EXCLUDED, Batching, Exclusions
@@ -40,6 +40,10 @@ class ReadHandler:
         Returns until when there is no network, so that no film is claimed; None if there is one.
     retry
         Retry rule; films that wait for a network are given up by it too.
+    issues_anew
+        Whether a film that came again with another patient, study or order has the results issued anew.
+    on_correction
+        Called with such a film, and what differs.
     """
 
     stage = Stage.READ
@@ -58,6 +62,8 @@ class ReadHandler:
         watchdog: Watchdog = nullcontext,
         held_until: Callable[[], datetime | None] = lambda: None,
         retry: RetryRule = RULES[Stage.READ],
+        issues_anew: bool = True,
+        on_correction: Callable[[films.Film, str], None] = lambda _film, _detail: None,
     ) -> None:
         self._database = database
         self._executor = executor
@@ -70,6 +76,8 @@ class ReadHandler:
         self._watchdog = watchdog
         self._held_until = held_until
         self.retry = retry
+        self._issues_anew = issues_anew
+        self._on_correction = on_correction
 
     def excluded(self) -> Exclusions:
         """Return every film while there is no network."""
@@ -118,7 +126,24 @@ class ReadHandler:
     def _repeated(self, claim: Claim, film: films.Film, outcome: Repeat) -> Completion:
         if outcome.reason is None:
             return completion.finish(claim, outcome.detail)
+        if outcome.reason is Reason.CORRECTION:
+            return self._correct(claim, film, outcome.detail)
         return self._completion(claim, film, not_analysed(film, outcome.reason, outcome.detail))
+
+    def _correct(self, claim: Claim, film: films.Film, detail: str) -> Completion:
+        """Let a corrected copy take the place of the first film; the same job reads it unless results stay."""
+
+        def record(transaction: Transaction, now: datetime) -> None:
+            if self._issues_anew:
+                actor = claim.lease_owner
+                corrections.issue_anew(transaction, film.film_id, detail=detail, actor=actor, now=now)
+            if self._issues_anew or not corrections.follow_archive(transaction, film.film_id, now=now):
+                queue.release_unattempted(transaction, claim, due_at=now, detail=detail, now=now)
+            else:
+                queue.finish(transaction, claim, detail=f"{detail}; results follow the archive", now=now)
+            self._on_correction(film, detail)
+
+        return record
 
     def give_up(self, claim: Claim, detail: str) -> Completion:
         """Set the claimed film aside, so that its study does not wait for it."""
@@ -142,11 +167,6 @@ class ReadHandler:
     def _completion(self, claim: Claim, film: films.Film, reading: Reading) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             readings.write(transaction, film.film_id, reading, now=now)
-            if reading.not_analysed == Reason.CORRECTION:  # no result before a person has accepted it
-                queue.finish_not_analysed(
-                    transaction, claim, reason=reading.not_analysed, detail=reading.detail, now=now
-                )
-                return
             last_received = films.last_received_at(transaction.connection, film.study_id)
             due_at = max(now, self._window.due_at(last_received))
             if claim.queued_at > self._window.due_at(

@@ -30,10 +30,14 @@ def remove_expired(
 ) -> int:
     """Remove the bytes of studies that are delivered and older than `keep`; return the number of studies.
 
+    Bytes of received rejection notes of that age are removed too, whatever became of the studies that they name.
+
     Rows stay, marked as removed. They are marked first: a crash leaves a file too many, which the next call
     removes, never a row without its file.
     """
     now = clock()
+    with database.write() as transaction:
+        retention.remove_note_bytes(transaction, before=now - keep)
     studies = 0
     while True:
         with database.write() as transaction:
@@ -45,13 +49,21 @@ def remove_expired(
         marked = retention.removed_since(connection, since=now - _SWEPT)
     by_study: dict[int, list[ArchiveFile]] = {}
     for file in marked:
-        if file.archive_key in archive:
-            by_study.setdefault(file.study_id, []).append(file)
+        by_study.setdefault(file.study_id, []).append(file)
     for files in by_study.values():
-        before_removal(archive.get(file.archive_key) for file in files)
-        for file in files:
-            with database.write() as transaction:
-                retention.remove(transaction, file, archive.discard)
+        remove_files(database, archive, files, before_removal=before_removal)
     if studies:
         _log.info("removed films and results of %d studies: delivered, and older than %s", studies, keep)
     return studies
+
+
+def remove_files(
+    database: Database, archive: Archive, marked: Iterable[ArchiveFile], *, before_removal: BeforeRemoval
+) -> None:
+    """Remove the files of one study that are marked as removed, if they are there; again after a crash in between."""
+    files = [file for file in marked if file.archive_key in archive]
+    if files:
+        before_removal(archive.get(file.archive_key) for file in files)
+    for file in files:
+        with database.write() as transaction:
+            retention.remove(transaction, file, archive.discard)

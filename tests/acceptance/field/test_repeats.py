@@ -1,4 +1,4 @@
-"""The same SOP Instance UID again: the same film, a correction that a person accepts, or another film."""
+"""The same SOP Instance UID again: the same film, a correction, or another film."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,15 +17,14 @@ from cxr_node.db.states import Stage, State
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reasons import Reason
-from cxr_node.ops.alarms import active_alarms
 from cxr_node.pipeline import accept
 from cxr_node.queries import overview
 from cxr_node.queries.metrics import films_not_analysed
 from cxr_node.queries.study_status import study_status
-from cxr_node.receive.identify import identify
+from cxr_node.receive.identify import identify_with_values
 from cxr_node.report.corrections import corrected_attributes
 from tests.support import films
-from tests.support.node import InProcessNode
+from tests.support.node import ATTRIBUTE_RULES, InProcessNode
 from tests.support.odd_encodings import EXPLICIT, IMPLICIT, data_set_of, file_of
 from tests.support.pixel_films import encoded
 from tests.support.queue import SENDER
@@ -43,13 +42,25 @@ class Site:
     def send(self, film: Dataset, syntax: str = EXPLICIT) -> None:
         """Send a film and run every job."""
         data_set = data_set_of(film, syntax)
-        identity = identify(memoryview(data_set), transfer_syntax_uid=Uid(syntax))
+        identity, values = identify_with_values(memoryview(data_set), transfer_syntax_uid=Uid(syntax))
         content = file_of(data_set, syntax)
         instance = Instance(
-            identity=identity, transfer_syntax_uid=Uid(syntax), digest=digest_of(data_set), content=content
+            identity=identity,
+            transfer_syntax_uid=Uid(syntax),
+            digest=digest_of(data_set),
+            content=content,
+            header_values=values,
         )
         node = self.node
-        accept(instance, SENDER, archive=node.archive, database=node.database, clock=node.clock)
+        attributes = ATTRIBUTE_RULES.attributes
+        accept(
+            instance,
+            SENDER,
+            archive=node.archive,
+            database=node.database,
+            attributes=attributes,
+            clock=node.clock,
+        )
         node.work()
 
     def outcomes(self) -> list[str]:
@@ -110,43 +121,28 @@ def test_the_same_film_in_another_encoding_is_no_second_reading(name: str, site:
     assert len(site.reports()) == 1
 
 
-def test_a_correction_is_noticed_and_reissued_with_predecessor(site: Site) -> None:
+def test_a_correction_is_read_and_its_results_are_issued_anew(site: Site) -> None:
     site.send(films.dx())
     corrected = films.dx(changes={"PatientID": "RIGHT", "PatientName": "Right^Patient"})
     site.send(corrected)
 
-    assert site.outcomes() == ["read", Reason.CORRECTION]
-    assert len(site.reports()) == 1
-    with opened(load(site.config)) as database:
-        alarms = active_alarms(load(site.config), database, now=site.node.clock.now)
-        with database.read() as connection:
-            assert films_not_analysed(connection) == {"CORRECTION": 1}
-    assert alarms["corrections"].startswith("1 films")
-    detail = site.run("study", str(corrected.StudyInstanceUID))
-    assert "Patient ID, Patient's Name differ" in " ".join(detail.split())
-    assert "RIGHT" not in detail
-
-    site.run("reissue", str(corrected.StudyInstanceUID))
-    site.node.work()
-
-    first, second = site.reports()
+    assert site.outcomes() == ["read", "read"]
+    first, note, second = site.reports()
+    assert note.Modality == "KO"
     assert (second.PatientID, second.PatientName) == ("RIGHT", "Right^Patient")
     (study,) = second.PredecessorDocumentsSequence
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
-    assert site.outcomes() == ["read", "read"]
-    with site.node.database.read() as connection:
-        assert films_not_analysed(connection) == {}
+    assert site.counts() == ({}, {}, [])
+    detail = " ".join(site.run("study", str(corrected.StudyInstanceUID)).split())
+    assert "Patient ID, Patient's Name corrected" in detail
+    assert "RIGHT" not in detail
 
 
 def test_a_film_moved_to_another_study_names_the_report_of_the_first(site: Site) -> None:
     site.send(films.dx())
     site.send(films.dx(changes={"PatientID": "RIGHT", "StudyInstanceUID": OTHER_STUDY}))
-    assert len(site.reports()) == 1
 
-    site.run("reissue", OTHER_STUDY)
-    site.node.work()
-
-    first, second = site.reports()
+    first, *_, second = sorted(site.reports(), key=lambda report: report.StudyInstanceUID == OTHER_STUDY)
     assert (second.StudyInstanceUID, second.PatientID) == (OTHER_STUDY, "RIGHT")
     (study,) = second.PredecessorDocumentsSequence
     assert study.StudyInstanceUID == first.StudyInstanceUID
@@ -166,14 +162,17 @@ def test_other_pixels_under_a_known_uid_are_answered_by_a_report(site: Site) -> 
     assert site.counts() == ({"DUPLICATE": 1}, {"DUPLICATE": 1}, ["DUPLICATE"])
 
 
-def test_reissue_without_a_correction_says_so(site: Site) -> None:
+def test_a_person_issues_the_results_of_a_study_anew(site: Site) -> None:
     site.send(films.dx())
-    study = str(films.dx().StudyInstanceUID)
 
-    result = CliRunner().invoke(app, ["reissue", study, "--config", str(site.config)])
+    assert "1 result withdrawn" in site.run("reissue", films.dx().AccessionNumber, "--note", "filed wrongly")
+    site.node.work()
 
-    assert result.exit_code == 1
-    assert "has no corrected film" in " ".join(result.output.split())
+    first, note, second = site.reports()
+    assert "issued anew: filed wrongly" in note.to_json()
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert (first.PatientID, first.StudyInstanceUID) == (second.PatientID, second.StudyInstanceUID)
+    assert "2 results" not in site.run("study", films.dx().AccessionNumber)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.queue import NOON
     [
         ({}, Level.GREEN, ""),
         ({"certificate web": "expires"}, Level.AMBER, "certificate web"),
-        ({"corrections": "films came again", "destination pacs": "unreachable"}, Level.RED, "destination pacs"),
+        ({"paused reading": "by a person", "destination pacs": "unreachable"}, Level.RED, "destination pacs"),
         ({"overdue readings": "a film waits", "failed deliveries": "3 results"}, Level.RED, "failed deliveries"),
     ],
     ids=["none", "a notice", "a notice and a fault", "two faults"],

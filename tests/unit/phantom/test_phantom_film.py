@@ -174,7 +174,7 @@ def test_what_stores_and_sends_films_imports_no_torch() -> None:
 
 @pytest.mark.slow
 def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
-    page = (ROOT / "docs" / "phantom.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "phantom.md").read_text(encoding="utf-8")
 
     assert ranges() in page, "write it anew: cxr-node phantom ranges"
     for name in small(14).masks:

@@ -112,6 +112,6 @@ def test_a_private_code_is_of_the_declared_scheme_and_used_once() -> None:
 
 
 def test_the_page_on_reasons_lists_every_reason_with_its_meaning() -> None:
-    page = (films.ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+    page = (films.ROOT / "docs" / "reference" / "reasons.md").read_text(encoding="utf-8")
     for reason in Reason:
         assert f"| {reason.value} | **{reason.meaning}.**" in page

@@ -14,6 +14,7 @@ from cxr_node.domain import concepts
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.domain.result_languages import LANGUAGE_NAMES
 from cxr_node.report import codes
 from cxr_node.report.check import faults_of
 from cxr_node.report.impression import impression_of
@@ -25,6 +26,7 @@ from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.report.study import collate
+from cxr_node.settings import results
 from tests.support import films
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import composed, everything, finding, not_read, parsed, read
@@ -224,11 +226,12 @@ def test_composing_in_one_language_does_not_change_the_others() -> None:
     assert len(set(before.values())) == len(LANGUAGES)
 
 
-def test_a_new_language_takes_one_line_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings, results and their check find a planted language by the registry alone."""
+def test_a_new_language_takes_a_line_in_the_registry_and_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings find a planted language by its name, results and their check by the registry."""
     caution = "FORSCHNING. Datorresultat."
     planted = replace(ENGLISH, phrases=replace(ENGLISH.phrases, caution=caution))
     monkeypatch.setitem(cast("dict[str, Language]", LANGUAGES), "sv", planted)
+    monkeypatch.setattr(results, "LANGUAGE_NAMES", (*LANGUAGE_NAMES, "sv"))
 
     assert parse({"report": {"language": "sv"}}).report.language == "sv"
     assert caution in _texts(_report("sv"), codes.COMMENT.value)

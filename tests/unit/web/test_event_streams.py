@@ -10,7 +10,7 @@ import pytest
 from cxr_node.web import event_streams
 from cxr_node.web.bounded_work import TooBusy
 from cxr_node.web.changes import ALL, Changes
-from cxr_node.web.event_streams import TICK, EventStreams, Subscription
+from cxr_node.web.event_streams import MINUTE, TICK, EventStreams, Subscription
 from tests.support.queue import NOON
 
 LONG_AGO = NOON - timedelta(hours=1)
@@ -45,6 +45,18 @@ def test_a_stream_sends_the_topics_and_the_newest_change(quick: None) -> None:
             return await anext(stream)
 
     assert asyncio.run(event()) == "event: changes\nid: 8\ndata: jobs study-3\n\n"
+
+
+def test_what_is_counted_once_a_minute_changes_with_and_without_films(quick: None) -> None:
+    seconds = iter(range(1000))
+
+    async def events() -> list[str]:
+        streams = EventStreams(changes, clock=lambda: NOON + timedelta(seconds=10 * next(seconds)))
+        async with aclosing(streams.stream("op", since=7, is_valid=lambda: True)) as stream:
+            await anext(stream)
+            return [await data_of(stream) for _ in range(2)]
+
+    assert asyncio.run(events()) == [MINUTE, MINUTE]
 
 
 @pytest.mark.parametrize(

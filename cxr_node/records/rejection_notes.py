@@ -1,0 +1,265 @@
+"""Rejection notes of peers and of persons: films that are hidden, and instances that are refused from then on."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from cxr_node.db.correction_tables import rejected_film, rejected_instance, rejection_note
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.tables import film, job, study
+from cxr_node.domain.errors import RejectObject
+from cxr_node.domain.identifiers import Digest, Uid
+from cxr_node.domain.instance import Received, Sender
+from cxr_node.domain.reasons import Reason
+from cxr_node.domain.rejection_titles import RejectedInstance, RejectionNote, RejectionTitle
+from cxr_node.queue import queue
+from cxr_node.records import retention, withdrawals
+
+REFUSED_AFTER = frozenset({RejectionTitle.SAFETY, RejectionTitle.WORKLIST})
+"""Titles whose instances are refused once they were rejected; of the others an instance may come again."""
+
+_ATTEMPTS = 5
+_BATCH = 100
+
+
+class InstanceRejected(RejectObject):
+    """A rejection note has withdrawn the SOP Instance UID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRejection:
+    """A rejection of an instance; it `is_applied` once a film of the instance was here."""
+
+    rejection_id: int
+    title: RejectionTitle
+    is_applied: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A rejection of an instance: by whom, and why in words without patient data."""
+
+    title: RejectionTitle
+    detail: str
+    by: str
+    at: datetime
+
+
+def store(
+    database: Database, note: RejectionNote, received: Received, sender: Sender, *, content: bytes, now: datetime
+) -> bool:
+    """Write a received note and apply it to the films that are here; return False if it was known already."""
+    for _ in range(_ATTEMPTS):
+        try:
+            with database.write() as transaction:
+                return _store(transaction, note, received, sender, content=content, now=now)
+        except IntegrityError:
+            continue  # another process has written the same note meanwhile
+    raise RuntimeError("the row of the note conflicted at every attempt")
+
+
+def _store(
+    transaction: Transaction,
+    note: RejectionNote,
+    received: Received,
+    sender: Sender,
+    *,
+    content: bytes,
+    now: datetime,
+) -> bool:
+    connection = transaction.connection
+    uid, digest = received.identity.sop_instance_uid, received.digest
+    known = select(rejection_note.c.id).where(
+        rejection_note.c.sop_instance_uid == uid, rejection_note.c.digest == digest
+    )
+    if connection.execute(known).first() is not None:
+        return False
+    columns = {"calling_ae_title": sender.calling_ae_title, "address": sender.address, "received_at": now}
+    note_id = connection.execute(
+        insert(rejection_note)
+        .values(sop_instance_uid=uid, digest=digest, title=note.title, content=content, **columns)
+        .returning(rejection_note.c.id)
+    ).scalar_one()
+    rejection = Rejection(
+        title=note.title, detail=f"rejection note {uid}", by=f"peer/{sender.calling_ae_title}", at=now
+    )
+    _reject(transaction, note.instances, rejection, note_id=note_id)
+    return True
+
+
+def reject(transaction: Transaction, instances: Sequence[RejectedInstance], rejection: Rejection) -> list[int]:
+    """Reject instances as a person says; return the numbers of the films that are hidden now."""
+    return _reject(transaction, instances, rejection, note_id=None)
+
+
+def lift(transaction: Transaction, study_id: int, *, actor: str, now: datetime) -> list[int]:
+    """Show the rejected films of a study again, and have them read; return their numbers.
+
+    Their UIDs are refused no more. A film whose bytes were removed stays as it is.
+    """
+    connection = transaction.connection
+    withdrawals.lock(transaction, [study_id])
+    rows = connection.execute(
+        select(film.c.id, film.c.sop_instance_uid, job.c.id)
+        .join(rejected_film, rejected_film.c.film_id == film.c.id)
+        .join(job, job.c.film_id == film.c.id)
+        .where(film.c.study_id == study_id, film.c.removed_at.is_(None))
+        .order_by(film.c.id)
+    ).all()
+    ids = [film_id for film_id, _, _ in rows]
+    uids = [uid for _, uid, _ in rows]
+    of_uids = rejected_instance.c.sop_instance_uid.in_(uids), rejected_instance.c.lifted_at.is_(None)
+    connection.execute(update(rejected_instance).where(*of_uids).values(lifted_at=now))
+    _show(transaction, ids, actor=actor, now=now)
+    return ids
+
+
+def check(rejections: Iterable[KnownRejection]) -> None:
+    """Raise InstanceRejected if an instance with these rejections is refused."""
+    if any(one.is_applied and one.title in REFUSED_AFTER for one in rejections):
+        raise InstanceRejected("a rejection note has withdrawn this SOP Instance UID")
+
+
+def come_again(transaction: Transaction, sop_instance_uid: Uid, digest: Digest, *, now: datetime) -> bool:
+    """Make room for an instance that comes again after its rejection; return whether its films were all hidden.
+
+    The same bytes are shown and read again. The bytes that come become the original if all films were hidden; if not,
+    they are compared with the original as any other copy.
+    """
+    connection = transaction.connection
+    rows = connection.execute(
+        select(film.c.id, film.c.digest, rejected_film.c.id.label("rejected_id"))
+        .outerjoin(rejected_film, rejected_film.c.film_id == film.c.id)
+        .where(film.c.sop_instance_uid == sop_instance_uid)
+    ).all()
+    are_hidden = bool(rows) and all(row.rejected_id is not None for row in rows)
+    same = [row.id for row in rows if row.digest == digest and row.rejected_id is not None]
+    if are_hidden:
+        connection.execute(update(film).where(film.c.id.in_([row.id for row in rows])).values(is_original=False))
+        connection.execute(update(film).where(film.c.id.in_(same)).values(is_original=True))
+    _show(transaction, same, actor="", now=now)
+    return are_hidden
+
+
+def on_arrival(transaction: Transaction, rejections: Iterable[KnownRejection]) -> None:
+    """Apply rejections that came before their instance, which was just written."""
+    ids = [one.rejection_id for one in rejections if not one.is_applied]
+    if ids:
+        _apply(transaction, rejected_instance.c.id.in_(ids))
+
+
+def apply_pending(database: Database) -> None:
+    """Apply rejections to films that were received at the same moment, by another process."""
+    is_here = exists().where(film.c.sop_instance_uid == rejected_instance.c.sop_instance_uid)
+    with database.read() as connection:
+        waiting = select(rejected_instance.c.id).where(*_IS_PENDING, is_here)
+        ids = list(connection.execute(waiting.limit(_BATCH)).scalars())
+    if ids:
+        with database.write() as transaction:
+            _apply(transaction, rejected_instance.c.id.in_(ids))
+
+
+def _apply(transaction: Transaction, condition: ColumnElement[bool]) -> None:
+    for row in transaction.connection.execute(select(rejected_instance).where(condition, *_IS_PENDING)).all():
+        instance = RejectedInstance(
+            study_instance_uid=Uid(row.study_instance_uid), sop_instance_uid=Uid(row.sop_instance_uid)
+        )
+        rejection = Rejection(
+            title=RejectionTitle(row.title), detail=row.detail, by=row.rejected_by, at=row.rejected_at
+        )
+        rows = _named(transaction.connection, [instance])
+        if rows:
+            _hide(transaction, rows, rejection)
+            applied = update(rejected_instance).where(rejected_instance.c.id == row.id)
+            transaction.connection.execute(applied.values(applied_at=row.rejected_at))
+
+
+def _reject(
+    transaction: Transaction, instances: Sequence[RejectedInstance], rejection: Rejection, *, note_id: int | None
+) -> list[int]:
+    films = _named(transaction.connection, instances)
+    here = {row.sop_instance_uid for row in films}
+    hidden = _hide(transaction, films, rejection)
+    rows = [
+        {
+            "note_id": note_id,
+            "sop_instance_uid": instance.sop_instance_uid,
+            "study_instance_uid": instance.study_instance_uid,
+            "title": rejection.title,
+            "detail": rejection.detail,
+            "rejected_by": rejection.by,
+            "rejected_at": rejection.at,
+            "applied_at": rejection.at if instance.sop_instance_uid in here else None,
+        }
+        for instance in instances
+    ]
+    transaction.connection.execute(insert(rejected_instance), rows)
+    return hidden
+
+
+def _hide(transaction: Transaction, films: Sequence[Any], rejection: Rejection) -> list[int]:
+    """Hide those of films that are shown, and withdraw the results of their studies; return their numbers."""
+    connection, now = transaction.connection, rejection.at
+    rows = [row for row in films if not row.is_hidden]
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    withdrawals.lock(transaction, [row.study_id for row in rows])
+    columns = {"title": rejection.title, "rejected_by": rejection.by, "rejected_at": now}
+    connection.execute(insert(rejected_film), [{"film_id": film_id, **columns} for film_id in ids])
+    job_ids = [row.job_id for row in rows]
+    queue.dismiss(transaction, job_ids, reason=None, detail=rejection.detail, actor=rejection.by, now=now)
+    if rejection.title is RejectionTitle.RETENTION:
+        retention.mark_films_removed(transaction, ids, now=now)
+    reported = {row.study_id for row in rows if row.is_original or row.reason == Reason.DUPLICATE}
+    for study_id in sorted(reported):
+        withdrawals.withdraw(
+            transaction, study_id, rejection.title, detail=rejection.detail, actor=rejection.by, now=now
+        )
+    return ids
+
+
+def _named(connection: Connection, instances: Sequence[RejectedInstance]) -> list[Any]:
+    """Return the films of instances, hidden ones too: of each those of its study, or else those of any."""
+    uids = list(dict.fromkeys(instance.sop_instance_uid for instance in instances))
+    by_uid: defaultdict[str, list[Any]] = defaultdict(list)
+    for first in range(0, len(uids), _BATCH):
+        for row in connection.execute(_OF_UIDS, {"uids": uids[first : first + _BATCH]}):
+            by_uid[row.sop_instance_uid].append(row)
+    named: dict[int, Any] = {}
+    for instance in instances:
+        rows = by_uid[instance.sop_instance_uid]
+        of_study = [row for row in rows if row.study_instance_uid == instance.study_instance_uid]
+        named |= {row.id: row for row in of_study or rows}
+    return list(named.values())
+
+
+def _show(transaction: Transaction, film_ids: Sequence[int], *, actor: str, now: datetime) -> None:
+    """Show films again, and have them read."""
+    transaction.connection.execute(delete(rejected_film).where(rejected_film.c.film_id.in_(film_ids)))
+    job_ids = list(transaction.connection.execute(select(job.c.id).where(job.c.film_id.in_(film_ids))).scalars())
+    queue.requeue(transaction, job_ids, actor=actor, now=now)
+
+
+_IS_PENDING = (rejected_instance.c.applied_at.is_(None), rejected_instance.c.lifted_at.is_(None))
+_OF_UIDS = (
+    select(
+        film.c.id,
+        film.c.study_id,
+        film.c.sop_instance_uid,
+        film.c.is_original,
+        study.c.study_instance_uid,
+        job.c.id.label("job_id"),
+        job.c.reason,
+        exists().where(rejected_film.c.film_id == film.c.id).correlate(film).label("is_hidden"),
+    )
+    .join(study, study.c.id == film.c.study_id)
+    .join(job, job.c.film_id == film.c.id)
+    .where(film.c.sop_instance_uid.in_(bindparam("uids", expanding=True)))
+    .order_by(film.c.id)
+)

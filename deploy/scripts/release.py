@@ -1,0 +1,83 @@
+"""Last steps of `make release`: what must hold before the build, and notes and checksums after it. Publishes nothing.
+
+python3 deploy/scripts/release.py check      # version, changelog, work tree
+python3 deploy/scripts/release.py finish     # dist/notes-VERSION.md and dist/SHA256SUMS
+"""
+
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DIST = ROOT / "dist"
+KINDS = ("cxr_node-{}-py3-none-any.whl", "cxr_node-{}.tar.gz", "cxr-node-{}-offline-*.tar", "cxr-node_{}_*.deb")
+SBOM = "cxr-node-{}.cdx.json"
+
+
+def main() -> None:
+    """Run the step of the command line; end with a sentence and status 1 if something is missing."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    match sys.argv[1:]:
+        case ["check"]:
+            problems = faults(version, changelog)
+            if status := _git("status", "--porcelain"):
+                problems.append(f"the work tree has changes that are not committed:\n{status}")
+            if problems:
+                sys.exit("\n".join(problems))
+            print(f"{version} can be released")
+        case ["finish"]:
+            finish(version, changelog)
+        case _:
+            sys.exit(__doc__)
+
+
+def faults(version: str, changelog: str) -> list[str]:
+    """Return a sentence for each thing of the changelog that keeps a version from being released."""
+    problems = []
+    if not re.search(rf"^## {re.escape(version)} - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE):
+        problems.append(f"CHANGELOG.md has no section `## {version} - YYYY-MM-DD`")
+    elif "### Upgrade notes" not in section(changelog, version):
+        problems.append(f"the section of {version} has no `### Upgrade notes`")
+    if section(changelog, "Unreleased"):
+        problems.append(f"CHANGELOG.md has entries under Unreleased: move them to {version}")
+    return problems
+
+
+def section(changelog: str, version: str) -> str:
+    """Return the text of a version's section without its heading; empty if there is none."""
+    match = re.search(rf"^## {re.escape(version)}\b[^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    return match[1].strip() if match else ""
+
+
+def finish(version: str, changelog: str) -> None:
+    """Write notes and checksums of the files in dist/, which must all be there."""
+    files: list[Path] = []
+    for pattern in (*KINDS, SBOM):
+        matches = sorted(DIST.glob(pattern.format(version)))
+        if not matches:
+            sys.exit(f"dist/{pattern.format(version)} is missing")
+        files += matches
+    notes = DIST / f"notes-{version}.md"
+    commit = _git("rev-parse", "HEAD")
+    notes.write_text(f"# cxr-node {version}\n\nCommit {commit}.\n\n{section(changelog, version)}\n", encoding="utf-8")
+    sums = [f"{_sha256(path)}  {path.name}\n" for path in [*files, notes]]
+    (DIST / "SHA256SUMS").write_text("".join(sums), encoding="ascii")
+    print("".join(sums), end="")
+    print(f"Nothing was published, and no tag was set. To do both: git tag {version}; upload the files above.")
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S607
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    main()

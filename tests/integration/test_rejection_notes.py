@@ -1,0 +1,243 @@
+"""Rejection notes that peers send: films are hidden, results withdrawn, instances refused, before or after the film."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from sqlalchemy import select
+
+from cxr_node.archive.store import film_key
+from cxr_node.config import load
+from cxr_node.db.correction_tables import rejected_instance
+from cxr_node.db.correction_tables import rejection_note as note_table
+from cxr_node.db.database import Database
+from cxr_node.db.states import Stage, State
+from cxr_node.domain.errors import RejectObject
+from cxr_node.domain.rejection_titles import RejectionTitle
+from cxr_node.queries import ledger
+from cxr_node.queries.study_status import study_status
+from cxr_node.records import rejection_notes
+from cxr_node.records.rejection_notes import InstanceRejected
+from cxr_node.wiring.receive import may_reject
+from cxr_node.work.periodic.retention import remove_expired
+from tests.integration.test_corrections import Site, stored_bytes
+from tests.support import films
+from tests.support.node import received
+from tests.support.queue import SENDER
+from tests.support.rejection_notes import rejection_note
+from tests.support.running_node import settings_file
+
+STUDY = films.dx().StudyInstanceUID
+OTHER = films.dx(seed=1, changes={"StudyInstanceUID": STUDY})
+MAY_COME_AGAIN = (RejectionTitle.QUALITY, RejectionTitle.RETENTION)
+
+
+def send(site: Site, *objects: Dataset) -> None:
+    for one in objects:
+        site.node.accept(one)
+    site.work()
+
+
+def names(site: Site, film: Dataset) -> list[str]:
+    """Return the visible objects that name a film."""
+    return [str(one.Modality) for one in site.visible() if str(film.SOPInstanceUID) in str(one)]
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["reachable", "away"])
+@pytest.mark.parametrize("is_first", [False, True], ids=["after", "before"])
+@pytest.mark.parametrize("title", RejectionTitle)
+def test_no_visible_object_names_the_rejected_film(
+    title: RejectionTitle, is_first: bool, is_away: bool, database: Database, tmp_path: Path
+) -> None:
+    """Of a study of two films one is rejected; then the other, so that none is left."""
+    site = Site(database, tmp_path)
+    note = rejection_note(title, films.dx())
+    if is_first:
+        send(site, note)
+        site.is_away = is_away
+        send(site, films.dx(), OTHER)
+    else:
+        send(site, films.dx(), OTHER)
+        site.is_away = is_away
+        send(site, note)
+    send(site, note)  # the same note again
+    site.is_away = False
+    site.work()
+
+    assert names(site, films.dx()) == []
+    assert sorted(names(site, OTHER)) == ["OT", "SR"]
+    if not is_first:
+        assert {site.archive.title(one.SOPInstanceUID) for one in site.sent()} == {None, title}
+    if title is not RejectionTitle.RETENTION:
+        assert len(stored_bytes(site)) == 2
+    assert sorted(job.state for job in site.node.jobs(Stage.READ)) == [State.DISMISSED, State.DONE]
+
+    send(site, rejection_note(title, OTHER))
+
+    assert site.visible() == []
+    with database.read() as connection:
+        assert {entry.reason for entry in ledger.entries(connection)} == {"rejected"}
+        summary = study_status(connection, STUDY)["summary"]
+    assert sum("rejected on" in sentence and title.meaning in sentence for sentence in summary) == 2
+    assert {job.state for job in site.node.jobs()} <= {State.DONE, State.DISMISSED}
+
+
+@pytest.mark.parametrize("title", RejectionTitle)
+def test_a_rejected_film_is_refused_or_comes_again(title: RejectionTitle, database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    send(site, films.dx(), rejection_note(title, films.dx()))
+    assert site.visible() == []
+    retake = films.dx(changes={"PixelData": films.dx(seed=5).PixelData})
+
+    for number, film in enumerate((films.dx(), retake), start=1):
+        if title in MAY_COME_AGAIN:
+            send(site, film)
+            assert sorted(one.Modality for one in site.visible()) == ["OT", "SR"]
+            send(site, rejection_note(title, film, number=number))
+            assert site.visible() == []
+        else:
+            with pytest.raises(InstanceRejected):
+                site.node.accept(film)
+            site.work()
+    assert site.visible() == []
+    if title not in MAY_COME_AGAIN:
+        assert film_key(received(films.dx()).digest) in site.node.archive
+        assert film_key(received(retake).digest) not in site.node.archive
+
+
+def test_expired_retention_removes_films_and_results(database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    send(site, films.dx())
+    assert len(list(site.node.archive.stored_keys())) == 3
+
+    send(site, rejection_note(RejectionTitle.RETENTION, films.dx()))
+
+    (note,) = (dcmread(BytesIO(site.node.archive.get(key))) for key in site.node.archive.stored_keys())
+    assert note.SOPInstanceUID == site.archive.notes[0].SOPInstanceUID
+    with database.read() as connection:
+        assert ledger.archive_keys(connection) == set(site.node.archive.stored_keys())
+
+
+def test_a_note_on_the_first_study_leaves_the_film_that_was_moved(database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    moved = films.dx(changes={"StudyInstanceUID": "1.2.3", "PatientID": "RIGHT"})
+    send(site, films.dx())
+    send(site, moved)
+    send(site, rejection_note(RejectionTitle.WORKLIST, films.dx()))
+
+    assert {one.StudyInstanceUID for one in site.visible()} == {"1.2.3"}
+    assert sorted(names(site, moved)) == ["OT", "SR"]
+
+
+def test_a_second_note_on_a_hidden_film_hides_no_other_film(database: Database, tmp_path: Path) -> None:
+    """Two senders reject the same instance, each by a note of its own; the second has nothing left to hide."""
+    site = Site(database, tmp_path)
+    moved = films.dx(changes={"StudyInstanceUID": "1.2.3", "PatientID": "RIGHT"})
+    quality = RejectionTitle.QUALITY
+    send(site, films.dx(), moved, OTHER)
+    send(site, *(rejection_note(quality, one, number=number) for one in (films.dx(), OTHER) for number in (1, 2)))
+    assert {one.StudyInstanceUID for one in site.visible()} == {"1.2.3"}
+
+    send(site, OTHER)  # it comes again, as it may
+
+    assert sorted(names(site, OTHER)) == ["OT", "SR"]
+    send(site, rejection_note(quality, OTHER, number=3), rejection_note(RejectionTitle.SAFETY, OTHER))
+    with pytest.raises(InstanceRejected):
+        site.node.accept(OTHER)
+
+
+def test_a_hidden_correction_that_comes_again_corrects_again(database: Database, tmp_path: Path) -> None:
+    """Both are rejected for their quality; then a modality repeats the first, and a PACS the correction."""
+    site = Site(database, tmp_path)
+    right = films.dx(changes={"PatientID": "RIGHT"})
+    send(site, films.dx(), right)
+    send(site, rejection_note(RejectionTitle.QUALITY, films.dx()))
+    assert site.visible() == []
+
+    send(site, films.dx())
+    send(site, right)
+
+    assert {one.PatientID for one in site.visible()} == {"RIGHT"}
+
+
+def test_a_film_received_beside_its_note_is_hidden_by_the_next_sweep(database: Database, tmp_path: Path) -> None:
+    """Another process writes the film, which saw no note, while this one writes the note, which saw no film."""
+    site = Site(database, tmp_path)
+    send(site, rejection_note(RejectionTitle.SAFETY, films.dx()))
+    with database.write() as transaction:
+        transaction.connection.execute(rejected_instance.update().values(lifted_at=site.node.clock.now))
+    send(site, films.dx())
+    assert site.visible() != []
+    with database.write() as transaction:
+        transaction.connection.execute(rejected_instance.update().values(lifted_at=None))
+
+    rejection_notes.apply_pending(database)
+    site.work()
+
+    assert site.visible() == []
+
+
+def _large() -> Dataset:
+    note = rejection_note(RejectionTitle.SAFETY, films.dx())
+    note.TextValue = "x" * (1 << 20)
+    return note
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: rejection_note("113000", films.dx()), "is no rejection note"),
+        (lambda: rejection_note("113037", films.dx(), scheme="99X"), "is no rejection note"),
+        (lambda: rejection_note("113037"), "names no instance"),
+        (_large, "larger than"),
+    ],
+    ids=["another title", "a private title", "without an instance", "too large"],
+)
+def test_what_is_no_rejection_note_is_rejected(
+    build: Callable[[], Dataset], message: str, database: Database, tmp_path: Path
+) -> None:
+    site = Site(database, tmp_path)
+    with pytest.raises(RejectObject, match=message):
+        site.node.accept(build())
+    with database.read() as connection:
+        assert connection.execute(select(note_table)).first() is None
+
+
+@pytest.mark.parametrize(
+    ("senders", "accepted"),
+    [
+        ("[]", set(RejectionTitle) - {RejectionTitle.RETENTION}),
+        (f'["{SENDER.calling_ae_title}"]', set(RejectionTitle)),
+        ('["OTHER"]', set()),
+    ],
+    ids=["no sender named", "the sender named", "another named"],
+)
+def test_films_are_removed_only_for_a_sender_in_the_settings(
+    senders: str, accepted: set[RejectionTitle], tmp_path: Path
+) -> None:
+    settings = load(settings_file(tmp_path, more=f"[corrections]\nnotes_from = {senders}"))
+
+    assert {title for title in RejectionTitle if may_reject(settings, SENDER, title)} == accepted
+
+
+def test_a_note_is_kept_and_own_notes_sent_back_are_not(database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    note = rejection_note(RejectionTitle.SAFETY, films.dx())
+    send(site, films.dx())
+    send(site, note)
+    with database.read() as connection:
+        (row,) = connection.execute(select(note_table)).all()
+    assert (row.content, row.calling_ae_title) == (received(note).content, SENDER.calling_ae_title)
+
+    own = site.archive.notes[0]
+    assert site.node.accept(own) is False
+
+    site.node.clock.advance(days=31)
+    remove_expired(database, site.node.archive, keep=timedelta(days=30), clock=site.node.clock)
+
+    with database.read() as connection:
+        assert connection.execute(select(note_table.c.content)).scalars().all() == [b""]
+    assert site.node.accept(note) is False

@@ -1,0 +1,41 @@
+"""Chromium for tests of the page, and axe-core in it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypedDict, cast
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.peers import program
+
+_WCAG: Mapping[str, object] = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+_ARGUMENTS = ("--no-sandbox", "--disable-gpu")
+# Results of rules that hold would be collected for every element and copied out of the browser.
+_RUN = """rules => axe.run({runOnly: rules, resultTypes: ["violations"]}).then(
+    results => results.violations.map(
+        rule => ({id: rule.id, elements: rule.nodes.map(node => [node.target.join(" "), node.html])})))"""
+
+
+class _Violation(TypedDict):
+    id: str
+    elements: list[tuple[str, str]]
+
+
+@contextmanager
+def open_chromium() -> Iterator[Browser]:
+    """Yield Debian's Chromium, which is closed in the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=list(_ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def violations(page: Page) -> list[str]:
+    """Return the violated rules of WCAG 2.2 A and AA, each with its element."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    results = cast("list[_Violation]", page.evaluate(_RUN, _WCAG))
+    return [f"{rule['id']}: {target} {html[:120]}" for rule in results for target, html in rule["elements"]]
