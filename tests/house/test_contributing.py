@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import tools
+from tests.support import peers, tools
 from tests.support.films import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -75,9 +75,25 @@ def test_hooks_are_gates() -> None:
         assert f"$(BIN)/{Path(name).name}" in recipe
 
 
-def test_the_dev_container_has_the_packages_of_continuous_integration() -> None:
+def packages_of_continuous_integration() -> set[str]:
+    """Return the Debian packages that `.ci/run` installs."""
     listed = (ROOT / ".ci" / "run").read_text(encoding="utf-8").partition("packages=(")[2].partition(")")[0]
-    packages = {line.split("#")[0].strip() for line in listed.splitlines()} - {""}
+    return {line.split("#")[0].strip() for line in listed.splitlines()} - {""}
+
+
+def test_continuous_integration_installs_every_peer_of_the_tests() -> None:
+    """A test whose peer is missing fails there, but only on a machine that does not happen to have the peer."""
+    named = set(peers.PACKAGES.values())
+    for path in (ROOT / "tests").rglob("*.py"):
+        named |= set(re.findall(r'missing\("[^"]+", "([a-z0-9-]+)"\)', path.read_text(encoding="utf-8")))
+
+    assert {"orthanc-dicomweb", "libpixelmed-java"} <= named
+    # Only `make pictures` runs a desktop program.
+    assert named - {"dicomscope", "xvfb", "xdotool"} <= packages_of_continuous_integration()
+
+
+def test_the_dev_container_has_the_packages_of_continuous_integration() -> None:
+    packages = packages_of_continuous_integration()
     container = (ROOT / ".devcontainer" / "Containerfile").read_text(encoding="utf-8")
     settings = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
 

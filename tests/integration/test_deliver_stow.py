@@ -27,7 +27,7 @@ from tests.support import certificates, films, peers
 from tests.support.node import QUIET_S, InProcessNode
 from tests.unit.report.studies import everything, request
 
-PLUGIN = Path("/usr/lib/orthanc/libOrthancDicomWeb.so.1.7")
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 TITLE = AeTitle("CXRNODE")
 CLIENT = f"Basic {b64encode(b'node:secret').decode()}"
 OUTCOMES: dict[Mode, type[Exception] | int] = {
