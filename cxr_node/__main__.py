@@ -4,11 +4,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. A role's process takes a short cut past the people's commands."""
-    if sys.argv[1:2] == ["role"]:
-        from cxr_node.service import role
+    """Run the command line. The role starter takes a short cut past the people's commands."""
+    if sys.argv[1:2] == ["role-starter"]:
+        from cxr_node.service import role_starter
 
-        sys.exit(role.main(sys.argv[2:]))
+        sys.exit(role_starter.main(sys.argv[2:]))
     from cxr_node.cli.app import app
 
     app()

@@ -47,7 +47,7 @@ def _receiving(root: int) -> list[psutil.Process]:
 
 def _words(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return " ".join(process.cmdline()).split()
     except psutil.NoSuchProcess:
         return []
 

@@ -101,7 +101,7 @@ def role_processes(supervisor: int) -> dict[str, int]:
     processes: dict[str, int] = {}
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
     for child in children.read_text().split() if children.exists() else ():
-        words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        words = Path(f"/proc/{child}/cmdline").read_bytes().decode().replace("\0", " ").split()
         if "role" in words:
             processes[words[words.index("role") + 1]] = int(child)
     return processes

@@ -5,11 +5,11 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 from cxr_node.config import ConfigurationError
@@ -19,6 +19,7 @@ from cxr_node.ops import preflight
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
+from cxr_node.service.role_process import RoleProcess, RoleStarter, reap_orphans
 from cxr_node.service.service_manager import ServiceManager
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import heartbeat, startup
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 OnReady = Callable[[Role, str], None]
 """Called in another thread when a role is ready, with its address, empty if it has none."""
+StartRole = Callable[[Sequence[str]], RoleProcess]
+"""Starts the process of a role with these arguments."""
 
 _WATCH_S = 0.1
 _STOP_S = 9.5
@@ -42,8 +45,6 @@ _PAUSE_S = 5.0
 """After a pause of the supervisor itself, as of a suspended machine, roles have time for a heartbeat."""
 _STEADY_S = 30.0
 """A role that ran this long did not fail at its start: the back-off begins anew."""
-_ENVIRONMENT = {Role.RECEIVE: {"MALLOC_ARENA_MAX": "2"}}
-"""glibc malloc arenas: by default, each of the two threads of an association gets an arena and keeps its memory."""
 
 
 def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_ready: OnReady) -> None:
@@ -59,18 +60,20 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         If the database cannot be used at the start, or is not the one of the kept films any more.
     """
     stopping = threading.Event()
-    signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
     with data_folder_lock(settings.node.data_folder) as lock:
         # Of a shared port another program would get part of the associations.
         faults = preflight.port_faults(settings, roles)
         if faults:
             raise ConfigurationError(faults)
-        with Process.open(settings) as process:
+        # Before any other thread begins, so that it can be forked.
+        with closing(RoleStarter()) as starter, Process.open(settings) as process:
+            signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
             startup.prepare(process)
             heartbeat.prepare(settings)
             try:
+                start = partial(starter.start, lock=lock)
                 _run_roles(
-                    settings, settings_path, roles, lock=lock, process=process, on_ready=on_ready, stopping=stopping
+                    settings, settings_path, roles, start=start, process=process, on_ready=on_ready, stopping=stopping
                 )
             except WrongDatabase as error:
                 raise save_open_database(process, error) from None
@@ -81,7 +84,7 @@ def _run_roles(
     settings_path: Path,
     roles: Sequence[Role],
     *,
-    lock: int,
+    start: StartRole,
     process: Process,
     on_ready: OnReady,
     stopping: threading.Event,
@@ -89,7 +92,7 @@ def _run_roles(
     """Run the roles until a stop signal, or until `DatabaseGuard.check` raises WrongDatabase."""
     guard, manager = DatabaseGuard(process), ServiceManager(os.environ)
     children = [
-        _Child(role, settings_path, lock, on_ready, heartbeat.path_of(settings, role, number), arguments)
+        _Child(role, settings_path, start, on_ready, heartbeat.path_of(settings, role, number), arguments)
         for number, (role, arguments) in enumerate(
             (role, arguments) for role in roles for arguments in _arguments(settings, role)
         )
@@ -108,6 +111,7 @@ def _run_roles(
                 if has_paused:
                     child.note_heartbeat()
                 _watch(child, process)
+            reap_orphans([child.process for child in children])
     finally:
         manager.stopping()
         _stop(children)
@@ -131,7 +135,7 @@ class _Child:
         self,
         role: Role,
         settings_path: Path,
-        lock: int,
+        start: StartRole,
         on_ready: OnReady,
         heartbeat_path: Path,
         arguments: Sequence[str] = (),
@@ -139,9 +143,9 @@ class _Child:
         self.role = role
         self.restart_at: float | None = None
         files = ["--config", str(settings_path), "--heartbeat", str(heartbeat_path)]
-        self._command = [sys.executable, "-m", "cxr_node", "role", role, *files, *arguments]
+        self._arguments = [role, *files, *arguments]
         self._heartbeat_path = heartbeat_path
-        self._lock = lock
+        self._start = start
         self._on_ready = on_ready
         self._failures = 0
         self.start()
@@ -151,13 +155,7 @@ class _Child:
         heartbeat.begin(self._heartbeat_path)
         self.is_ready = False
         self.note_heartbeat()
-        self.process = subprocess.Popen(  # noqa: S603  # this interpreter and package
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=(self._lock,),
-            env={**os.environ, **_ENVIRONMENT.get(self.role, {})},
-        )
+        self.process = self._start(self._arguments)
         self._started = time.monotonic()
         self.restart_at = None
         self._reader = threading.Thread(target=self._await_ready, daemon=True)
@@ -201,23 +199,22 @@ class _Child:
         self._close()
 
     def _await_ready(self) -> None:
-        line = self.process.stdout.readline() if self.process.stdout else b""
+        line = self.process.stdout.readline()
         if line:
             self.is_ready = True
             self._on_ready(self.role, json.loads(line)["address"])
 
     def _close(self) -> None:
         self._reader.join(1.0)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def _watch(child: _Child, process: Process) -> None:
     """Kill a role without heartbeats; release the jobs of one that died, and restart it after its wait."""
     if child.restart_at is not None:
         if time.monotonic() >= child.restart_at:
-            child.start()
+            _restart(child)
         return
     if child.process.poll() is None:
         timeout_s = process.settings.schedule.heartbeat_timeout_s
@@ -236,6 +233,15 @@ def _watch(child: _Child, process: Process) -> None:
         _log.warning("the jobs of %s are not released yet: %s", child.role, error)
     except Exception as error:  # noqa: BLE001  # a damaged row must not end the receiver
         _log.warning("the jobs of %s are not released yet: %s", child.role, type_and_place(error))
+
+
+def _restart(child: _Child) -> None:
+    """Start a role again; a host without memory for one more process has it later."""
+    try:
+        child.start()
+    except (OSError, EOFError) as error:
+        wait_s = child.schedule_restart()
+        _log.error("%s could not be started: %s; next attempt in %.1f s", child.role, error, wait_s)
 
 
 def _has_terminal() -> bool:

@@ -41,7 +41,7 @@ def stored(pacs: SimulatedPacs) -> int:
 
 def pids(node: RunningNode) -> set[int]:
     """Return the processes of the roles."""
-    return {child.pid for child in psutil.Process(node.process.pid).children() if "role" in child.cmdline()}
+    return {child.pid for child in psutil.Process(node.process.pid).children() if " role " in " ".join(child.cmdline())}
 
 
 def await_change(node: RunningNode, times: int) -> None:

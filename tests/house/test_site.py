@@ -72,7 +72,7 @@ def test_every_call_in_the_pages_has_its_command_and_options() -> None:
 
     assert faults == []
     assert len(checked) > 100
-    assert {words[1] for _, call in checked if len(words := call.split()) > 1} >= set(COMMANDS) - {"role"}
+    assert {words[1] for _, call in checked if len(words := call.split()) > 1} >= set(COMMANDS)
 
 
 @pytest.mark.parametrize("planted", ["cxr-node jobs lst", "cxr-node send A@b:1 f --fast", "cxr-node no-such"])

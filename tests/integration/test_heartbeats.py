@@ -28,7 +28,7 @@ from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.role_names import Role
 from tests.support import certificates
 from tests.support.peers import LOOPBACK, until
-from tests.support.running_node import START_S, running, settings_file
+from tests.support.running_node import START_S, RunningNode, running, settings_file
 
 KNOWN_PEER = '[[receive.peers]]\nae_title = "DX1"\n'
 
@@ -226,12 +226,14 @@ def test_a_role_whose_accept_loop_hangs_gives_no_heartbeat(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_stopped_receiver_is_restarted(tmp_path: Path) -> None:
+def test_a_stopped_receiver_is_restarted_without_the_role_starter(tmp_path: Path) -> None:
     config = settings_file(tmp_path / "node")
     config.write_text(config.read_text().replace("tick_s = 1", "tick_s = 1\nheartbeat_timeout_s = 3"))
     settings = load(config)
     with running(config, roles=("receive",), wait_for=("receive",)) as node:
-        (stopped,) = [child for child in psutil.Process(node.process.pid).children() if "role" in child.cmdline()]
+        children = {title(child): child for child in processes_below(node)}
+        children["cxr-node role-starter"].kill()
+        stopped = children["cxr-node role receive"]
         node.addresses.clear()
 
         stopped.send_signal(signal.SIGSTOP)
@@ -239,4 +241,17 @@ def test_a_stopped_receiver_is_restarted(tmp_path: Path) -> None:
         assert node.wait_until_ready("receive", timeout_s=START_S), node.state()
         node_title = AeTitle(settings.receive.ae_title)
         echo(host=LOOPBACK, port=node.port, called_ae_title=node_title, calling_ae_title=AeTitle("DX1"))
+        titles = sorted(title(child) for child in processes_below(node))
+        # The second starter was started as a program; the first, and the receiver, were reaped.
+        assert titles == ["cxr-node role receive", "cxr-node role-starter"]
     assert "receive has given no heartbeat" in node.log.read_text()
+
+
+def processes_below(node: RunningNode) -> list[psutil.Process]:
+    """Return the children of the supervisor, those included that have ended and were not reaped."""
+    return psutil.Process(node.process.pid).children()
+
+
+def title(process: psutil.Process) -> str:
+    """Return the name of a process without its options."""
+    return " ".join(process.cmdline()).partition(" --")[0].strip()

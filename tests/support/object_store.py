@@ -9,8 +9,6 @@ from enum import Enum
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from moto.server import ThreadedMotoServer
-
 from cxr_node.archive.objects import Bucket
 
 LOOPBACK = "127.0.0.1"
@@ -29,6 +27,9 @@ class Mishap(Enum):
 @contextmanager
 def running() -> Iterator[str]:
     """Run a store for the block; yield its address."""
+    # Imported here: every test process imports this module, and few start a store.
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
     server.start()
     try:

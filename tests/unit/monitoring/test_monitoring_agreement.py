@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import cohen_kappa_score
 
 from cxr_node.monitoring.agreement import ScorePair, agreement, kappa, specific_agreement
 
@@ -19,6 +18,8 @@ def pairs(*counts: int) -> list[ScorePair]:
 
 @pytest.mark.parametrize("counts", [(20, 5, 10, 15), (90, 1, 2, 7), (1, 30, 30, 1)])
 def test_kappa_is_that_of_scikit_learn(counts: tuple[int, int, int, int]) -> None:
+    from sklearn.metrics import cohen_kappa_score  # it takes a second to import
+
     films = pairs(*counts)
     expected = cohen_kappa_score([pair.first >= 0.5 for pair in films], [pair.second >= 0.5 for pair in films])
 
