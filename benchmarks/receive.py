@@ -4,6 +4,7 @@
     python -m benchmarks.receive --kinds "15 MB DX" --senders 16 --seconds 3 --rounds 7
     python -m benchmarks.receive --node pynetdicom:receive.path=pynetdicom  # one more node, with its own setting
     python -m benchmarks.receive --postgresql --plot pictures --json receive.json
+    python -m benchmarks.receive --stow --peers                       # the node by STOW-RS and by C-STORE
     python -m benchmarks.receive --idle 32                            # cost of idle associations
     python -m benchmarks.receive --flat 10000 --kinds "10 kB DX"      # memory over 10,000 films
     python -m benchmarks.receive --storescu                           # DCMTK's storescu as shipped: Nagle on
@@ -70,6 +71,8 @@ def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiv
         for number, (name, sets) in enumerate(nodes.items()):
             url = "" if at is None else stack.enter_context(scratch.schema(at.url))
             started.append(stack.enter_context(receivers.node(name, folder / f"node-{number}", url=url, sets=sets)))
+        if arguments.stow:
+            started.append(stack.enter_context(receivers.node("node, STOW-RS", folder / "node-stow", by_stow=True)))
         for number, name in enumerate(modes.peers_of(arguments) if arguments.peers is None else arguments.peers):
             if receivers.available(name):
                 started.append(stack.enter_context(receivers.peer(name, folder / f"peer-{number}")))
@@ -123,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
     )
     options.add_argument("--node", action="append", default=[], metavar="NAME:SETTING,...", help="one more node")
+    options.add_argument("--stow", action="store_true", help="one more node, which receives by STOW-RS")
     options.add_argument("--postgresql", action="store_true", help="run the nodes on a temporary PostgreSQL")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=0.5, help="per turn")

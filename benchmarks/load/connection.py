@@ -57,6 +57,31 @@ class Line:
         del received[:size]
         return kind, body
 
+    def response(self) -> Generator[int, None, int]:
+        """Return the status of the next HTTP response, which has a Content-Length."""
+        received = self._received
+        while (size := _whole_response(received)) == 0:
+            yield selectors.EVENT_READ
+            content = self._connection.recv(65_536)
+            if not content:
+                raise Gone
+            received += content
+        status = int(received.split(b" ", 2)[1])
+        del received[:size]
+        return status
+
+
+def _whole_response(received: bytearray) -> int:
+    """Return the length of the first HTTP response, 0 if it is incomplete."""
+    head, end, _ = received.partition(b"\r\n\r\n")
+    if not end:
+        return 0
+    (length,) = (
+        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+    )
+    size = len(head) + len(end) + length
+    return size if len(received) >= size else 0
+
 
 def _whole(received: bytearray) -> int:
     """Return the length of the first PDU, 0 if it is incomplete."""

@@ -26,6 +26,8 @@ from cxr_node.faults import wire
 
 _DCMCJPEG = Path("/usr/bin/dcmcjpeg")
 _RUN_DIGITS, _NUMBER_DIGITS = 20, 12
+_BEGINNING = 1 << 16
+"""Bytes of a file that have every UID and the Patient ID."""
 _RESTART = 1 << 20
 """Bytes of a fragment of the substitute for JPEG."""
 
@@ -197,6 +199,29 @@ def ready(path: Path, *, pdu_bytes: int) -> ReadyFilm:
         tail_bytes=len(rest),
         command_places=_places(command),
         head_places=places,
+    )
+
+
+def ready_request(path: Path, *, token: str) -> ReadyFilm:
+    """Return a file as a STOW-RS request with one part, once for all copies."""
+    content = path.read_bytes()
+    part = b"--film\r\nContent-Type: application/dicom\r\n\r\n"
+    end = b"\r\n--film--\r\n"
+    fields = (
+        "POST /dicomweb/studies HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {token}",
+        'Content-Type: multipart/related; type="application/dicom"; boundary=film',
+        f"Content-Length: {len(part) + len(content) + len(end)}",
+    )
+    head, rest = content[:_BEGINNING], content[_BEGINNING:] + end
+    return ReadyFilm(
+        command="".join(f"{line}\r\n" for line in (*fields, "")).encode() + part,
+        head=head,
+        tail=_memory_file(rest),
+        tail_bytes=len(rest),
+        command_places=(),
+        head_places=_places(head),
     )
 
 

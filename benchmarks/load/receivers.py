@@ -14,7 +14,10 @@ from typing import Any
 from sqlalchemy import text
 
 from cxr_node.faults import scratch
+from cxr_node.faults.node_process import add_web_token
 from cxr_node.settings.root import Settings
+from cxr_node.wiring import startup
+from cxr_node.wiring.process import Process
 from tests.support import peers, running_node
 
 PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")
@@ -34,6 +37,8 @@ class Receiver:
     pid: int
     count_stored: Callable[[], int]
     clear: Callable[[], None]
+    web_token: str = ""
+    """API token, if films are sent by STOW-RS; `port` is that of DICOMweb then."""
 
 
 def installed(program: str) -> bool:
@@ -57,17 +62,32 @@ def peer(name: str, folder: Path) -> AbstractContextManager[Receiver]:
 
 @contextmanager
 def node(
-    name: str, folder: Path, *, url: str = "", sets: Sequence[str] = (), roles: Sequence[str] = ("receive",)
+    name: str,
+    folder: Path,
+    *,
+    url: str = "",
+    sets: Sequence[str] = (),
+    roles: Sequence[str] = ("receive",),
+    by_stow: bool = False,
 ) -> Iterator[Receiver]:
-    """Run this node with `roles`; `sets` are settings like "receive.port=0", values in TOML or bare text."""
+    """Run this node with `roles`; `sets` are settings like "receive.port=0", values in TOML or bare text.
+
+    With `by_stow` it receives by STOW-RS.
+    """
     settings = sections(sets)
+    if by_stow:
+        settings["dicomweb"] = scratch.web_entrance(peers.free_port())
     # Several receiving processes need a configured port.
     settings.setdefault("receive", {}).setdefault("port", peers.free_port())
     place = scratch.create_node(folder, database_url=url, destinations={}, sections=settings)
+    with Process.open(place.settings) as process:
+        startup.prepare(process)
+        add_web_token(process)
     with running_node.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
         yield Receiver(
             name=name,
-            port=started.port,
+            port=place.settings.dicomweb.port if by_stow else started.port,
+            web_token=scratch.WEB_TOKEN if by_stow else "",
             pid=started.process.pid,
             count_stored=lambda: _films(place.settings),
             clear=lambda: _unlink(place.settings.node.data_folder / "archive"),

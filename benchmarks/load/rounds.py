@@ -89,6 +89,7 @@ def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds
             films=most,
             per_association=cell.per_association,
             nagle=cell.nagle,
+            web_token=receiver.web_token,
         )
     )
     cpu_s, peak_mb = processes.cpu_s(receiver.pid) - before, processes.peak_rss_mb(receiver.pid)

@@ -22,10 +22,11 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.load.connection import LARGEST_PDU, Gone, Line, Step, largest_pdu
-from benchmarks.load.films import ReadyFilm, identity, ready
+from benchmarks.load.films import ReadyFilm, identity, ready, ready_request
 from cxr_node.faults import wire
 
 LOOPBACK = "127.0.0.1"
+_OK = 200
 _PATIENCE_S = 60.0
 """Time without any event after which the run fails."""
 
@@ -54,6 +55,8 @@ class Order:
     """Largest PDU to send, if the receiver allows it."""
     idle_s: float = 0.0
     """Seconds of open associations without a film, instead of films."""
+    web_token: str = ""
+    """API token for STOW-RS, one film a request and many on a connection, instead of C-STORE."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,8 +107,9 @@ class _Load:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not self._order.nagle)
                 connection.setblocking(False)
                 yield connection
+                serve = self._requests if self._order.web_token else self._association
                 try:
-                    more = yield from self._association(Line(connection))
+                    more = yield from serve(Line(connection))
                 except (Gone, OSError):
                     self.answer.refused += 1
                     more = False
@@ -116,9 +120,7 @@ class _Load:
         kind, body = yield from line.pdu()
         if kind != wire.ASSOCIATE_AC:
             raise Gone
-        if not self.answer.began_at:
-            self.answer.began_at = time.monotonic()
-            self._deadline = self.answer.began_at + self._order.seconds
+        self._begin()
         if self._order.idle_s:
             yield time.monotonic() + self._order.idle_s
         else:
@@ -127,6 +129,18 @@ class _Load:
         yield from line.send(wire.pdu(wire.RELEASE_RQ, bytes(4)))
         yield from line.pdu()
         return not self._order.idle_s
+
+    def _requests(self, line: Line) -> Generator[int | float, None, bool]:
+        """Send films by STOW-RS on a new connection; return whether films may remain."""
+        self._begin()
+        yield from self._films(line, self._library.request(self._order.path, self._order.web_token))
+        return True
+
+    def _begin(self) -> None:
+        """Start the time of the order, if this is the first connection."""
+        if not self.answer.began_at:
+            self.answer.began_at = time.monotonic()
+            self._deadline = self.answer.began_at + self._order.seconds
 
     def _films(self, line: Line, film: ReadyFilm) -> Step:
         for sent in count(1):
@@ -147,11 +161,19 @@ class _Load:
             yield from line.send(content)
         yield from line.send_file(film.tail, film.tail_bytes)
         sent = time.monotonic()
+        status = yield from self._status(line)
+        self.answer.films.append((number, began, sent, time.monotonic(), status))
+
+    def _status(self, line: Line) -> Generator[int | float, None, int]:
+        """Return the status of the next response: 0 for Success."""
+        if self._order.web_token:
+            http_status = yield from line.response()
+            return 0 if http_status == _OK else http_status
         kind, body = yield from line.pdu()
         status = wire.status_of(body) if kind == wire.P_DATA else None
         if status is None:
             raise Gone
-        self.answer.films.append((number, began, sent, time.monotonic(), status))
+        return status
 
 
 def _drive(senders: list[Sender]) -> None:
@@ -209,6 +231,13 @@ class Library:
         key = (path, pdu_bytes)
         if key not in self._films:
             self._films[key] = ready(Path(path), pdu_bytes=pdu_bytes)
+        return self._films[key]
+
+    def request(self, path: str, token: str) -> ReadyFilm:
+        """Return the film of a file as a STOW-RS request, encoded once."""
+        key = (path, 0)
+        if key not in self._films:
+            self._films[key] = ready_request(Path(path), token=token)
         return self._films[key]
 
 

@@ -10,7 +10,9 @@ from cxr_node.domain.encoded_data_set import UNDEFINED, DamagedDataSet, walk, wa
 from cxr_node.domain.identifiers import Uid, parse_uid
 
 _AFTER_PREFIX = 132
-_TRANSFER_SYNTAX_UID = 0x00020010
+MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
+MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
+TRANSFER_SYNTAX_UID = 0x00020010
 _NONE: frozenset[int] = frozenset()
 
 
@@ -66,9 +68,14 @@ def transfer_syntax_and_data_set(content: bytes) -> tuple[Uid, memoryview]:
     ValueError
         If it has no valid Transfer Syntax UID.
     """
-    after_prefix = memoryview(content)[_AFTER_PREFIX:]
-    syntax, end = b"", 0
+    values, data_set = file_meta_and_data_set(content)
+    return parse_uid(values.get(TRANSFER_SYNTAX_UID, b"").decode("ascii")), data_set
+
+
+def file_meta_and_data_set(content: bytes, *, offset: int = _AFTER_PREFIX) -> tuple[dict[int, bytes], memoryview]:
+    """Return the encoded values of the File Meta Information of a DICOM file, and its encoded data set."""
+    after_prefix = memoryview(content)[offset:]
+    values, end = {}, 0
     for tag, _, _, start, end, _ in walk_file_meta(after_prefix):
-        if tag == _TRANSFER_SYNTAX_UID:
-            syntax = bytes(after_prefix[start:end])
-    return parse_uid(syntax.decode("ascii")), after_prefix[end:]
+        values[tag] = bytes(after_prefix[start:end])
+    return values, after_prefix[end:]

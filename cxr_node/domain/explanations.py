@@ -24,6 +24,7 @@ class Group(StrEnum):
     CONNECTION = "connection"
     PRESENTATION_CONTEXT = "presentation_context"
     STORAGE_COMMITMENT = "storage_commitment"
+    DICOMWEB = "dicomweb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,8 +80,12 @@ def run(context: FaultContext) -> GroupResult:
             "ris": scratch.to_ris(receiver.port),
         }
         peers = {MODALITY_TITLE: listener.port}
-        place = stack.enter_context(context.node("kills", destinations=destinations, commitment_peers=peers))
-        load = LoadGenerator(films=context.films, stored=group.promised, requests_commitment=True)
+        web_port = scratch.free_port()
+        sections = {"dicomweb": scratch.web_entrance(web_port)}
+        place = stack.enter_context(
+            context.node("kills", destinations=destinations, commitment_peers=peers, sections=sections)
+        )
+        load = LoadGenerator(films=context.films, stored=group.promised, requests_commitment=True, web_port=web_port)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         stack.enter_context(running(load))
         for number in range(kills):

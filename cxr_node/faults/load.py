@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.commitment import Reference
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.faults.films import Films
-from cxr_node.faults.scratch import MODALITY_TITLE, NODE_TITLE
-from cxr_node.simulators import modality
+from cxr_node.faults.scratch import MODALITY_TITLE, NODE_TITLE, WEB_TOKEN
+from cxr_node.simulators import modality, web_modality
 from cxr_node.simulators.commitment import request_commitment
 from cxr_node.simulators.peer import Peer
 
@@ -39,11 +39,13 @@ class LoadGenerator:
     """Sends films to a node that may die at any moment.
 
     `stored` has the Study and SOP Instance UID of each film that got Success, `commitments` the Transaction UIDs of
-    accepted requests. `reported_count` returns how many stored films have a report.
+    accepted requests. `reported_count` returns how many stored films have a report. With `web_port` every second film
+    is sent by STOW-RS.
     """
 
     films: Films
     port: int = 0
+    web_port: int = 0
     max_in_flight: int = 6
     pause_s: float = 0.0
     requests_commitment: bool = False
@@ -70,7 +72,7 @@ class LoadGenerator:
         port = self.port
         if not port:
             return False
-        status = send(film, port)
+        status = self._status(film, port)
         if status != 0:
             self.rejected += status is not None
             return False
@@ -82,6 +84,13 @@ class LoadGenerator:
             if transaction_uid is not None:
                 self.commitments.append(transaction_uid)
         return True
+
+    def _status(self, film: Dataset, port: int) -> int | None:
+        if not self.web_port or self.next_film % 2:
+            return send(film, port)
+        url = f"http://{_HOST}:{self.web_port}/dicomweb"
+        verdicts = web_modality.store([film], url=url, token=WEB_TOKEN, timeout_s=_TIMEOUT_S)
+        return verdicts.get(str(film.SOPInstanceUID))
 
 
 @contextmanager

@@ -19,9 +19,12 @@ from pathlib import Path
 
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.permissions import Permissions
 from cxr_node.faults.instrumented import instrument_disk, instrumented, stepped_destinations, stepped_network
-from cxr_node.faults.scratch import ScratchNode
+from cxr_node.faults.scratch import MODALITY_TITLE, WEB_TOKEN, ScratchNode
 from cxr_node.faults.steps import INJECTED, MAINTENANCE, Checkpoints, Fault
+from cxr_node.records import api_tokens
+from cxr_node.records.api_tokens import ApiToken
 from cxr_node.wiring import roles, startup
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic import retention
@@ -148,6 +151,7 @@ def _run(plan: NodePlan, connection: Connection) -> None:
     with contextlib.ExitStack() as stack:
         with opened(is_audited=False) as process:
             startup.prepare(process)
+            add_web_token(process)
         delivering, reading, receiving = (stack.enter_context(opened()) for _ in range(3))
         destinations = stepped_destinations(settings, steps)
         stack.enter_context(roles.deliver(delivering, stopping=stopping, destinations=destinations))
@@ -163,6 +167,23 @@ def _run(plan: NodePlan, connection: Connection) -> None:
             os._exit(1)
         stopping.set()
     os._exit(0)
+
+
+def add_web_token(process: Process) -> None:
+    """Add the API token of the web entrance, if there is one, once."""
+    now = process.clock()
+    is_known = api_tokens.find_valid(process.database, WEB_TOKEN, now=now) is not None
+    if not process.settings.dicomweb.enabled or is_known:
+        return
+    token = ApiToken(
+        name=MODALITY_TITLE,
+        permissions=Permissions(),
+        created_at=now,
+        created_by="faults",
+        expires_at=now + timedelta(days=1),
+    )
+    with process.database.write() as transaction:
+        api_tokens.add(transaction, token, WEB_TOKEN)
 
 
 def _maintain(process: Process, stopping: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from cxr_node.settings.root import Settings
 
 NODE_TITLE = "CXRNODE"
 MODALITY_TITLE = "FAULTS_DX"
+WEB_TOKEN = "cxr_faults"  # noqa: S105  # of nodes that hold no film of a patient
+"""API token of MODALITY_TITLE at a node with a web entrance."""
 
 
 class NotScratch(Exception):
@@ -150,6 +153,18 @@ def to_web(url: str, **changes: object) -> dict[str, object]:
 def to_ris(port: int, **changes: object) -> dict[str, object]:
     """Return the settings of a RIS on this machine as destination."""
     return {"kind": "hl7", "host": "127.0.0.1", "port": port, "timeout_s": 10.0, **changes}
+
+
+def web_entrance(port: int) -> dict[str, object]:
+    """Return the settings of an entrance by STOW-RS, in which MODALITY_TITLE may store."""
+    return {"enabled": True, "port": port, "senders": [MODALITY_TITLE]}
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago; a node that is killed and restarted keeps it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def to_folder(folder: Path) -> dict[str, object]:

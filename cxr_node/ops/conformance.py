@@ -33,6 +33,7 @@ from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
 from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.status import StoreStatus
+from cxr_node.receive.web import store_response
 from cxr_node.report import check, codes
 from cxr_node.report.header import patient_study
 from cxr_node.report.kinds.registry import RESULT_KINDS
@@ -80,6 +81,7 @@ def tables() -> Mapping[str, str]:
             "transfer_syntaxes": TRANSFER_SYNTAXES,
             "decoded": {str(uid) for uid in (*NATIVE, *CODECS)},
             "store_statuses": StoreStatus,
+            "web_store_statuses": store_response.STATUSES,
             "commitment_failures": FailureReason,
             "association_rejections": Rejection,
             "hl7_acknowledgments": ACKNOWLEDGMENTS,

@@ -17,10 +17,12 @@ def faults(settings: Settings, roles: Collection[Role]) -> list[str]:
 
 def port_faults(settings: Settings, roles: Collection[Role]) -> list[str]:
     """Return a sentence for each port that another program uses; roles of an earlier start must have ended."""
-    listeners = (
+    listeners = [
         (Role.RECEIVE, "receive", settings.receive.host, settings.receive.port),
         (Role.ADMIN, "web", settings.web.host, settings.web.port),
-    )
+    ]
+    if settings.dicomweb.enabled:
+        listeners.append((Role.RECEIVE, "dicomweb", settings.dicomweb.host, settings.dicomweb.port))
     faults = (_port_fault(key, host, port) for role, key, host, port in listeners if role in roles and port)
     return [fault for fault in faults if fault]
 

@@ -13,6 +13,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from cxr_node.domain.failed_logins import FailedLogins, KnownPasswords, Turns
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
+from cxr_node.domain.instance import Sender
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.receive.rejection import Rejection
@@ -245,15 +246,34 @@ class AdmissionPolicy:
             restrict_contexts(association, peer.allows_sop_class)
         return None
 
-    def admits_film(self, association: Association) -> bool:
-        """Whether the peer of an association may send another film now; if so it counts."""
-        peer = self._peer(association)
+    def web_rejection(self, sender: Sender, certificate: Digest | None) -> Rejection | None:
+        """Return the rejection of a sender by STOW-RS, whose token names its AE title; None if it is admitted."""
+        titles = {"calling_ae_title": sender.calling_ae_title, "called_ae_title": sender.called_ae_title}
+        rejection = self._access_control.rejection(**titles, address=sender.address)
+        if rejection is not None:
+            return rejection
+        peer = self._peer_of(sender)
+        if peer is not None and not peer.allows_certificate(certificate):
+            return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+        return None
+
+    def admits_film(self, sender: Sender) -> bool:
+        """Whether a sender may send another film now; if so it counts."""
+        peer = self._peer_of(sender)
         return peer is None or self._rate_limiter.admits(peer)
+
+    def allows_sop_class(self, sender: Sender, sop_class_uid: str) -> bool:
+        """Whether a sender may send objects of this SOP Class."""
+        peer = self._peer_of(sender)
+        return peer is None or peer.allows_sop_class(sop_class_uid)
 
     def _peer(self, association: Association) -> PeerRule | None:
         request = cast("A_ASSOCIATE", association.requestor.primitive)
         address = association.requestor.address
         return self._access_control.peer(calling_ae_title=request.calling_ae_title, address=address)
+
+    def _peer_of(self, sender: Sender) -> PeerRule | None:
+        return self._access_control.peer(calling_ae_title=sender.calling_ae_title, address=sender.address)
 
 
 def requested_user(association: Association) -> str:

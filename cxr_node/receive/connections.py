@@ -1,14 +1,12 @@
 """Connections without an association: each has one event, and one log line that names address and reason."""
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import cast
 
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from cxr_node.domain.repeats import RepeatFilter
 from cxr_node.receive.admission import requested_user
 from cxr_node.receive.events import (
     AssociationAccepted,
@@ -18,6 +16,7 @@ from cxr_node.receive.events import (
     ReceiveEvent,
     TlsFailed,
 )
+from cxr_node.receive.limited_log import LimitedLog
 from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.upper_layer.association import AcceptorAssociation
 
@@ -27,15 +26,12 @@ _log = logging.getLogger(__name__)
 class ConnectionReporter:
     """Reports how each connection ends or becomes an association. Thread-safe.
 
-    Above ten lines a minute for an address and reason further ones are counted, and logged as one line with the next
-    connection after that minute. Every event goes to `on_event`.
+    Above ten lines a minute for an address and reason further ones are counted. Every event goes to `on_event`.
     """
 
     def __init__(self, *, on_event: Callable[[ReceiveEvent], None], clock: Callable[[], datetime]) -> None:
         self._on_event = on_event
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._repeats: RepeatFilter[str] = RepeatFilter()
+        self._log = LimitedLog(_log, clock=clock)
 
     def accepted(self, association: AcceptorAssociation, *, user: str) -> None:
         """Report an accepted association."""
@@ -53,24 +49,24 @@ class ConnectionReporter:
         association.is_reported = True
         address = association.requestor.address
         title = _request(association).calling_ae_title
-        self._warn((address, rejection.name), f"association from {address} rejected: {rejection.name}")
+        self._log.warn((address, rejection.name), f"association from {address} rejected: {rejection.name}")
         user = requested_user(association)
         self._on_event(AssociationRejected(calling_ae_title=title, address=address, user=user, rejection=rejection))
 
     def tls_failed(self, event: TlsFailed) -> None:
         """Report a failed TLS handshake."""
-        self._warn((event.address, event.reason), f"TLS handshake with {event.address} failed: {event.reason}")
+        self._log.warn((event.address, event.reason), f"TLS handshake with {event.address} failed: {event.reason}")
         self._on_event(event)
 
     def refused(self, address: str, failure: ConnectionFailure, detail: str) -> None:
         """Report a connection that was closed before anything was read from it."""
-        self._warn((address, failure.name), f"connection from {address} closed: {detail}")
+        self._log.warn((address, failure.name), f"connection from {address} closed: {detail}")
         self._on_event(ConnectionFailed(address=address, failure=failure, detail=detail))
 
     def aborted(self, association: AcceptorAssociation, reason: str) -> None:
         """Report that the node aborts an association."""
         address = association.requestor.address
-        self._warn((address, reason), f"association with {address} aborted: {reason}")
+        self._log.warn((address, reason), f"association with {address} aborted: {reason}")
 
     def ended(self, association: AcceptorAssociation) -> None:
         """Report the end of a connection, unless its association was accepted or rejected."""
@@ -81,26 +77,12 @@ class ConnectionReporter:
         if failure is None:
             failure = ConnectionFailure.NO_REQUEST_IN_TIME
             detail = f"no whole association request within {association.acse_timeout or 0:g} s"
-        self._warn((address, failure.name), f"connection from {address} ended without an association: {detail}")
+        self._log.warn((address, failure.name), f"connection from {address} ended without an association: {detail}")
         self._on_event(ConnectionFailed(address=address, failure=failure, detail=detail))
 
     def close(self) -> None:
         """Log the counts of suppressed lines."""
-        with self._lock:
-            _log_suppressed(self._repeats.all())
-
-    def _warn(self, key: tuple[str, str], line: str) -> None:
-        now = self._clock()
-        with self._lock:
-            _log_suppressed(self._repeats.ended(now))
-            is_admitted = self._repeats.admits("\0".join(key), line, at=now)
-        if is_admitted:
-            _log.warning("%s", line)
-
-
-def _log_suppressed(suppressed: list[tuple[str, int]]) -> None:
-    for line, count in suppressed:
-        _log.warning("%s, and %d more like it", line, count)
+        self._log.close()
 
 
 def _request(association: AcceptorAssociation) -> A_ASSOCIATE:

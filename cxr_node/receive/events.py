@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from cxr_node.receive.rejection import Rejection
+from cxr_node.receive.rejection import Rejection, WebRejection
 from cxr_node.receive.status import StoreStatus
 
 
@@ -57,11 +57,23 @@ class ConnectionFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRejected:
-    """The C-STORE response to an object had this status."""
+    """The response to an object, by C-STORE or STOW-RS, had this status."""
 
     calling_ae_title: str
     address: str
     status: StoreStatus
 
 
-ReceiveEvent = AssociationAccepted | AssociationRejected | ConnectionFailed | TlsFailed | StoreRejected
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRequestRejected:
+    """A request of DICOMweb was rejected; `user` is the name of its API token, empty where that is not valid."""
+
+    user: str
+    address: str
+    rejection: WebRejection
+    detail: str
+
+
+ReceiveEvent = (
+    AssociationAccepted | AssociationRejected | ConnectionFailed | TlsFailed | StoreRejected | WebRequestRejected
+)

@@ -1,4 +1,4 @@
-"""Reasons for which associations are rejected."""
+"""Reasons for which associations, and requests of DICOMweb, are rejected."""
 
 from enum import Enum
 
@@ -13,3 +13,17 @@ class Rejection(Enum):
     USER_NOT_AUTHENTICATED = (1, 2, 1)  # permanent, ACSE, no reason given (PS3.7 section D.3.3.7)
     TEMPORARY_CONGESTION = (2, 3, 1)
     LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+
+
+class WebRejection(Enum):
+    """Requests of DICOMweb that are rejected as a whole: the HTTP status of the response."""
+
+    TOKEN_NOT_VALID = 401
+    NOT_PERMITTED = 403
+    TOO_LARGE = 413
+    INVALID_REQUEST = 400
+
+    @property
+    def counted_as(self) -> str:
+        """Name in counters."""
+        return f"web_{self.name.lower()}"

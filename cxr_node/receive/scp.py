@@ -80,10 +80,10 @@ class Receiver:
         self._options = options
         self._commitment_scp = None if commitment is None else CommitmentScp(commitment)
         users = Users(options.users) if options.users else None
-        self._admission = AdmissionPolicy(
+        self.admission = AdmissionPolicy(
             options.access_control, users=users, has_space=has_space, places=options.maximum_associations
         )
-        self._store_scp = StoreScp(admission=self._admission, has_space=has_space, accept=accept, on_event=on_event)
+        self.store_scp = StoreScp(admission=self.admission, has_space=has_space, accept=accept, on_event=on_event)
         self._acceptor = Acceptor(
             limits=Limits(
                 maximum_pdu_bytes=options.maximum_pdu_bytes,
@@ -93,7 +93,7 @@ class Receiver:
                 association_timeout_s=options.association_timeout_s,
             ),
             stage=stage,
-            respond=self._store_scp.respond,
+            respond=self.store_scp.respond,
             has_space=partial(has_space, 0),
         )
         self._reporter = ConnectionReporter(on_event=on_event, clock=clock)
@@ -213,7 +213,7 @@ class Receiver:
             restrict_contexts(association, VERIFICATION.__eq__)
             return
         try:
-            rejection = association.refusal or self._admission.rejection(association)
+            rejection = association.refusal or self.admission.rejection(association)
         except Exception as error:  # noqa: BLE001  # pynetdicom would log it and accept the association
             _log.error("admission of an association request failed, request rejected: %s", type(error).__name__)
             rejection = Rejection.TEMPORARY_CONGESTION
@@ -241,7 +241,7 @@ class Receiver:
 
     def _on_c_store(self, event: evt.Event) -> Dataset:
         response = Dataset()
-        response.Status, comment = self._store_scp.respond(event.assoc, partial(_instance, event))
+        response.Status, comment = self.store_scp.respond(event.assoc, partial(_instance, event))
         if comment:
             response.ErrorComment = comment
         return response

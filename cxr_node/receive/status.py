@@ -1,4 +1,4 @@
-"""C-STORE response statuses, and the status of each error (PS3.4 table B.2-1, PS3.7 annex C)."""
+"""Statuses of C-STORE and STOW-RS, and the status of each error (PS3.4 table B.2-1, PS3.7 annex C)."""
 
 import errno
 from enum import IntEnum
@@ -8,7 +8,7 @@ from cxr_node.receive.identify import DataSetMismatch
 
 
 class StoreStatus(IntEnum):
-    """Statuses of the node's C-STORE responses."""
+    """Statuses of the node's C-STORE responses; other than Success they are Failure Reasons of STOW-RS."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
@@ -16,13 +16,19 @@ class StoreStatus(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
+    """By STOW-RS only (PS3.18 section I.2.2): by C-STORE the presentation context is rejected."""
 
 
 _OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class SopClassNotSupported(RejectObject):
-    """The request's SOP Class differs from its presentation context's."""
+    """The SOP Class is not accepted, or the request's differs from its presentation context's."""
+
+
+class TransferSyntaxNotSupported(RejectObject):
+    """The transfer syntax of a file is not accepted."""
 
 
 def out_of_resources() -> RetryLater:
@@ -42,6 +48,8 @@ def status_of(error: Exception) -> StoreStatus:
             return StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
         case SopClassNotSupported():
             return StoreStatus.SOP_CLASS_NOT_SUPPORTED
+        case TransferSyntaxNotSupported():
+            return StoreStatus.TRANSFER_SYNTAX_NOT_SUPPORTED
         case RejectObject():
             return StoreStatus.CANNOT_UNDERSTAND
         case RetryLater() | MemoryError():

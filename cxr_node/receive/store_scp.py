@@ -1,4 +1,4 @@
-"""Storage SCP: status of each C-STORE request, the same for both paths of reception (PS3.4 annex B)."""
+"""Storage SCP: status of each object, the same for both paths of C-STORE and for STOW-RS (PS3.4 annex B)."""
 
 import logging
 import traceback
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class StoreScp:
-    """Responds to C-STORE requests. `accept` returns when bytes and row are durable; its errors become the status."""
+    """Stores received objects. `accept` returns when bytes and row are durable; its errors become the status."""
 
     def __init__(
         self,
@@ -35,9 +35,13 @@ class StoreScp:
     def respond(self, association: Association, build: Callable[[Sender], Received]) -> tuple[StoreStatus, str]:
         """Return Status (0000,0900) and Error Comment (0000,0902); `build` returns the object of the request."""
         sender = sender_of(association)
+        return self.store(sender, lambda: build(sender))
+
+    def store(self, sender: Sender, build: Callable[[], Received]) -> tuple[StoreStatus, str]:
+        """Store the object that `build` returns; return status and comment of the response."""
         try:
-            received = build(sender)
-            if not self._admission.admits_film(association):
+            received = build()
+            if not self._admission.admits_film(sender):
                 # PS3.4 has no status for it; Out of Resources makes the sender retry.
                 raise RetryLater("more films in a minute than this peer may send")  # noqa: TRY301
             if not self._has_space(received.size_bytes):

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from cxr_node.db.account_tables import api_token
-from cxr_node.db.database import Transaction
+from cxr_node.db.database import Database, Transaction
 from cxr_node.domain.permissions import PageRole, Permissions
+
+_USE_INTERVAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +62,20 @@ def revoke(transaction: Transaction, name: str, *, now: datetime) -> None:
     _change(transaction, name, revoked_at=now)
 
 
-def note_use(transaction: Transaction, name: str, *, now: datetime) -> None:
-    """Record that a token was used."""
-    _change(transaction, name, last_used_at=now)
+def find_valid(database: Database, secret: str, *, now: datetime) -> ApiToken | None:
+    """Return the token of a secret; None if there is none, or it has expired or was revoked."""
+    with database.read() as connection:
+        token = find(connection, secret)
+    return token if token is not None and token.is_valid(now) else None
+
+
+def note_use(database: Database, token: ApiToken, *, now: datetime) -> bool:
+    """Record that a token was used, once an hour; return whether this use was recorded."""
+    if token.last_used_at is not None and now - token.last_used_at < _USE_INTERVAL:
+        return False
+    with database.write() as transaction:
+        _change(transaction, token.name, last_used_at=now)
+    return True
 
 
 def _change(transaction: Transaction, name: str, **values: object) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cxr_node.domain.section import Section
+from cxr_node.settings.dicomweb import DicomWebSection
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
 from cxr_node.settings.node import (
     ArchiveSection,
@@ -29,6 +30,7 @@ class Settings(Section):
     node: NodeSection = NodeSection()
     database: DatabaseSection = DatabaseSection()
     receive: ReceiveSection = ReceiveSection()
+    dicomweb: DicomWebSection = DicomWebSection()
     archive: ArchiveSection = ArchiveSection()
     identifiers: IdentifiersSection = IdentifiersSection()
     gate: GateSection = GateSection()
@@ -57,6 +59,8 @@ class Settings(Section):
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting that contradicts one of another table."""
         yield from super().contradictions(key)
+        if self.receive.processes > 1 and self.dicomweb.enabled and not self.dicomweb.port:
+            yield "dicomweb.port: must not be 0 if receive.processes is more than 1"
         if self.read.kind != "remote":
             return
         if not self.remote.url:

@@ -10,8 +10,6 @@ from cxr_node.records import api_tokens, web_sessions, web_users
 from cxr_node.records.api_tokens import ApiToken
 from cxr_node.records.web_users import WebUser
 
-_USE_INTERVAL = timedelta(hours=1)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession:
@@ -93,15 +91,8 @@ class StoredAccounts:
 
     def api_token(self, secret: str) -> ApiToken | None:
         """Return the token of a secret; None if there is none, or it has expired or was revoked."""
-        with self.read_database.read() as connection:
-            token = api_tokens.find(connection, secret)
-        return token if token is not None and token.is_valid(self.clock()) else None
+        return api_tokens.find_valid(self.read_database, secret, now=self.clock())
 
     def note_use(self, token: ApiToken) -> bool:
         """Record that a token was used, once an hour; return whether this use was recorded."""
-        now = self.clock()
-        if token.last_used_at is not None and now - token.last_used_at < _USE_INTERVAL:
-            return False
-        with self.database.write() as transaction:
-            api_tokens.note_use(transaction, token.name, now=now)
-        return True
+        return api_tokens.note_use(self.database, token, now=self.clock())

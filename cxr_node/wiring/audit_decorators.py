@@ -40,9 +40,10 @@ from cxr_node.receive.events import (
     ReceiveEvent,
     StoreRejected,
     TlsFailed,
+    WebRequestRejected,
 )
 from cxr_node.receive.part10 import data_set_of
-from cxr_node.receive.rejection import Rejection
+from cxr_node.receive.rejection import Rejection, WebRejection
 from cxr_node.records.films import Film
 from cxr_node.wiring.audit import Audit
 
@@ -90,9 +91,7 @@ def _messages(audit: Audit, event: ReceiveEvent) -> list[AuditMessage]:
     at, by = audit.clock(), audit.application
     match event:
         case AssociationAccepted():
-            peer = AuditPeer(ae_title=event.calling_ae_title, address=event.address)
-            messages = [events.user_authentication(event.user, peer, by=by, at=at)] if event.user else []
-            return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
+            return _accepted(audit, event, at)
         case AssociationRejected():
             peer = AuditPeer(ae_title=event.calling_ae_title, address=event.address)
             failure = f"association rejected: {event.rejection.name.lower().replace('_', ' ')}"
@@ -102,13 +101,23 @@ def _messages(audit: Audit, event: ReceiveEvent) -> list[AuditMessage]:
         case ConnectionFailed():
             peer = AuditPeer(ae_title="", address=event.address)
             return [events.association(peer, by=by, failure=f"no association: {event.detail}", at=at)]
-        case StoreRejected():  # rejected before its identity is known; `audited_accept` records the others
-            return []
+        case StoreRejected() | WebRequestRejected(rejection=WebRejection.TOO_LARGE | WebRejection.INVALID_REQUEST):
+            return []  # before an object's identity is known; `audited_accept` records the others
         case TlsFailed():
             peer = AuditPeer(ae_title="", address=event.address)
             return [events.association(peer, by=by, failure=f"no TLS: {event.reason}", at=at)]
+        case WebRequestRejected():
+            peer = AuditPeer(ae_title="", address=event.address)
+            user = f"token/{event.user}"
+            return [events.user_authentication(user, peer, by=by, failure=event.detail, at=at)]
         case _:
             assert_never(event)
+
+
+def _accepted(audit: Audit, event: AssociationAccepted, at: datetime) -> list[AuditMessage]:
+    peer, by = AuditPeer(ae_title=event.calling_ae_title, address=event.address), audit.application
+    messages = [events.user_authentication(event.user, peer, by=by, at=at)] if event.user else []
+    return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
 
 
 def destinations(

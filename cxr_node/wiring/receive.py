@@ -54,7 +54,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         replace(_options(settings.receive), own_echo_title=heartbeat.echo_title(settings)),
         accept=audit_decorators.audited_accept(audit, accept),
         stage=process.archive.stage if settings.receive.path == "streaming" else None,
-        has_space=partial(_has_space, settings),
+        has_space=partial(has_space, settings),
         commitment=_commitment_provider(process),
         on_event=each_of(audit_decorators.on_event(audit), on_event),
     )
@@ -170,7 +170,8 @@ def _commitment_provider(process: Process) -> CommitmentProvider:
     )
 
 
-def _has_space(settings: Settings, size_bytes: int) -> bool:
+def has_space(settings: Settings, size_bytes: int) -> bool:
+    """Whether the disk has space for a film of that many bytes above the reserve."""
     free = space.free_space(settings.node.data_folder)
     return not reserve_of(settings).shortage(free, size_bytes=size_bytes)
 

@@ -171,6 +171,7 @@ def _rejection(event: "ReceiveEvent") -> tuple[str, str, str] | None:
         ConnectionFailed,
         StoreRejected,
         TlsFailed,
+        WebRequestRejected,
     )
 
     match event:
@@ -184,6 +185,8 @@ def _rejection(event: "ReceiveEvent") -> tuple[str, str, str] | None:
             return "", "no_tls", event.address
         case StoreRejected():
             return _title(event.calling_ae_title), event.status.name.lower(), event.address
+        case WebRequestRejected():
+            return _title(event.user), event.rejection.counted_as, event.address
 
 
 def _title(text: str) -> str:

@@ -21,7 +21,9 @@ from cxr_node.work.worker_threads import run_workers
 
 if TYPE_CHECKING:
     from cxr_node.deliver.destination import Destination
+    from cxr_node.receive.scp import Receiver
     from cxr_node.wiring.cascade import OpenReader
+    from cxr_node.wiring.rejection_counters import RejectionCounters
     from cxr_node.work.handlers.deliver import DeliverHandler
 
 
@@ -35,8 +37,16 @@ def receive(process: Process) -> Iterator[str]:
         process.liveness.append(scp.is_accepting)
         host, port = scp.address
         rows = rejection_counters.RejectionRows(process, counters)
-        with run_jobs(process, Role.RECEIVE, {"rejection_counters": rows.write}):
+        with _web_entrance(process, scp, counters), run_jobs(process, Role.RECEIVE, {"rejection_counters": rows.write}):
             yield f"{host}:{port}"
+
+
+def _web_entrance(process: Process, scp: "Receiver", counters: "RejectionCounters") -> AbstractContextManager[object]:
+    if not process.settings.dicomweb.enabled:
+        return nullcontext()
+    from cxr_node.wiring.dicomweb import dicomweb
+
+    return dicomweb(process, scp, on_event=counters.note)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from cxr_node.domain.explanations import Explanation, Group, explanations, find_
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.ops.reason_document import tables, with_tables
 from cxr_node.receive.events import ConnectionFailure
-from cxr_node.receive.rejection import Rejection
+from cxr_node.receive.rejection import Rejection, WebRejection
 from cxr_node.receive.status import StoreStatus, comment_of
 from cxr_node.settings.root import Settings
 from tests.support.films import ROOT
@@ -42,6 +42,7 @@ def test_every_code_of_the_node_is_explained() -> None:
         Group.CONNECTION: {failure.value for failure in ConnectionFailure} | {"no_tls"},
         Group.PRESENTATION_CONTEXT: {"abstract_syntax_not_supported", "transfer_syntaxes_not_supported"},
         Group.STORAGE_COMMITMENT: named(FailureReason),
+        Group.DICOMWEB: {rejection.counted_as for rejection in WebRejection},
     }
 
 
@@ -50,6 +51,10 @@ def test_the_values_in_messages_are_those_of_the_code() -> None:
 
     assert values == {status.name.lower(): f"{status:04X}" for status in StoreStatus if status} | {
         rejection.name.lower(): ", ".join(map(str, rejection.value)) for rejection in Rejection
+    }
+    web = explanations()[Group.DICOMWEB]
+    assert {name: entry.code for name, entry in web.items()} == {
+        rejection.counted_as: str(rejection.value) for rejection in WebRejection
     }
     commitment = explanations()[Group.STORAGE_COMMITMENT]
     assert {name: entry.code for name, entry in commitment.items()} == {

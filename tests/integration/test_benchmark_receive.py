@@ -18,6 +18,7 @@ from benchmarks.load.receivers import Receiver, Unfit, available
 from benchmarks.load.rounds import Bounds, Cell, turn
 from benchmarks.load.sender import Order
 from benchmarks.load.sender_process import Sending, sender
+from tests.support.dicomweb import entrance
 from tests.support.receiver import receiving
 
 KIND = "10 kB DX"
@@ -144,3 +145,13 @@ def test_the_command_prints_a_table_of_the_node_and_a_peer(
     node, peer = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:4])
     assert (node[3], peer[3]) == ("node", "storescp nodelay")
     assert float(peer[5].partition(" ")[0]) > 0, "the ratio of the films a second"
+
+
+def test_films_by_stow_rs_are_stored_and_have_their_own_uids(sending: Sending, tmp_path: Path) -> None:
+    path = films.write(tmp_path, KIND)
+    with entrance(tmp_path / "node") as web:
+        answer = sending.send(replace(order(web.port, path), web_token=web.token))
+        stored = web.stored()
+
+    assert [status for *_, status in answer.films] == [0] * 5
+    assert stored.keys() == {films.uid("3", run=7, number=n) for n in range(1, 6)}

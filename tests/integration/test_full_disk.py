@@ -64,8 +64,8 @@ def test_films_are_rejected_within_the_reserve_of_inodes(tmp_path: Path, monkeyp
     values = list(os.statvfs(tmp_path))
     values[5], values[7] = 1_000_000, settings.archive.reserve_inodes
     monkeypatch.setattr(os, "statvfs", lambda _folder: os.statvfs_result(values))
-    assert receive._has_space(settings, 0)
+    assert receive.has_space(settings, 0)
 
     values[7] -= 1
 
-    assert not receive._has_space(settings, 0)
+    assert not receive.has_space(settings, 0)

@@ -37,6 +37,7 @@ PACKAGES = {
     "dcm2pnm": "dcmtk",
     "dcmcjpeg": "dcmtk",
     "dcmdjpeg": "dcmtk",
+    "curl": "curl",
     "dcmcjpls": "dcmtk",
     "dcmcrle": "dcmtk",
     "dcmpschk": "dcmtk",

@@ -67,17 +67,20 @@ def gpu(settings: Settings) -> Check:
 
 def ports(settings: Settings, *, is_running: bool) -> Iterator[Check]:
     """Check that the configured ports are free, or that the node runs."""
-    for name, host, port in (
+    listeners = [
         ("receive.port", settings.receive.host, settings.receive.port),
         ("web.port", settings.web.host, settings.web.port),
-    ):
+    ]
+    if settings.dicomweb.enabled:
+        listeners.append(("dicomweb.port", settings.dicomweb.host, settings.dicomweb.port))
+    for name, host, port in listeners:
         if is_running:
             yield ok(name, "the node is running")
             continue
         fault = _bind_fault(host, port)
         if not fault:
             yield ok(name, f"{host}:{port} is free")
-        elif name == "receive.port":
+        elif name != "web.port":
             yield problem(name, f"{host}:{port}: {fault}", f"stop the other program, or set {name} to another port")
         else:
             yield note(name, f"{host}:{port}: {fault}", f"the web server cannot start: set {name} to another port")
