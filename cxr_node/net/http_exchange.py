@@ -126,6 +126,8 @@ class Exchange:
         self.method = request.method.decode("latin-1")
         self.path = tuple(unquote(step) for step in target.path.strip("/").split("/"))
         self.has_responded = False
+        self.common_headers: dict[str, str] = {}
+        """Fields of the response, whatever its status."""
         if self.header("content-length") in ("", "0") and not self.header("transfer-encoding"):
             connection.protocol.next_event()  # the end of a request without a body
 
@@ -183,7 +185,8 @@ class Exchange:
         """
         self.has_responded = True
         content = b"" if self.method == "HEAD" else content
-        fields = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})}
+        fields = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        fields |= {**self.common_headers, **(headers or {})}
         blocks: Iterable[bytes] = (content,) if isinstance(content, bytes) else content
         if isinstance(content, bytes):
             fields["Content-Length"] = str(len(content))

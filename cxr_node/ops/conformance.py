@@ -24,6 +24,7 @@ from cxr_node.deliver.hl7 import ACKNOWLEDGMENTS
 from cxr_node.deliver.hl7_result import OBSERVATIONS, REPORT_UID
 from cxr_node.deliver.store_response import of_failure_reason
 from cxr_node.deliver.web_outcome import of_http_status
+from cxr_node.dicomweb import query
 from cxr_node.domain.codes import Code
 from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -82,6 +83,8 @@ def tables() -> Mapping[str, str]:
             "decoded": {str(uid) for uid in (*NATIVE, *CODECS)},
             "store_statuses": StoreStatus,
             "web_store_statuses": store_response.STATUSES,
+            "searched": query.MATCHED.values(),
+            "searched_lists": query.LISTS,
             "commitment_failures": FailureReason,
             "association_rejections": Rejection,
             "hl7_acknowledgments": ACKNOWLEDGMENTS,

@@ -12,7 +12,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class DicomWebSection(TlsIdentity):
-    """DICOMweb server of the receive role, at /dicomweb. Requests carry an API token of `cxr-node token add`."""
+    """DICOMweb server of the receive role, at /dicomweb: STOW-RS, QIDO-RS, WADO-RS. Requests carry an API token."""
 
     enabled: bool = Field(False, description="Serve DICOMweb.")
     host: str = Field("127.0.0.1", description='Address to listen on; "0.0.0.0" for every interface.')
@@ -21,6 +21,10 @@ class DicomWebSection(TlsIdentity):
         (),
         description="Names of the API tokens that may store, by STOW-RS. The name is the calling AE title of the "
         "films, which the rules of [receive] are matched with; other tokens may not store.",
+    )
+    origins: tuple[Annotated[str, text_form(r"https?://[^\s/?#]{1,253}", "https://HOST")], ...] = Field(
+        (),
+        description="Origins of web viewers, such as https://ohif.example.org, whose pages may use the server (CORS).",
     )
     base_url: Annotated[
         str,

@@ -1,10 +1,7 @@
 """Audit of access over the web: logins, and views of films and reports."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,14 +10,11 @@ from cxr_node.archive.store import Archive
 from cxr_node.audit import events
 from cxr_node.audit.events import AuditPeer
 from cxr_node.audit.subject import parse_subject
+from cxr_node.domain.recently_seen import RecentlySeen
 from cxr_node.queries.identifiers import IdentifiedFilm
 from cxr_node.web.access import Person, SeesFilms
 from cxr_node.wiring import identifier_audit
 from cxr_node.wiring.audit import Audit
-
-_INTERVAL = timedelta(hours=1)
-"""Views of a film or of a study's identifiers by one person within this time are one record: a page shows several."""
-_MAX_RECORDED = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +43,15 @@ def address_of(request: Request) -> str:
 
 
 class AccessAudit:
-    """Records logins and views. Thread-safe."""
+    """Records logins and views. Thread-safe.
+
+    Views of a film or of a study's identifiers by one person within an hour are one record: a page shows several.
+    """
 
     def __init__(self, audit: Audit, archive: Archive) -> None:
         self._audit = audit
         self._archive = archive
-        self._lock = threading.Lock()
-        self._recorded: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._recorded = RecentlySeen()
 
     def record_login(self, name: str, address: str, *, failure: str) -> None:
         """Record an attempt to log in; `failure` is the reason it was rejected, empty on success."""
@@ -65,7 +61,7 @@ class AccessAudit:
     def record_access(self, viewer: Viewer, archive_key: str) -> None:
         """Record a view of an object in the archive, unless a recent record covers it."""
         now = self._audit.clock()
-        if not self._is_new(viewer.name, archive_key, now):
+        if not self._recorded.is_new(viewer.name, archive_key, now=now):
             return
         try:
             subject = parse_subject(self._archive.get(archive_key))
@@ -83,17 +79,6 @@ class AccessAudit:
         """Record that identifiers of films were shown, once for each study unless a recent record covers it."""
         now = self._audit.clock()
         studies = {film.study_id for film in films}
-        new = {study_id for study_id in studies if self._is_new(viewer.name, f"studies/{study_id}", now)}
+        new = {study_id for study_id in studies if self._recorded.is_new(viewer.name, f"studies/{study_id}", now=now)}
         shown = [film for film in films if film.study_id in new]
         identifier_audit.record_shown(self._audit, shown, by=viewer.name, address=viewer.address)
-
-    def _is_new(self, name: str, viewed: str, now: datetime) -> bool:
-        with self._lock:
-            last = self._recorded.get((name, viewed))
-            if last is not None and now - last < _INTERVAL:
-                return False
-            self._recorded[name, viewed] = now
-            self._recorded.move_to_end((name, viewed))
-            if len(self._recorded) > _MAX_RECORDED:
-                self._recorded.popitem(last=False)
-            return True

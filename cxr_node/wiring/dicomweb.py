@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from cxr_node.records.api_tokens import ApiToken
 from cxr_node.settings.dicomweb import DicomWebSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.dicomweb_resources import ReadOnlyService, read_only_service
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import has_space
 from cxr_node.wiring.rejection_counters import each_of
@@ -43,6 +44,13 @@ _REJECTIONS = {
     413: WebRejection.TOO_LARGE,
 }
 
+_CORS = {"Access-Control-Expose-Headers": "Retry-After, Warning"}
+_CORS_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
 
 @contextmanager
 def dicomweb(
@@ -52,24 +60,25 @@ def dicomweb(
     section = process.settings.dicomweb
     reporter = _Reporter(each_of(audit_decorators.on_event(process.audit), on_event), process)
     handshakes = _handshakes(section)
-    server = HttpServer(
-        _options(process.settings),
-        _Service(process, receiver, reporter).handle,
-        handshake=None if handshakes is None else handshakes.handshake,
-        on_tls_failed=reporter.tls_failed,
-        on_refused=reporter.refused,
-    )
-    server.start()
-    process.liveness.append(server.is_accepting)
-    _log.info("DICOMweb listens on %s port %d", *server.address)
-    try:
-        yield server
-    finally:
-        process.liveness.remove(server.is_accepting)
-        if handshakes is not None:
-            handshakes.close()
-        server.stop()
-        reporter.close()
+    with read_only_service(process) as reading:
+        server = HttpServer(
+            _options(process.settings),
+            _Service(process, receiver, reading, reporter).handle,
+            handshake=None if handshakes is None else handshakes.handshake,
+            on_tls_failed=reporter.tls_failed,
+            on_refused=reporter.refused,
+        )
+        server.start()
+        process.liveness.append(server.is_accepting)
+        _log.info("DICOMweb listens on %s port %d", *server.address)
+        try:
+            yield server
+        finally:
+            process.liveness.remove(server.is_accepting)
+            if handshakes is not None:
+                handshakes.close()
+            server.stop()
+            reporter.close()
 
 
 def _options(settings: Settings) -> HttpOptions:
@@ -130,11 +139,14 @@ class _Service:
 
     process: Process
     receiver: Receiver
+    reading: ReadOnlyService
     reporter: _Reporter
 
     def handle(self, exchange: Exchange) -> None:
         """Respond to a request; an error that is raised is the response."""
         user = ""
+        if self._is_preflight(exchange):
+            return
         try:
             try:
                 token = self._token(exchange)
@@ -145,6 +157,17 @@ class _Service:
         except RequestRejected as error:
             self.reporter.rejected(exchange, user, error)
             raise
+
+    def _is_preflight(self, exchange: Exchange) -> bool:
+        """Permit the pages of `dicomweb.origins`; respond to a preflight request of theirs, which has no token."""
+        origin = exchange.header("origin")
+        if origin not in self.process.settings.dicomweb.origins:
+            return False
+        exchange.common_headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **_CORS}
+        if exchange.method != "OPTIONS":
+            return False
+        exchange.respond(204, headers=_CORS_PREFLIGHT)
+        return True
 
     def _token(self, exchange: Exchange) -> ApiToken:
         process, now = self.process, self.process.clock()
@@ -161,16 +184,27 @@ class _Service:
         return token
 
     def _route(self, exchange: Exchange, token: ApiToken) -> None:
-        match exchange.path:
-            case (prefix, studies) if (prefix, studies) == (PREFIX, _STUDIES):
-                study_instance_uid = None
-            case (prefix, studies, uid) if (prefix, studies) == (PREFIX, _STUDIES):
-                study_instance_uid = _uid(uid)
+        prefix, *path = exchange.path
+        if prefix != PREFIX or not path:
+            raise RequestRejected(404, "there is no such resource")
+        if exchange.method == "GET":
+            self._show(exchange, token, path)
+            return
+        if exchange.method != "POST":
+            raise RequestRejected(405, "the resource has no such method", headers={"Allow": "GET, POST"})
+        match path:
+            case [studies] if studies == _STUDIES:
+                self._store(exchange, token, None)
+            case [studies, uid] if studies == _STUDIES:
+                self._store(exchange, token, _uid(uid))
             case _:
                 raise RequestRejected(404, "there is no such resource")
-        if exchange.method != "POST":
-            raise RequestRejected(405, "the resource has no such method", headers={"Allow": "POST"})
-        self._store(exchange, token, study_instance_uid)
+
+    def _show(self, exchange: Exchange, token: ApiToken, path: Sequence[str]) -> None:
+        if not token.permissions.sees_identifiers:
+            raise RequestRejected(403, "this API token does not show films with identifiers")
+        resources = self.reading.resources(f"token/{token.name}", exchange.client.address)
+        resources.get(exchange, path, base_url=_base_url(self.process.settings.dicomweb, exchange))
 
     def _store(self, exchange: Exchange, token: ApiToken, study_instance_uid: Uid | None) -> None:
         settings, receiver = self.process.settings, self.receiver

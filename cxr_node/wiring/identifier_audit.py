@@ -1,5 +1,6 @@
 """Audit of looks at identifiers of films: searches by them, and studies that they were shown of."""
 
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,6 +23,7 @@ ELEMENTS = {
 
 _SPECIFIC_CHARACTER_SET = (0x0008, 0x0005, b"CS")
 _QUERY_RETRIEVE_LEVEL = (0x0008, 0x0052, b"CS")
+_ISO_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 
 
@@ -69,7 +71,7 @@ def _encoded(matching: Mapping[str, str]) -> bytes:
     """
     elements = {_SPECIFIC_CHARACTER_SET: "ISO_IR 192", _QUERY_RETRIEVE_LEVEL: "STUDY"}
     for column, text in matching.items():
-        elements[ELEMENTS[column]] = text.replace("-", "") if column == "study_date" else text
+        elements[ELEMENTS[column]] = _ISO_DATE.sub(r"\1\2\3", text) if column == "study_date" else text
     return b"".join(_element(*tag_and_vr, text) for tag_and_vr, text in sorted(elements.items()))
 
 
