@@ -33,7 +33,7 @@ from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.domain.rejection_titles import NOTE_KIND, RejectionTitle
+from cxr_node.domain.rejection_titles import NOTE_KIND, NoteScope, RejectionTitle
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.process_pool.executor import Executor
 from cxr_node.reading.context import ReadContext
@@ -59,7 +59,7 @@ def accept(
     database: Database,
     priority: Callable[[Received, Sender], int] = lambda _received, _sender: 0,
     attributes: Callable[[Mapping[int, bytes], AeTitle], FilmAttributes | None] = lambda _values, _title: None,
-    may_reject: Callable[[Sender, RejectionTitle], bool] = lambda _sender, _title: True,
+    note_scope: Callable[[Sender, RejectionTitle], NoteScope] = lambda _sender, _title: NoteScope.EVERY_FILM,
     clock: Callable[[], datetime],
 ) -> bool:
     """Store a received film; on return its bytes and its row are durable, and Success may be returned.
@@ -68,20 +68,21 @@ def accept(
     False for a duplicate, or for a result of this node that a PACS sends back. `priority` returns the priority boost
     of a film, in seconds; `attributes` returns what is stored of its header, by its encoded values and its sender.
 
-    A rejection note of a sender that `may_reject` with its title is stored in the database and applied, in one
-    transaction.
+    A rejection note is stored in the database and applied, in one transaction, to the films of its `note_scope`, which
+    follows from sender and title.
 
     Raises
     ------
     RejectObject
-        If a rejection note has withdrawn the film, or a Key Object Selection is no rejection note.
+        If a rejection note has withdrawn the film, or a Key Object Selection is no rejection note, or one on films that
+        its sender may not reject.
     """
     if _may_be_own_result(received):
         with database.read() as connection:
             if results.is_own_result(connection, received.identity.sop_instance_uid):
                 return False
     if received.identity.sop_class_uid == KEY_OBJECT_SELECTION:
-        return _accept_note(received, sender, database=database, may_reject=may_reject, now=clock())
+        return _accept_note(received, sender, database=database, note_scope=note_scope, now=clock())
     key = film_key(received.digest)
     # Stored even if the key exists: another receiver may have renamed the file without flushing the folder yet.
     _store(archive, key, received)
@@ -96,7 +97,7 @@ def accept(
             now=clock(),
         )
     except InstanceRejected:
-        if not ingest.has_row(database, received.identity.sop_instance_uid, received.digest):
+        if not ingest.is_kept(database, received.identity.sop_instance_uid, received.digest):
             archive.discard(key)
         raise
     if not is_new and key not in archive:
@@ -110,16 +111,17 @@ def _accept_note(
     sender: Sender,
     *,
     database: Database,
-    may_reject: Callable[[Sender, RejectionTitle], bool],
+    note_scope: Callable[[Sender, RejectionTitle], NoteScope],
     now: datetime,
 ) -> bool:
     if received.size_bytes > MAXIMUM_BYTES:
         raise too_large(received.size_bytes)
     content = received.content if isinstance(received, Instance) else received.staged.read()
     note = parse_rejection_note(content)
-    if not may_reject(sender, note.title):
+    scope = note_scope(sender, note.title)
+    if scope is NoteScope.NO_FILM:
         raise RejectObject("rejection notes of this title are not accepted from this sender")
-    return rejection_notes.store(database, note, received, sender, content=content, now=now)
+    return rejection_notes.store(database, note, received, sender, content=content, scope=scope, now=now)
 
 
 def _may_be_own_result(received: Received) -> bool:

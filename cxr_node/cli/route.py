@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -46,7 +46,7 @@ def explain(
             "read": gate.met,
             "reason": gate.reason,
             "priority_boost_s": priority_boost_s,
-            "destinations": _plain(routes, decisions),
+            "destinations": _plain(settings, routes, decisions),
             "notifications": [_notification(row) for row in settings.notify.rules],
         }
         typer.echo(json.dumps(document, indent=2))
@@ -54,11 +54,13 @@ def explain(
     out.print(f"would be read: {_WORDS[gate.met]} ({gate.reason})", markup=False)
     if priority_boost_s:
         out.print(f"has priority by {priority_boost_s} s: it matches [[receive.urgent]]")
-    table = Table("destination", "delivered", "results", "reason")
-    for name, decision in decisions.items():
-        table.add_row(name, _WORDS[decision.met], ", ".join(_results(routes[name])), decision.reason)
-    for row in settings.notify.rules:
-        out.print(f"notification {row.name}: {_notification(row)['reason']}", markup=False)
+    table = Table("destination", "delivered", "results", "reason", "withdrawn by")
+    for row in _plain(settings, routes, decisions):
+        table.add_row(
+            row["name"], _WORDS[row["delivered"]], ", ".join(row["results"]), row["reason"], row["withdrawn_by"]
+        )
+    for rule in settings.notify.rules:
+        out.print(f"notification {rule.name}: {_notification(rule)['reason']}", markup=False)
     out.print(table if decisions else "no destination is configured: results are archived but not delivered")
 
 
@@ -90,10 +92,16 @@ def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
     return priority_boost_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 
 
-def _plain(routes: dict[str, Route], decisions: dict[str, Decision]) -> list[dict[str, object]]:
+def _plain(settings: Settings, routes: dict[str, Route], decisions: dict[str, Decision]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "delivered": decision.met, "results": _results(routes[name]), "reason": decision.reason}
-        for name, decision in decisions.items()
+        {
+            "name": row.name,
+            "delivered": decisions[row.name].met,
+            "results": _results(routes[row.name]),
+            "reason": decisions[row.name].reason,
+            "withdrawn_by": row.withdrawn_by if row.takes_rejection_notes else "a person",
+        }
+        for row in settings.deliver.destinations
     ]
 
 

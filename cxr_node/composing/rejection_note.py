@@ -91,11 +91,14 @@ def _header(context: ComposeContext, results: Sequence[Result]) -> Dataset:
     """Return patient and study of results; the study alone, with an unknown patient, if no file of theirs is intact."""
     for result in reversed(results):
         try:
-            return dcmread(BytesIO(read_intact(context.archive, result)), stop_before_pixels=True)
+            header: Dataset = dcmread(BytesIO(read_intact(context.archive, result)), stop_before_pixels=True)
         except Damaged:
             continue
-    header = header_of(results[0].identity)
+        if "ReferencedRequestSequence" in header:  # of a document: the orders, as a film has them
+            header.RequestAttributesSequence = header.ReferencedRequestSequence
+        return header
+    unknown = header_of(results[0].identity)
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"):
-        setattr(header, keyword, "")
-    header.ReferringPhysicianName = header.StudyID = header.AccessionNumber = ""
-    return header
+        setattr(unknown, keyword, "")
+    unknown.ReferringPhysicianName = unknown.StudyID = unknown.AccessionNumber = ""
+    return unknown

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from cxr_node.db.engine import read_only_engine, writing_engine
-from cxr_node.db.errors import DatabaseDamaged, DatabaseUnavailable, StatementTimeout, WrongDatabase
+from cxr_node.db.errors import DatabaseDamaged, DatabaseUnavailable, Deadlock, StatementTimeout, WrongDatabase
 from cxr_node.db.group_commit import GroupCommit
 from cxr_node.db.held_file import HeldFile
 from cxr_node.db.states import Stage
@@ -24,6 +24,7 @@ __all__ = [
     "Database",
     "DatabaseDamaged",
     "DatabaseUnavailable",
+    "Deadlock",
     "SQLAlchemyError",
     "StatementTimeout",
     "Transaction",
@@ -36,6 +37,7 @@ CHANNEL = "cxr_node"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _QUERY_CANCELED = "57014"
 """SQLSTATE of PostgreSQL for a statement ended by its time-out."""
+_DEADLOCK_DETECTED = "40P01"
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -186,7 +188,10 @@ def _translated(error: DBAPIError) -> Exception:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGE:
         return DatabaseDamaged()
-    if code == sqlite3.SQLITE_INTERRUPT or getattr(error.orig, "sqlstate", "") == _QUERY_CANCELED:
+    sqlstate = getattr(error.orig, "sqlstate", "")
+    if sqlstate == _DEADLOCK_DETECTED:
+        return Deadlock()
+    if code == sqlite3.SQLITE_INTERRUPT or sqlstate == _QUERY_CANCELED:
         return StatementTimeout()
     is_passing = isinstance(error, OperationalError) or error.connection_invalidated
     return DatabaseUnavailable("database unavailable: no response, locked, or refused") if is_passing else error

@@ -7,6 +7,13 @@ class DatabaseUnavailable(RetryLater):
     """The database is locked, restarting or unreachable; the transaction is rolled back."""
 
 
+class Deadlock(DatabaseUnavailable):
+    """Transactions waited for each other, and this one was rolled back; it may succeed at once."""
+
+    def __init__(self) -> None:
+        super().__init__("database unavailable: transactions waited for each other")
+
+
 class StatementTimeout(DatabaseUnavailable):
     """A read-only statement was ended after its time-out: a narrower query may succeed."""
 

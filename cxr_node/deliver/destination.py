@@ -150,13 +150,18 @@ class DestinationKind(Section):
     scu_sop_classes: ClassVar[tuple[Uid, ...]] = ()
     """SOP Classes that the node uses as SCU besides those of results, for the conformance statement."""
 
-    takes_rejection_notes: ClassVar[bool] = True
-    """Whether rejection notes are sent to it: not where an object becomes something else than a DICOM instance."""
+    withdrawn_by: ClassVar[str] = "a rejection note (Key Object Selection)"
+    """What tells it of withdrawn results."""
 
     @classmethod
     @abstractmethod
     def example(cls) -> Self:
         """Return the table of the example configuration."""
+
+    @property
+    def takes_rejection_notes(self) -> bool:
+        """Whether rejection notes are sent to it; its `send` makes of one what its protocol has for it."""
+        return True
 
     @property
     @abstractmethod

@@ -19,11 +19,12 @@ from cxr_node.deliver.destination import (
     Receipt,
 )
 from cxr_node.deliver.dicom_file import read_dicom_file
-from cxr_node.deliver.hl7_text import AccessionField, CharacterSet, fields_of
 from cxr_node.deliver.outcome import DeliveryOutcome
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.hl7_text import AccessionField, CharacterSet, fields_of
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.section import Port, Seconds, text_form
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.net.mllp import MllpError, MllpServer
 from cxr_node.net.tls_settings import TlsClient
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEY_OBJECT_SELECTION = Uid("1.2.840.10008.5.1.4.1.1.88.59")
 _REPORTS = ("report", "report-comprehensive", "report-enhanced")
 ACKNOWLEDGMENTS: Mapping[str, DeliveryOutcome] = {
     "AA": DeliveryOutcome.DELIVERED,
@@ -47,7 +47,7 @@ _Name = Annotated[str, text_form(r"[A-Za-z0-9 ._-]{0,180}", "letters, digits, or
 class Hl7(TlsClient, DestinationKind):
     """A RIS or integration engine that receives each report as HL7 ORU^R01, always preliminary, over MLLP."""
 
-    takes_rejection_notes: ClassVar[bool] = False
+    withdrawn_by: ClassVar[str] = "ORU^R01 with OBR-25 X and OBX-11 D"
 
     kind: Literal["hl7"] = Field("hl7", description="Kind of destination.")
     host: str = Field(description="Its address.")
@@ -70,6 +70,10 @@ class Hl7(TlsClient, DestinationKind):
         ("CTR",),
         description="Code values of measurements to send, such as CTR; docs/reference/conformance.md has them.",
     )
+    withdrawals: bool = Field(
+        True,
+        description="Send withdrawn reports: ORU^R01 with OBR-25 X and OBX-11 D; false: a person removes them there.",
+    )
     connect_timeout_s: Seconds = Field(5.0, description="Time-out of a connection, in seconds.")
     timeout_s: Seconds = Field(30.0, description="Time-out of a message with its acknowledgment, in seconds.")
 
@@ -77,6 +81,11 @@ class Hl7(TlsClient, DestinationKind):
     def example(cls) -> Self:
         """Return the table of the example configuration."""
         return cls(name="ris", host="127.0.0.1", port=2575)
+
+    @property
+    def takes_rejection_notes(self) -> bool:
+        """Whether a message is made of rejection notes."""
+        return self.withdrawals
 
     @property
     def peer_name(self) -> str:
@@ -143,16 +152,13 @@ class Hl7Destination:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def send(self, content: bytes) -> Receipt:
-        """Send the report in the DICOM file `content` as a message; see `Destination.send`."""
+        """Send the report, or the rejection note, in the DICOM file `content` as a message; see `Destination.send`."""
         from cxr_node.deliver.hl7_result import NoMessage, control_id, oru
-        from cxr_node.deliver.report_content import NoReport, parse_report
+        from cxr_node.deliver.report_content import NoReport, parse_rejection_note, parse_report
 
-        if read_dicom_file(content).sop_class_uid == _KEY_OBJECT_SELECTION:
-            raise DeliveryRejected(
-                "a rejection note, which no message exists for: remove the earlier result in the RIS"
-            )
+        is_note = read_dicom_file(content).sop_class_uid == KEY_OBJECT_SELECTION
         try:
-            report = parse_report(content)
+            report = parse_rejection_note(content) if is_note else parse_report(content)
             message = oru(report, self.rules)
         except (NoReport, NoMessage) as error:
             raise DeliveryRejected(str(error)) from None

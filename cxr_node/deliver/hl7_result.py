@@ -1,7 +1,8 @@
 """ORU^R01 of a report: an unsolicited result, always preliminary (HL7 2.5.1 chapter 7; IHE RAD-128 in form).
 
 The message is a function of the report's bytes and the settings, so every retry has the same bytes and Message Control
-ID. A later report of the study has the same order numbers and a later OBX-14.
+ID. A later report of the study has the same order numbers and a later OBX-14. So has the message of a rejection note,
+which withdraws reports.
 """
 
 import hashlib
@@ -10,16 +11,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cxr_node.deliver.hl7_text import ENCODINGS, AccessionField, CharacterSet, Field, Repetition, segment, timestamp
 from cxr_node.deliver.report_content import ReportContent, StatedFinding
 from cxr_node.domain.codes import Code, dcm, sct
 from cxr_node.domain.concepts import private
+from cxr_node.domain.hl7_text import ENCODINGS, AccessionField, CharacterSet, Field, Repetition, segment, timestamp
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 VERSION = "2.5.1"
 PRELIMINARY = "P"
+"""OBR-25 (table 0123) and OBX-11 (table 0085) of a report."""
+NO_RESULTS, DELETED = "X", "D"
+"""OBR-25 and OBX-11 of a withdrawn report."""
 _CONTROL_ID_CHARACTERS = 20
 """Maximum of MSH-10 in HL7 2.5.1; 100 bits of the digest."""
 _SUMMARY = Code(value="55112-7", scheme_designator="LN", meaning="Summary")
@@ -36,7 +40,7 @@ OBSERVATIONS: Mapping[str, tuple[Code | str, str]] = {
     "side": (_LATERALITY, "of the finding with the same OBX-4"),
     "measurement": ("code of the measurement", "of `measurements` in the destination's table"),
     "study": (_STUDY_UID, "Study Instance UID"),
-    "report": (REPORT_UID, "SOP Instance UID of the report that the message is made of"),
+    "report": (REPORT_UID, "SOP Instance UID of the report; of a withdrawal, of each report that it withdraws"),
 }
 """Rows of a message, in their order, for the conformance statement."""
 
@@ -74,7 +78,7 @@ def control_id(sop_instance_uid: str, rules: OruRules) -> str:
 
 
 def oru(report: ReportContent, rules: OruRules) -> bytes:
-    """Return the message of a report.
+    """Return the message of a report, or of the withdrawal of one.
 
     Raises
     ------
@@ -159,7 +163,8 @@ def _order(report: ReportContent, rules: OruRules) -> Iterator[str]:
         fields[6] = study_date + str(header.get("StudyTime") or "")[:6]
     if rules.accession != "none":
         fields[int(rules.accession.removeprefix("OBR-")) - 1] = accession
-    fields[21:] = [timestamp(report.composed_at), "", rules.section, PRELIMINARY]
+    status = NO_RESULTS if report.withdrawn else PRELIMINARY
+    fields[21:] = [timestamp(report.composed_at), "", rules.section, status]
     yield segment("OBR", *fields)
 
 
@@ -186,7 +191,8 @@ def _rows(report: ReportContent, rules: OruRules) -> Iterator[_Row]:
         if measured.name.value in rules.measurements:
             yield _Row(kind="NM", name=measured.name, value=measured.value, unit=measured.unit)
     yield _Row(kind="ST", name=_STUDY_UID, value=str(header.StudyInstanceUID))
-    yield _Row(kind="ST", name=REPORT_UID, value=str(header.SOPInstanceUID))
+    for uid in report.withdrawn or (str(header.SOPInstanceUID),):
+        yield _Row(kind="ST", name=REPORT_UID, value=uid)
 
 
 def _finding_rows(finding: StatedFinding, group: str) -> Iterator[_Row]:
@@ -214,7 +220,7 @@ def _obx(number: int, row: _Row, report: ReportContent) -> str:
         row.flag,
         "",
         "",
-        PRELIMINARY,
+        DELETED if report.withdrawn else PRELIMINARY,
         "",
         "",
         timestamp(report.composed_at),

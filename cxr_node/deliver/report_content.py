@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from cxr_node.domain.codes import Code
+from cxr_node.domain.codes import Code, sct
 from cxr_node.domain.concepts import CARDIOTHORACIC_RATIO
+from cxr_node.domain.rejection_titles import RejectionTitle
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -19,7 +20,10 @@ _SUMMARY, _PROCEDURE_REPORTED = "121111", "121058"
 _MEASUREMENTS, _EVALUATIONS = "126010", "C0034375"
 _COMMENT, _FINDING, _PRESENCE = "121106", "121071", "121052"
 _FINDING_SITE, _LATERALITY = "363698007", "272741003"
+_DESCRIPTION = "113012"
 _THRESHOLD = "THRESHOLD"
+_PLAIN_CHEST_RADIOGRAPH = sct("399208008", "Plain chest X-ray")
+"""Procedure of a report on films that name none."""
 _SCORES = frozenset({"SCORE", CARDIOTHORACIC_RATIO.value})
 PRESENT = "52101004"
 """Code value of Present (CID 240)."""
@@ -57,7 +61,10 @@ class StatedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContent:
-    """What a report says. `header` has patient, study and order; `composed_at` is its Content Date and Time, aware."""
+    """What a report says. `header` has patient, study and order; `composed_at` is its Content Date and Time, aware.
+
+    Of a rejection note, `withdrawn` are the SOP Instance UIDs of the reports that it withdraws.
+    """
 
     header: "Dataset"
     composed_at: datetime
@@ -66,6 +73,7 @@ class ReportContent:
     notice: str
     findings: tuple[StatedFinding, ...]
     measurements: tuple[Measured, ...]
+    withdrawn: tuple[str, ...] = ()
 
 
 def parse_report(content: bytes) -> ReportContent:
@@ -95,6 +103,39 @@ def parse_report(content: bytes) -> ReportContent:
         )
     except Exception:  # noqa: BLE001  # the decoder may raise anything, and quote values
         raise NoReport("not an Imaging Measurement Report of this node") from None
+
+
+def parse_rejection_note(content: bytes) -> ReportContent:
+    """Return what the rejection note in the DICOM file `content` withdraws, and why.
+
+    Raises
+    ------
+    NoReport
+        If it is no Key Object Selection of this node that rejects results.
+    """
+    from pydicom import dcmread
+
+    try:
+        note = dcmread(BytesIO(content))
+        title = RejectionTitle(_name(note))
+        procedures = note.get("ProcedureCodeSequence") or ()
+        return ReportContent(
+            header=note,
+            composed_at=_composed_at(note),
+            procedure=_code(procedures[0]) if procedures else _PLAIN_CHEST_RADIOGRAPH,
+            lines=(f"Withdrawn: {title.meaning}",),
+            notice=next(str(item.TextValue) for item in _children(note) if _name(item) == _DESCRIPTION),
+            findings=(),
+            measurements=(),
+            withdrawn=tuple(
+                str(instance.ReferencedSOPInstanceUID)
+                for study in note.CurrentRequestedProcedureEvidenceSequence
+                for series in study.ReferencedSeriesSequence
+                for instance in series.ReferencedSOPSequence
+            ),
+        )
+    except Exception:  # noqa: BLE001  # as above
+        raise NoReport("not a rejection note of this node") from None
 
 
 def _finding(group: "Dataset") -> StatedFinding | None:

@@ -80,7 +80,7 @@ def retry_after_s(text: str, *, now: datetime) -> float:
         return min(float(text), _LONGEST_RETRY_AFTER_S)
     try:
         at = parsedate_to_datetime(text)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, TypeError, OverflowError):  # a year may have any number of digits
         return 0.0
     seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)

@@ -33,6 +33,15 @@ _MEANINGS = {
     RejectionTitle.RETENTION: "Data Retention Policy Expired",
 }
 
+
+class NoteScope(StrEnum):
+    """Whose films the rejection notes of a sender concern."""
+
+    EVERY_FILM = "every film"
+    OWN_FILMS = "films of the sender"
+    NO_FILM = "no film"
+
+
 NOTE_KIND = "REJECTION"
 """Kind of a rejection note among results."""
 

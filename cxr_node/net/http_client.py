@@ -66,9 +66,17 @@ class HttpServer:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str], body: Sequence[bytes | memoryview] = ()
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Sequence[bytes | memoryview] = (),
+        *,
+        reads_body: bool = True,
     ) -> Response:
         """Send a request to `path` below the URL and return the response; the parts of the body are not copied.
+
+        Without `reads_body` the body of the response is left unread, whatever its encoding and size, and is empty.
 
         Raises
         ------
@@ -88,6 +96,8 @@ class HttpServer:
                 parts = self._in_parts(connection, body, deadline) if body else None
                 connection.request(method, address, parts, sent)
             with connection.getresponse() as response:
+                if not reads_body:
+                    return Response(status=response.status, headers=response.headers, body=b"")
                 return self._receive(response)
         except TimeoutError:
             raise HttpError(f"{self} did not answer within {self.timeout_s:g} s", is_unreachable=True) from None

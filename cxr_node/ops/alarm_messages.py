@@ -4,8 +4,11 @@ import json
 import logging
 import smtplib
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
+from http.client import HTTPException
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cxr_node.settings.operations import AlertSection
 
@@ -36,7 +39,7 @@ class Alarms:
         changes = {**begun, **dict.fromkeys(resolved, "resolved")}
         try:
             self._notify(f"{self._name}: {', '.join(changes)}", changes)
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, HTTPException, smtplib.SMTPException) as error:
             _log.warning("an alarm could not be sent: %s", type(error).__name__)
             return
         self._active = {name: self._active.get(name, sentence) for name, sentence in current.items()}
@@ -57,8 +60,13 @@ def notifier(section: AlertSection) -> Notify:
 
 def _post(url: str, subject: str, alarms: Mapping[str, str]) -> None:
     body = json.dumps({"text": subject, "alarms": dict(alarms)}).encode()
+    headers = {"Content-Type": "application/json"}
+    address = urlsplit(url)
+    login, _, host = address.netloc.rpartition("@")
+    if login:  # http.client takes them for a part of the port
+        headers["Authorization"] = f"Basic {b64encode(unquote(login).encode()).decode('ascii')}"
     request = urllib.request.Request(  # noqa: S310  # the settings allow only http and https
-        url, data=body, headers={"Content-Type": "application/json"}
+        urlunsplit(address._replace(netloc=host)), data=body, headers=headers
     )
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310  # as above
         pass

@@ -8,6 +8,7 @@ import json
 import logging
 import smtplib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
@@ -34,8 +35,18 @@ _FIRST_S, _LONGEST_S = 5.0, 300.0
 _NOTICE = "Research use only. Result of a computer program, not verified by a physician."
 
 Message = Mapping[str, object]
-Send = Callable[[NotifyRuleSection, Message], None]
-"""Sends a message to the receivers of a rule; raises NotSent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An attempt to send a message by webhook or mail to `uris`; `failure` says why it failed, empty on success."""
+
+    uris: tuple[str, ...]
+    failure: str = ""
+
+
+Send = Callable[[NotifyRuleSection, Message], Sequence[Attempt]]
+"""Sends a message to the receivers of a rule that have not accepted it yet."""
 
 
 class NotSent(Exception):
@@ -69,16 +80,15 @@ class Notifications:
                 notifications.mark_notified(transaction, row, now=self._clock())
             return
         accession = self._accession_number(row) if "accession" in rule.identifiers else ""
-        try:
-            self._send(rule, message_of(row, rule, node=self._settings.node.name, accession_number=accession))
-        except NotSent as error:
-            _log.warning("notification %d was not sent: %s", row.notification_id, error)
-            self._record(row, rule, accession, failure=str(error))
+        message = message_of(row, rule, node=self._settings.node.name, accession_number=accession)
+        attempts = self._send(rule, message)
+        self._record(row, attempts, accession)
+        if failure := "; ".join(attempt.failure for attempt in attempts if attempt.failure):
+            _log.warning("notification %d was not sent: %s", row.notification_id, failure)
             due_at = self._clock() + timedelta(seconds=min(_LONGEST_S, _FIRST_S * 2.0 ** min(row.attempts, 10)))
             with self._database.write() as transaction:
-                notifications.mark_failed(transaction, row, str(error), due_at=due_at)
+                notifications.mark_failed(transaction, row, failure, due_at=due_at)
             return
-        self._record(row, rule, accession)
         with self._database.write() as transaction:
             notifications.mark_notified(transaction, row, now=self._clock())
         _log.info("notification %d of study %d was sent by rule %s", row.notification_id, row.study_id, row.rule)
@@ -88,13 +98,16 @@ class Notifications:
             films = identifiers.of_studies(connection, [row.study_id])
         return next((film.accession_number for film in films if film.accession_number), "")
 
-    def _record(self, row: Notification, rule: NotifyRuleSection, accession_number: str, *, failure: str = "") -> None:
+    def _record(self, row: Notification, attempts: Sequence[Attempt], accession_number: str) -> None:
+        """Record each receiver that was tried, with its own outcome."""
         subject = StudySubject(
             study_instance_uid=row.study_instance_uid, patient_id="", accession_number=accession_number
         )
         now = self._clock()
-        for uri in _uris(rule):
-            self._audit.record(events.exported(subject, by=self._audit.application, uri=uri, failure=failure, at=now))
+        for attempt in attempts:
+            for uri in attempt.uris:
+                by, failure = self._audit.application, attempt.failure
+                self._audit.record(events.exported(subject, by=by, uri=uri, failure=failure, at=now))
 
 
 def message_of(row: Notification, rule: NotifyRuleSection, *, node: str, accession_number: str = "") -> Message:
@@ -127,27 +140,27 @@ def sender(settings: Settings) -> Send:
     """
     accepted: set[tuple[str, str]] = set()
 
-    def send(rule: NotifyRuleSection, message: Message) -> None:
-        text, failures = json.dumps(message, sort_keys=True), []
-        for kind, send_by in (("webhook", _post), ("mail", partial(_mail, settings.alert))):
-            if (kind, text) in accepted:
+    def send(rule: NotifyRuleSection, message: Message) -> list[Attempt]:
+        text, attempts = json.dumps(message, sort_keys=True), []
+        ways = (("webhook", _webhook_uris(rule), _post), ("mail", _mail_uris(rule), partial(_mail, settings.alert)))
+        for kind, uris, send_by in ways:
+            if not uris or (kind, text) in accepted:
                 continue
             try:
                 send_by(rule, message)
             except NotSent as error:
-                failures.append(str(error))
+                attempts.append(Attempt(uris=uris, failure=str(error)))
             else:
+                attempts.append(Attempt(uris=uris))
                 accepted.add((kind, text))
-        if failures:
-            raise NotSent("; ".join(failures))
-        accepted.difference_update([("webhook", text), ("mail", text)])
+        if not any(attempt.failure for attempt in attempts):
+            accepted.difference_update([("webhook", text), ("mail", text)])
+        return attempts
 
     return send
 
 
 def _mail(section: AlertSection, rule: NotifyRuleSection, message: Message) -> None:
-    if not rule.mail_to:
-        return
     lines = [f"{key}: {value}" for key, value in message.items() if key not in ("findings", "text")]
     body = "\n".join([str(message["text"]), "", *lines])
     try:
@@ -157,13 +170,13 @@ def _mail(section: AlertSection, rule: NotifyRuleSection, message: Message) -> N
 
 
 def _post(rule: NotifyRuleSection, message: Message) -> None:
-    if not rule.webhook:
-        return
     address = urlsplit(rule.webhook.get_secret_value())
     server = HttpServer(url=f"{address.scheme}://{address.netloc}", timeout_s=10.0)
     path = f"{address.path}{f'?{address.query}' if address.query else ''}"
     try:
-        response = server.send("POST", path, {"Content-Type": "application/json"}, [json.dumps(message).encode()])
+        body = [json.dumps(message).encode()]
+        # The status is the answer: a body of whatever size and encoding says nothing to the node.
+        response = server.send("POST", path, {"Content-Type": "application/json"}, body, reads_body=False)
     except HttpError as error:
         raise NotSent(f"webhook: {error}") from error
     if not response.is_success:
@@ -177,8 +190,11 @@ def _sentence(row: Notification) -> str:
     return f"Study {row.study_id}: retracted, its results were withdrawn or have no longer {names}"
 
 
-def _uris(rule: NotifyRuleSection) -> Sequence[str]:
-    """Return the receivers of a rule as URIs, without what may be a secret."""
+def _webhook_uris(rule: NotifyRuleSection) -> tuple[str, ...]:
+    """Return the URI of the webhook, without what may be a secret; none if there is no webhook."""
     address = urlsplit(rule.webhook.get_secret_value())
-    webhook = [f"{address.scheme}://{address.hostname}"] if rule.webhook else []
-    return [*webhook, *(f"mailto:{to}" for to in rule.mail_to)]
+    return (f"{address.scheme}://{address.hostname}",) if rule.webhook else ()
+
+
+def _mail_uris(rule: NotifyRuleSection) -> tuple[str, ...]:
+    return tuple(f"mailto:{to}" for to in rule.mail_to)

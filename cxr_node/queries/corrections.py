@@ -5,7 +5,13 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, RowMapping, select, union
 
-from cxr_node.db.correction_tables import rejected_film, rejected_instance, withdrawal
+from cxr_node.db.correction_tables import (
+    corrected_copy,
+    patient_message,
+    rejected_film,
+    rejected_instance,
+    withdrawal,
+)
 from cxr_node.db.tables import delivery, film, result, study
 from cxr_node.domain.clock import local_time
 from cxr_node.domain.rejection_titles import RejectionTitle
@@ -15,6 +21,16 @@ def correction_sentences(connection: Connection, study_instance_uid: str) -> lis
     """Return what was corrected and withdrawn in a study, and which destinations have the rejection notes."""
     of_study = connection, study_instance_uid
     return [*_copies(*of_study), *_rejections(*of_study), *_withdrawals(*of_study)]
+
+
+def rejected_films(connection: Connection, study_id: int) -> dict[int, str]:
+    """Return the rejected films of a study by number, each with the meaning of its title."""
+    query = (
+        select(film.c.id, rejected_film.c.title)
+        .join(rejected_film, rejected_film.c.film_id == film.c.id)
+        .where(film.c.study_id == study_id)
+    )
+    return {film_id: RejectionTitle(title).meaning for film_id, title in connection.execute(query)}
 
 
 def _copies(connection: Connection, study_instance_uid: str) -> Iterator[str]:
@@ -30,18 +46,27 @@ def _copies(connection: Connection, study_instance_uid: str) -> Iterator[str]:
             copy.c.received_at,
             study.c.study_instance_uid,
             there.c.study_instance_uid,
+            patient_message.c.event,
+            patient_message.c.control_id,
+            patient_message.c.sender,
         )
         .select_from(first)
         .join(copy, (copy.c.sop_instance_uid == first.c.sop_instance_uid) & (copy.c.id > first.c.id))
         .join(study, study.c.id == first.c.study_id)
         .join(there, there.c.id == copy.c.study_id)
+        .outerjoin(corrected_copy, corrected_copy.c.film_id == copy.c.id)
+        .outerjoin(patient_message, patient_message.c.id == corrected_copy.c.message_id)
         .where(copy.c.is_original.is_(True))
     )
     of_study = union(*(pairs.where(side.c.study_instance_uid == study_instance_uid) for side in (study, there)))
-    for first_id, copy_id, at, of_first, of_copy in connection.execute(of_study.order_by("first_id")):
+    rows = connection.execute(of_study.order_by("first_id"))
+    for first_id, copy_id, at, of_first, of_copy, event, control_id, sender in rows:
         place = "" if of_first == of_copy else f" of study {of_first}"
         moved = "" if of_first == of_copy else f" of study {of_copy}"
-        yield f"film {copy_id}{moved}, received {local_time(at)}, corrected film {first_id}{place}"
+        how = (
+            f"made {local_time(at)} by ADT^{event} {control_id} of {sender}" if event else f"received {local_time(at)}"
+        )
+        yield f"film {copy_id}{moved}, {how}, corrected film {first_id}{place}"
 
 
 def _rejections(connection: Connection, study_instance_uid: str) -> Iterator[str]:

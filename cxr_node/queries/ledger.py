@@ -100,6 +100,7 @@ def _films() -> Select[tuple[object, ...]]:
             _delivery_job(State.DISMISSED).label("delivery_dismissed"),
             exists().where(result.c.study_id == film.c.study_id).correlate(film).label("has_result"),
             _is_replaced().label("is_replaced"),
+            _follows_archive().label("follows_archive"),
             exists().where(rejected_film.c.film_id == film.c.id).correlate(film).label("is_rejected"),
             (
                 _study_job(Stage.COMPOSE, State.WAITING, State.RUNNING)
@@ -118,6 +119,14 @@ def _is_replaced() -> ColumnElement[bool]:
     copy = film.alias("copy")
     same_uid = copy.c.sop_instance_uid == film.c.sop_instance_uid
     return exists().where(same_uid, copy.c.is_original.is_(True), copy.c.id > film.c.id).correlate(film)
+
+
+def _follows_archive() -> ColumnElement[bool]:
+    """Whether the film is a corrected copy whose study was never composed: its results are the archive's to correct."""
+    first, compose = film.alias("first"), job.alias("compose")
+    is_copy = exists().where(first.c.sop_instance_uid == film.c.sop_instance_uid, first.c.id < film.c.id)
+    is_composed = exists().where(compose.c.stage == Stage.COMPOSE, compose.c.study_id == film.c.study_id)
+    return film.c.is_original.is_(True) & is_copy.correlate(film) & ~is_composed.correlate(film)
 
 
 def _study_job(stage: Stage, *states: State) -> ColumnElement[bool]:
@@ -178,8 +187,8 @@ def _fate(columns: RowMapping) -> tuple[Fate, str]:
         return Fate.NOT_REPORTED, "rejected"
     if columns["reason"] == Reason.CORRECTION:
         return Fate.NOT_REPORTED, columns["reason"]
-    if columns["is_replaced"] and columns["state"] in (State.DONE, State.NOT_ANALYSED):
-        return Fate.DELIVERED, ""  # as its corrected copy, which is counted by itself
+    if _is_reported_as_another(columns):
+        return Fate.DELIVERED, ""
     if columns["state"] == State.FAILED:
         return Fate.NOT_REPORTED, columns["reason"] or "reading failed"
     if columns["compose_failed"]:
@@ -189,6 +198,13 @@ def _fate(columns: RowMapping) -> tuple[Fate, str]:
     if dismissed := _dismissed(columns):
         return Fate.NOT_REPORTED, dismissed
     return (Fate.IN_PROGRESS, "") if columns["pending"] else (Fate.DELIVERED, "")
+
+
+def _is_reported_as_another(columns: RowMapping) -> bool:
+    """Whether the film is reported as its corrected copy, counted by itself, or as the film that it corrects."""
+    if columns["follows_archive"] and columns["state"] == State.DONE:
+        return True
+    return bool(columns["is_replaced"]) and columns["state"] in (State.DONE, State.NOT_ANALYSED)
 
 
 def _dismissed(columns: RowMapping) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.correction_tables import rejected_instance
-from cxr_node.db.database import Database, Transaction
+from cxr_node.db.database import Database, Deadlock, Transaction
 from cxr_node.db.monitoring_tables import constancy_film
 from cxr_node.db.priority import NO_PRIORITY_BOOST
 from cxr_node.db.states import Stage
@@ -100,21 +100,38 @@ def store(
     )
     for _ in range(_ATTEMPTS):
         try:
-            return database.write_grouped(write, film)
-        except IntegrityError:
+            return _store(database, film)
+        except (IntegrityError, Deadlock):
             continue  # another process has written the same study or film meanwhile
     raise RuntimeError("the row of the film conflicted at every attempt")
 
 
-def has_row(database: Database, uid: Uid, digest: Digest) -> bool:
-    """Whether a film has a row."""
-    query = select(film_table.c.id).where(film_table.c.sop_instance_uid == uid, film_table.c.digest == digest)
+def _store(database: Database, film: IncomingFilm) -> bool:
+    try:
+        return database.write_grouped(write, film)
+    except _HasRejections:
+        with database.write() as transaction:
+            return _write_rejected(transaction, film)
+
+
+def is_kept(database: Database, uid: Uid, digest: Digest) -> bool:
+    """Whether a film has a row by which its bytes are kept: retention has not removed them."""
+    query = select(film_table.c.id).where(
+        film_table.c.sop_instance_uid == uid, film_table.c.digest == digest, film_table.c.removed_at.is_(None)
+    )
     with database.read() as connection:
         return connection.execute(query).first() is not None
 
 
-def write(transaction: Transaction, films: Sequence[IncomingFilm]) -> list[bool]:
-    """Write several films as `store` does, in order; return for each whether it was new."""
+class _HasRejections(Exception):
+    """Of the SOP Instance UID of a film there is a rejection, so that more studies than its own are to be locked."""
+
+
+def write(transaction: Transaction, films: Sequence[IncomingFilm], *, has_locks: bool = False) -> list[bool]:
+    """Write several films of which none was rejected, as `store` does, in order; return for each whether it was new.
+
+    With `has_locks`, on all studies of films of their UIDs, also films whose UIDs were rejected once.
+    """
     is_new: dict[int, bool] = {}
     remaining = dict(enumerate(films))
     while remaining:
@@ -123,7 +140,7 @@ def write(transaction: Transaction, films: Sequence[IncomingFilm]) -> list[bool]
         for number, film in remaining.items():
             first.setdefault(film.uid, number)
         batch = {number: remaining.pop(number) for number in first.values()}
-        is_new |= zip(batch, _write(list(batch.values()), transaction), strict=True)
+        is_new |= zip(batch, _write(list(batch.values()), transaction, has_locks=has_locks), strict=True)
     return [is_new[number] for number in range(len(films))]
 
 
@@ -144,10 +161,25 @@ class _Known:
     rejections: Mapping[Uid, Sequence[KnownRejection]]
 
 
-def _write(films: Sequence[IncomingFilm], transaction: Transaction) -> list[bool]:
-    """Write films of different UIDs."""
+def _write_rejected(transaction: Transaction, film: IncomingFilm) -> bool:
+    """Write a film whose SOP Instance UID was rejected; the studies that this may change are locked first."""
+    rejection_notes.lock_studies(transaction, film.uid, film.study_uid)
+    return _write([film], transaction, has_locks=True)[0]
+
+
+def _write(films: Sequence[IncomingFilm], transaction: Transaction, *, has_locks: bool = False) -> list[bool]:
+    """Write films of different UIDs.
+
+    Raises
+    ------
+    _HasRejections
+        Unless the transaction `has_locks` on all studies of films that were rejected. The shared locks of others cannot
+        become exclusive ones: two transactions that hold them on one study would wait for each other.
+    """
     studies = _studies(transaction, films)
     stored = _known(transaction, films)
+    if stored.rejections and not has_locks:
+        raise _HasRejections
     fresh = _after_rejection(transaction, films, stored)
     are_known = [film.instance.digest in stored.digests[film.uid] for film in films]
     for film, is_known in zip(films, are_known, strict=True):
@@ -157,8 +189,8 @@ def _write(films: Sequence[IncomingFilm], transaction: Transaction) -> list[bool
     new = [film for film, is_known in zip(films, are_known, strict=True) if not is_known]
     if new:
         _write_new(transaction, new, studies, stored, fresh)
-    for rejections in stored.rejections.values():
-        rejection_notes.on_arrival(transaction, rejections)
+    for film in films:
+        rejection_notes.on_arrival(transaction, stored.rejections.get(film.uid, ()))
     return [not is_known for is_known in are_known]
 
 

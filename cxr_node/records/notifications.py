@@ -91,10 +91,14 @@ def mark_notified(transaction: Transaction, sent: Notification, *, now: datetime
 
 
 def mark_failed(transaction: Transaction, failed: Notification, detail: str, *, due_at: datetime) -> None:
-    """Record why a notification could not be sent, and when it is due again."""
+    """Record why a notification could not be sent, and when it is due again; what changed meanwhile is due at once."""
     values = {"attempts": failed.attempts + 1, "detail": detail, "due_at": due_at}
-    is_it = notification.c.id == failed.notification_id
-    transaction.connection.execute(update(notification).where(is_it).values(values))
+    is_it = (
+        notification.c.id == failed.notification_id,
+        notification.c.is_active == failed.is_active,
+        notification.c.changed_at == failed.changed_at,
+    )
+    transaction.connection.execute(update(notification).where(*is_it).values(values))
 
 
 def waiting_since(connection: Connection) -> dict[str, tuple[datetime, str]]:

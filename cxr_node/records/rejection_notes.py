@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, ins
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.correction_tables import rejected_film, rejected_instance, rejection_note
-from cxr_node.db.database import Database, Transaction
+from cxr_node.db.database import Database, Deadlock, Transaction
 from cxr_node.db.tables import film, job, study
 from cxr_node.domain.errors import RejectObject
-from cxr_node.domain.identifiers import Digest, Uid
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.domain.reasons import Reason
-from cxr_node.domain.rejection_titles import RejectedInstance, RejectionNote, RejectionTitle
+from cxr_node.domain.rejection_titles import NoteScope, RejectedInstance, RejectionNote, RejectionTitle
 from cxr_node.queue import queue
 from cxr_node.records import retention, withdrawals
 
@@ -48,17 +48,42 @@ class Rejection:
     detail: str
     by: str
     at: datetime
+    only_from: AeTitle | None = None
+    """The sender whose films alone are meant; None for those of any."""
 
 
 def store(
-    database: Database, note: RejectionNote, received: Received, sender: Sender, *, content: bytes, now: datetime
+    database: Database,
+    note: RejectionNote,
+    received: Received,
+    sender: Sender,
+    *,
+    content: bytes,
+    scope: NoteScope = NoteScope.EVERY_FILM,
+    now: datetime,
 ) -> bool:
-    """Write a received note and apply it to the films that are here; return False if it was known already."""
+    """Write a received note and apply it to the films that are here; return False if it was known already.
+
+    With the scope of own films it concerns those of its sender alone, also those that come later.
+
+    Raises
+    ------
+    RejectObject
+        If it names a film of another sender although its scope is own films: nothing of it is applied.
+    """
     for _ in range(_ATTEMPTS):
         try:
             with database.write() as transaction:
-                return _store(transaction, note, received, sender, content=content, now=now)
-        except IntegrityError:
+                return _store(
+                    transaction,
+                    note,
+                    received,
+                    sender,
+                    content=content,
+                    only_from=sender.calling_ae_title if scope is NoteScope.OWN_FILMS else None,
+                    now=now,
+                )
+        except (IntegrityError, Deadlock):
             continue  # another process has written the same note meanwhile
     raise RuntimeError("the row of the note conflicted at every attempt")
 
@@ -70,6 +95,7 @@ def _store(
     sender: Sender,
     *,
     content: bytes,
+    only_from: AeTitle | None,
     now: datetime,
 ) -> bool:
     connection = transaction.connection
@@ -86,8 +112,14 @@ def _store(
         .returning(rejection_note.c.id)
     ).scalar_one()
     rejection = Rejection(
-        title=note.title, detail=f"rejection note {uid}", by=f"peer/{sender.calling_ae_title}", at=now
+        title=note.title,
+        detail=f"rejection note {uid}",
+        by=f"peer/{sender.calling_ae_title}",
+        at=now,
+        only_from=only_from,
     )
+    if _has_others(_named(connection, note.instances), only_from):
+        raise RejectObject("the rejection note names films of another sender, and corrections.notes_from is empty")
     _reject(transaction, note.instances, rejection, note_id=note_id)
     return True
 
@@ -146,6 +178,14 @@ def come_again(transaction: Transaction, sop_instance_uid: Uid, digest: Digest, 
     return are_hidden
 
 
+def lock_studies(transaction: Transaction, sop_instance_uid: Uid, study_instance_uid: Uid) -> None:
+    """Lock the studies that may change when an instance of this UID and study comes again after its rejection."""
+    of_films = select(film.c.study_id).where(film.c.sop_instance_uid == sop_instance_uid)
+    own = select(study.c.id).where(study.c.study_instance_uid == study_instance_uid)
+    connection = transaction.connection
+    withdrawals.lock(transaction, [*connection.execute(of_films).scalars(), *connection.execute(own).scalars()])
+
+
 def on_arrival(transaction: Transaction, rejections: Iterable[KnownRejection]) -> None:
     """Apply rejections that came before their instance, which was just written."""
     ids = [one.rejection_id for one in rejections if not one.is_applied]
@@ -159,9 +199,9 @@ def apply_pending(database: Database) -> None:
     with database.read() as connection:
         waiting = select(rejected_instance.c.id).where(*_IS_PENDING, is_here)
         ids = list(connection.execute(waiting.limit(_BATCH)).scalars())
-    if ids:
+    for rejection_id in ids:  # each in its own transaction, which locks its studies in their order
         with database.write() as transaction:
-            _apply(transaction, rejected_instance.c.id.in_(ids))
+            _apply(transaction, rejected_instance.c.id == rejection_id)
 
 
 def _apply(transaction: Transaction, condition: ColumnElement[bool]) -> None:
@@ -170,10 +210,14 @@ def _apply(transaction: Transaction, condition: ColumnElement[bool]) -> None:
             study_instance_uid=Uid(row.study_instance_uid), sop_instance_uid=Uid(row.sop_instance_uid)
         )
         rejection = Rejection(
-            title=RejectionTitle(row.title), detail=row.detail, by=row.rejected_by, at=row.rejected_at
+            title=RejectionTitle(row.title),
+            detail=row.detail,
+            by=row.rejected_by,
+            at=row.rejected_at,
+            only_from=row.only_from,
         )
         rows = _named(transaction.connection, [instance])
-        if rows:
+        if rows and not _has_others(rows, rejection.only_from):
             _hide(transaction, rows, rejection)
             applied = update(rejected_instance).where(rejected_instance.c.id == row.id)
             transaction.connection.execute(applied.values(applied_at=row.rejected_at))
@@ -195,6 +239,7 @@ def _reject(
             "rejected_by": rejection.by,
             "rejected_at": rejection.at,
             "applied_at": rejection.at if instance.sop_instance_uid in here else None,
+            "only_from": rejection.only_from,
         }
         for instance in instances
     ]
@@ -239,6 +284,11 @@ def _named(connection: Connection, instances: Sequence[RejectedInstance]) -> lis
     return list(named.values())
 
 
+def _has_others(films: Sequence[Any], only_from: AeTitle | None) -> bool:
+    """Whether one of films is not of the sender whose films alone are meant."""
+    return only_from is not None and any(row.calling_ae_title != only_from for row in films)
+
+
 def _show(transaction: Transaction, film_ids: Sequence[int], *, actor: str, now: datetime) -> None:
     """Show films again, and have them read."""
     transaction.connection.execute(delete(rejected_film).where(rejected_film.c.film_id.in_(film_ids)))
@@ -253,6 +303,7 @@ _OF_UIDS = (
         film.c.study_id,
         film.c.sop_instance_uid,
         film.c.is_original,
+        film.c.calling_ae_title,
         study.c.study_instance_uid,
         job.c.id.label("job_id"),
         job.c.reason,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Exists, Table, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Exists, Table, and_, delete, exists, func, or_, select, update
 
 from cxr_node.db.correction_tables import rejection_note, withdrawal
 from cxr_node.db.database import Transaction
@@ -65,9 +65,24 @@ def mark_films_removed(transaction: Transaction, film_ids: Sequence[int], *, now
 
 
 def mark_results_removed(transaction: Transaction, study_id: int, *, now: datetime) -> None:
-    """Mark the results of a study as removed that were withdrawn because their retention has expired elsewhere."""
-    expired = select(withdrawal.c.result_id).where(withdrawal.c.title == RejectionTitle.RETENTION)
-    _mark(transaction, result, (result.c.study_id == study_id) & result.c.id.in_(expired), now=now)
+    """Mark the results of a study as removed that were withdrawn because their retention has expired elsewhere.
+
+    A rejection note on them is marked once every destination has it.
+    """
+    is_expired = withdrawal.c.title == RejectionTitle.RETENTION
+    expired = result.c.id.in_(select(withdrawal.c.result_id).where(is_expired))
+    notes = result.c.id.in_(select(withdrawal.c.note_id).where(is_expired, withdrawal.c.note_id.is_not(None)))
+    to_send = exists().where(
+        delivery.c.result_id == result.c.id, job.c.delivery_id == delivery.c.id, job.c.state.not_in(_SUCCESSFUL)
+    )
+    is_removed = or_(expired, and_(notes, ~to_send.correlate(result)))
+    _mark(transaction, result, (result.c.study_id == study_id) & is_removed, now=now)
+
+
+def is_note_of_expired(connection: Connection, result_id: int) -> bool:
+    """Whether a result is a rejection note on results whose retention has expired elsewhere."""
+    of_note = withdrawal.c.note_id == result_id, withdrawal.c.title == RejectionTitle.RETENTION
+    return connection.execute(select(withdrawal.c.id).where(*of_note).limit(1)).first() is not None
 
 
 def remove_note_bytes(transaction: Transaction, *, before: datetime) -> None:

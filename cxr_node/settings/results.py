@@ -42,8 +42,8 @@ class CorrectionsSection(Section):
     )
     notes_from: tuple[Title, ...] = Field(
         (),
-        description="Calling AE titles whose rejection notes are accepted; empty: every permitted sender, except for "
-        "113039 (retention expired), which removes films.",
+        description="Calling AE titles whose rejection notes are accepted, on every film; empty: of destinations, "
+        "and of each sender on films that it sent itself, but none of 113039 (retention expired), which removes films.",
     )
 
 

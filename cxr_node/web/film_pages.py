@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from cxr_node.db.database import Connection
 from cxr_node.domain.stated_numbers import stated
 from cxr_node.queries import archived, browse
+from cxr_node.queries.corrections import rejected_films
 from cxr_node.web import drawing, heat, identifiers
 from cxr_node.web.access import SeesFilms
 from cxr_node.web.access_audit import FilmViewer
@@ -44,10 +45,15 @@ def film_page(
         views = [or_404(_view(connection, number), "film") for number in (film_id, beside) if number is not None]
         films = browse.films_of(connection, views[0]["film"]["study_id"])
         states = browse.study_states(connection, views[0]["film"]["study_id"])
+        rejected: dict[int, str] = {}
+        for study_id in {view["film"]["study_id"] for view in views}:
+            rejected |= rejected_films(connection, study_id)
     for view in views:
         film = view["film"]
+        view["rejected"] = rejected.get(film["film_id"], "")
         view["identified"] = identifiers.of_film(request, person, study_id=film["study_id"], film_id=film["film_id"])
-    return render_page(request, person, "film.html", active="studies", views=views, films=films, states=states)
+    values = {"views": views, "films": films, "states": states, "rejected": rejected}
+    return render_page(request, person, "film.html", active="studies", **values)
 
 
 def _view(connection: Connection, film_id: int) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from cxr_node.domain.clock import local_time
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age, statistic_words
 from cxr_node.queries import browse
+from cxr_node.queries.corrections import rejected_films
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
 from cxr_node.web import identifiers
@@ -108,7 +109,15 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
         state = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
         results = browse.results_of(connection, study_id)
         states = browse.study_states(connection, study_id)
-    values = {"states": states, "study_id": study_id, "results": results, "report": report_of(results), **state}
+        rejected = rejected_films(connection, study_id)
+    values = {
+        "states": states,
+        "rejected": rejected,
+        "study_id": study_id,
+        "results": results,
+        "report": report_of(results),
+        **state,
+    }
     shown = identifiers.of_studies(request, person, [study_id]).get(study_id)
     return render_page(request, person, "study.html", active="studies", shown=shown, **values)
 

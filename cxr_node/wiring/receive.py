@@ -10,12 +10,13 @@ from pydicom.datadict import tag_for_keyword
 from cxr_node import pipeline
 from cxr_node.archive import space
 from cxr_node.db.states import Stage
+from cxr_node.deliver.destination import ApplicationEntity
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.domain.rejection_titles import RejectionTitle
+from cxr_node.domain.rejection_titles import NoteScope, RejectionTitle
 from cxr_node.queue import queue
 from cxr_node.receive.admission import PeerRule
 from cxr_node.receive.application_entity import ReceiverOptions
@@ -47,7 +48,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
         database=process.database,
         priority=_priority(process),
         attributes=attribute_rules(settings).attributes,
-        may_reject=partial(may_reject, settings),
+        note_scope=partial(_scope_in_force, process),
         clock=process.clock,
     )
     return Receiver(
@@ -60,10 +61,26 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
     )
 
 
-def may_reject(settings: Settings, sender: Sender, title: RejectionTitle) -> bool:
-    """Whether rejection notes of a sender are accepted; those that remove films only if the settings name it."""
+def note_scope(settings: Settings, sender: Sender, title: RejectionTitle) -> NoteScope:
+    """Return the films that rejection notes of a sender concern.
+
+    Without senders in the settings, destinations may reject every film, and others what they sent; nobody may then
+    remove films.
+    """
     senders = settings.corrections.notes_from
-    return sender.calling_ae_title in senders or (not senders and title is not RejectionTitle.RETENTION)
+    if senders or title is RejectionTitle.RETENTION:
+        return NoteScope.EVERY_FILM if sender.calling_ae_title in senders else NoteScope.NO_FILM
+    is_destination = sender.calling_ae_title in _destination_titles(settings)
+    return NoteScope.EVERY_FILM if is_destination else NoteScope.OWN_FILMS
+
+
+def _scope_in_force(process: Process, sender: Sender, title: RejectionTitle) -> NoteScope:
+    return note_scope(process.settings, sender, title)
+
+
+def _destination_titles(settings: Settings) -> frozenset[str]:
+    targets = (row.audit_target for row in settings.deliver.destinations)
+    return frozenset(target.ae_title for target in targets if isinstance(target, ApplicationEntity))
 
 
 def _options(section: ReceiveSection) -> ReceiverOptions:

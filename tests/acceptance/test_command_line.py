@@ -215,3 +215,6 @@ def test_route_test_explains_gate_priority_and_destinations(tmp_path: Path) -> N
     assert tested(lateral) == (False, {"all": True, "found": False, "room1": False})
     shown = CliRunner().invoke(app, ["route", "test", str(lateral), "--config", str(config)])
     assert "would be read: no" in shown.output
+    printed = CliRunner().invoke(app, ["route", "test", str(frontal), "--config", str(config), "--json"]).output
+    ways = {row["withdrawn_by"] for row in json.loads(printed)["destinations"]}
+    assert ways == {"a rejection note (Key Object Selection)"}

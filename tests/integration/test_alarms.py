@@ -3,9 +3,9 @@
 import json
 import socketserver
 import threading
-from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,18 +27,30 @@ LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
-def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object]]]]:
-    """Take what is posted; answer with the next status, with the last one from then on."""
+def web_server(
+    statuses: list[int], *, headers: Mapping[str, str] | None = None, body: bytes = b"", login: str = ""
+) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """Take what is posted; answer with the next status, with the last one from then on.
+
+    With `login`, user and password, the URL has them, and only what comes with them is taken (RFC 7617).
+    """
     messages: list[dict[str, object]] = []
+    authorization = f"Basic {b64encode(login.encode()).decode()}" if login else None
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            if self.headers["Authorization"] != authorization:
+                status = 401
             if status == 200:
-                messages.append(body)
+                messages.append(message)
             self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
+            with suppress(ConnectionError):
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
             pass
@@ -47,7 +59,7 @@ def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://{LOOPBACK}:{server.server_port}/hook", messages
+            yield f"http://{login}{'@' if login else ''}{LOOPBACK}:{server.server_port}/hook", messages
         finally:
             server.shutdown()
             thread.join()
@@ -107,6 +119,13 @@ def test_alarm_is_sent_once_when_it_begins_and_once_when_resolved() -> None:
         {"text": "node: database", "alarms": {"database": "away"}},
         {"text": "node: disk", "alarms": {"disk": "resolved"}},
     ]
+
+
+def test_user_and_password_of_a_webhook_are_sent_as_its_login() -> None:
+    with web_server([200], login="node:sesame") as (url, messages):
+        Alarms(lambda: {"disk": "full"}, notifier(AlertSection(webhook=url)), name="node").update()
+
+    assert len(messages) == 1
 
 
 def test_failed_alarm_message_is_sent_again() -> None:

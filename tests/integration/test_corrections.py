@@ -194,7 +194,7 @@ def test_a_destination_without_notes_gets_none_and_the_study_says_so(database: D
     with database.read() as connection:
         summary = study_status(connection, films.dx().StudyInstanceUID)["summary"]
     assert any("pacs takes no rejection notes" in sentence for sentence in summary)
-    ris = {"kind": "hl7", "name": "ris", "host": "127.0.0.1", "port": 2575}
+    ris = {"kind": "hl7", "name": "ris", "host": "127.0.0.1", "port": 2575, "withdrawals": False}
     settings = load(settings_file(tmp_path, destinations=(ris, to_pacs(104, "PACS"))))
     assert {name: route.takes_notes for name, route in routes(settings).items()} == {"ris": False, "pacs": True}
 
@@ -232,6 +232,15 @@ def test_results_that_follow_the_archive_stay(database: Database, tmp_path: Path
     assert report.PatientID == "RIGHT"
     assert "IDENTITY" not in str(report)
     assert site.archive.notes == []
+
+
+def test_a_film_whose_results_follow_the_archive_is_not_open(database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path, issues_anew=False)
+    site.send({})
+    site.send({**RIGHT, "StudyInstanceUID": OTHER_STUDY})
+
+    with database.read() as connection:
+        assert [entry.fate for entry in ledger.entries(connection)] == [Fate.DELIVERED, Fate.DELIVERED]
 
 
 @pytest.mark.parametrize("is_read", [False, True], ids=["not read", "not reported"])

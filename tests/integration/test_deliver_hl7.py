@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from cxr_node import config
+from cxr_node.db.database import Database
+from cxr_node.db.states import State
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.deliver.hl7 import Hl7, Hl7Destination
 from cxr_node.domain.errors import RetryLater
@@ -25,6 +29,7 @@ from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
 from cxr_node.simulators.ris import Mode, SimulatedRis
 from tests.support import certificates, films, peers
+from tests.support.node import InProcessNode
 from tests.unit.report.studies import everything, not_read, request
 
 hl7 = pytest.importorskip("hl7")
@@ -217,19 +222,51 @@ def test_a_report_that_no_receiver_could_file_is_not_sent() -> None:
     dcmwrite(stream, without_id, enforce_file_format=True)
     note = dcmread(BytesIO(report(film())))
     note.SOPClassUID = note.file_meta.MediaStorageSOPClassUID = KeyObjectSelectionDocumentStorage
-    note_stream = BytesIO()
-    dcmwrite(note_stream, note, enforce_file_format=True)
+    no_note = BytesIO()
+    dcmwrite(no_note, note, enforce_file_format=True)
     (text,) = basic_text.TEXT.compose(request([everything(films.dx())]))
     with SimulatedRis() as receiver:
-        for content in (stream.getvalue(), text.content, b"no DICOM"):
+        for content in (stream.getvalue(), text.content, no_note.getvalue(), b"no DICOM"):
             with pytest.raises(DeliveryRejected):
                 destination(receiver.port).send(content)
-        with pytest.raises(DeliveryRejected, match="remove the earlier result in the RIS"):
-            destination(receiver.port).send(note_stream.getvalue())
         with pytest.raises(DeliveryRejected, match="8859/1 lacks"):
             destination(receiver.port, character_set="8859/1").send(report(film(PatientName="山田^太郎")))
         destination(receiver.port, character_set="8859/1").send(report(film()))
         assert ["Müller".encode("latin-1") in message for message in receiver.messages.values()] == [True]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_withdrawn_report_is_withdrawn_by_a_message_of_the_same_order(database: Database, tmp_path: Path) -> None:
+    order = Dataset()
+    order.PlacerOrderNumberImagingServiceRequest, order.FillerOrderNumberImagingServiceRequest = "P-1", "F-1"
+    orders = {"RequestAttributesSequence": Sequence([order])}
+    with SimulatedRis() as receiver:
+        node = InProcessNode(database, tmp_path, pacs=destination(receiver.port))
+        for patient in ({}, {"PatientID": "RIGHT", "PatientName": "Right^Patient"}):
+            node.accept(film(**orders, **patient))
+            node.work()
+            node.pass_time(timedelta(minutes=1))
+        first, withdrawal, again = (message.decode("utf-8") for message in receiver.messages.values())
+
+    assert hl7apy.parse_message(withdrawal, validation_level=STRICT, find_groups=True).validate()
+    assert [_fields(message, "OBR")[25] for message in (first, withdrawal, again)] == ["P", "X", "P"]
+    assert [_fields(message, "ORC")[2:4] for message in (first, withdrawal, again)] == [["P-1", "F-1"]] * 3
+    assert _fields(first, "PID")[3] == _fields(withdrawal, "PID")[3] != _fields(again, "PID")[3]
+    assert _fields(first, "OBR")[4] == _fields(withdrawal, "OBR")[4]
+    rows = [line.split("|") for line in withdrawal.split("\r") if line.startswith("OBX")]
+    assert {row[11] for row in rows} == {"D"}
+    assert "Withdrawn: Incorrect Modality Worklist Entry" in [row[5] for row in rows]
+    assert _report_uids(withdrawal) == _report_uids(first) != _report_uids(again)
+    assert {job.state for job in node.jobs()} == {State.DONE}
+
+
+def _fields(message: str, name: str) -> list[str]:
+    return next(line.split("|") for line in message.split("\r") if line.startswith(name))
+
+
+def _report_uids(message: str) -> list[str]:
+    rows = [line.split("|") for line in message.split("\r") if line.startswith("OBX")]
+    return [row[5] for row in rows if row[3].startswith("REPORTUID^")]
 
 
 def test_a_film_that_was_not_analysed_has_a_message_without_findings() -> None:

@@ -14,6 +14,7 @@ from cxr_node.composing.route import Route
 from cxr_node.config import load
 from cxr_node.db.database import Database
 from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.records import destination_capabilities
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.report.kinds import basic_text, tid1500
@@ -97,7 +98,7 @@ def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None
     assert result.checks["database"][0] == result.checks["bundle"][0] == result.checks["destination share"][0] == "ok"
     assert set(stored_capabilities(config)) == {"pacs"}
     assert len(stored_capabilities(config)["pacs"].accepted_sop_classes) == len(
-        {kind.result_type.sop_class_uid for kind in RESULT_KINDS}
+        {kind.result_type.sop_class_uid for kind in RESULT_KINDS} | {KEY_OBJECT_SELECTION}
     )
     assert not list((tmp_path / "pacs").glob("*"))
     assert "ok       destination pacs: " in printed.output
@@ -114,6 +115,7 @@ def test_orthanc_accepts_every_kind_with_its_transfer_syntaxes(tmp_path: Path) -
     assert isinstance(takes, dict)
     assert set(takes) == set(EVERYTHING)
     assert takes["segmentation"][:2] == [EXPLICIT, IMPLICIT]
+    assert result.checks["withdrawals to destination pacs"][0] == "ok"
 
 
 def test_archive_with_enhanced_sr_only_gets_its_best_form_named(tmp_path: Path) -> None:
@@ -129,6 +131,8 @@ def test_archive_with_enhanced_sr_only_gets_its_best_form_named(tmp_path: Path) 
     assert 'remove "segmentation" from its results' in result.checks["segmentation to pacs"][2]
     assert result.destinations["pacs"]["accepted_results"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
     assert stored_capabilities(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
+    assert result.checks["withdrawals to destination pacs"][0] == "note"
+    assert "permit Key Object Selection Document Storage" in result.checks["withdrawals to destination pacs"][2]
     (route,) = compose.routes(load(config)).values()
     assert (
         tid1500.REPORT_ENHANCED.result_type.name in route.with_accepted_form(stored_capabilities(config)["pacs"]).kinds

@@ -1,18 +1,23 @@
 """Films written in one transaction leave the same rows as films written one by one."""
 
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from sqlalchemy import delete, select
 
-from cxr_node.db.database import Database
+from cxr_node.db.correction_tables import rejected_film
+from cxr_node.db.database import Database, Transaction
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.tables import film, job, job_event, study
-from cxr_node.records import constancy, ingest
+from cxr_node.domain.rejection_titles import RejectedInstance, RejectionTitle
+from cxr_node.records import constancy, ingest, rejection_notes
 from cxr_node.records.ingest import IncomingFilm
-from tests.support.queue import NOON, incoming_film
+from cxr_node.records.rejection_notes import KnownRejection, Rejection
+from tests.support.queue import NOON, incoming_film, store_film
 
 
 def random_films(seed: int) -> list[IncomingFilm]:
@@ -89,6 +94,38 @@ def test_films_of_a_constancy_check_are_linked_in_a_batch(database: Database) ->
         (sent,) = constancy.films_of(connection, run)
         query = select(film.c.id).where(film.c.sop_instance_uid == expected.uid)
         assert sent.film_id == connection.scalar(query)
+
+
+def test_two_films_rejected_before_they_came_do_not_deadlock(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are of one study, which each transaction has locked for itself before it hides its film."""
+    names = ("a", "b")
+    with database.write() as transaction:
+        ingest.write(transaction, [incoming_film("first")])
+        instances = [
+            RejectedInstance(study_instance_uid=film.study_uid, sop_instance_uid=film.uid)
+            for film in map(incoming_film, names)
+        ]
+        rejection_notes.reject(
+            transaction, instances, Rejection(title=RejectionTitle.QUALITY, detail="", by="test", at=NOON)
+        )
+    both = threading.Barrier(2)
+    on_arrival = rejection_notes.on_arrival
+
+    def together(transaction: Transaction, rejections: Iterable[KnownRejection]) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        on_arrival(transaction, rejections)
+
+    monkeypatch.setattr(rejection_notes, "on_arrival", together)
+    others = [Database(database_url) for _ in names]
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(store_film, others, names))
+    for other in others:
+        other.close()
+    with database.read() as connection:
+        assert len(connection.execute(select(rejected_film.c.id)).all()) == 2
 
 
 def test_two_writers_of_the_same_studies_do_not_deadlock(database: Database, database_url: str) -> None:

@@ -1,5 +1,6 @@
 """Notifications of findings, sent to a real web server and a real mail server: once a study, and retracted."""
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -203,18 +204,67 @@ def test_a_person_is_notified_by_mail(database: Database, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_receiver_that_is_away_neither_holds_up_nor_repeats_the_other(database: Database, tmp_path: Path) -> None:
+    recorded: list[AuditMessage] = []
     node = InProcessNode(database, tmp_path, reader=network(Presence.PRESENT), notification_rules=[OPACITY])
     node.accept(films.dx())
     node.work()
     with web_server([503, 503, 200]) as (url, messages), mail_server() as (port, mails, _):
         alert: dict[str, object] = {"mail_host": "127.0.0.1", "mail_port": port}
-        sending = notifications(settings_of(alert, webhook=url, mail_to=["duty@hospital.example"]), node, [])
+        settings = settings_of(alert, webhook=url, mail_to=["duty@hospital.example"])
+        sending = notifications(settings, node, recorded)
         for seconds in (6, 11, 21):
             sending.update()
             assert len(mails) == 1
             node.clock.advance(seconds=seconds)
 
     assert len(messages) == 1
+    outcomes = [(_media_of(message), message.description != "") for message in recorded]
+    webhook, mail = "http://127.0.0.1", "mailto:duty@hospital.example"
+    assert outcomes == [(webhook, True), (mail, False), (webhook, True), (webhook, False)]
+
+
+def _media_of(message: AuditMessage) -> str:
+    """Return the receiver of an Export."""
+    return message.participants[1].user_id
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("body", [gzip.compress(b"ok"), b"x" * (1 << 21)], ids=["compressed", "large"])
+def test_a_webhook_gets_a_message_once_whatever_its_response_has(
+    body: bytes, database: Database, tmp_path: Path
+) -> None:
+    node = InProcessNode(database, tmp_path, reader=network(Presence.PRESENT), notification_rules=[OPACITY])
+    node.accept(films.dx())
+    node.work()
+    headers = {"Content-Encoding": "gzip"} if body.startswith(b"\x1f\x8b") else {}
+    with web_server([200], headers=headers, body=body) as (url, messages):
+        sending = notifications(settings_of(webhook=url), node, [])
+        for _ in range(2):
+            sending.update()
+            node.clock.advance(seconds=600)
+
+    assert len(messages) == 1
+
+
+def test_what_changed_while_a_message_failed_is_due_at_once(database: Database, tmp_path: Path) -> None:
+    """The finding comes and goes while an attempt to retract it is without an answer."""
+    node = InProcessNode(database, tmp_path, reader=network(Presence.PRESENT), notification_rules=[OPACITY])
+    node.accept(films.dx())
+    node.work()
+    with web_server([200]) as (url, _):
+        notifications(settings_of(webhook=url), node, []).update()
+    read_again(node, network(Presence.ABSENT, 0.2))
+    with database.read() as connection:
+        (failing,) = records.due(connection, now=node.clock(), limit=9)
+    read_again(node, network(Presence.PRESENT, 0.9))
+    read_again(node, network(Presence.ABSENT, 0.2))
+    with database.write() as transaction:
+        records.mark_failed(transaction, failing, "no answer", due_at=node.clock() + timedelta(minutes=5))
+
+    with database.read() as connection:
+        (retraction,) = records.due(connection, now=node.clock(), limit=9)
+    assert retraction.is_active is False
+    assert retraction.attempts == 0
 
 
 def test_rules_without_receivers_are_named() -> None:

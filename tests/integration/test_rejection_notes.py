@@ -1,14 +1,17 @@
 """Rejection notes that peers send: films are hidden, results withdrawn, instances refused, before or after the film."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
-from sqlalchemy import select
+from sqlalchemy import event, select
 
+from cxr_node import pipeline
 from cxr_node.archive.store import film_key
 from cxr_node.config import load
 from cxr_node.db.correction_tables import rejected_instance
@@ -16,19 +19,21 @@ from cxr_node.db.correction_tables import rejection_note as note_table
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import RejectObject
-from cxr_node.domain.rejection_titles import RejectionTitle
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.domain.instance import Sender
+from cxr_node.domain.rejection_titles import NoteScope, RejectionTitle
 from cxr_node.queries import ledger
 from cxr_node.queries.study_status import study_status
-from cxr_node.records import rejection_notes
+from cxr_node.records import rejection_notes, retention
 from cxr_node.records.rejection_notes import InstanceRejected
-from cxr_node.wiring.receive import may_reject
+from cxr_node.wiring.receive import note_scope
 from cxr_node.work.periodic.retention import remove_expired
 from tests.integration.test_corrections import Site, stored_bytes
 from tests.support import films
 from tests.support.node import received
 from tests.support.queue import SENDER
 from tests.support.rejection_notes import rejection_note
-from tests.support.running_node import settings_file
+from tests.support.running_node import settings_file, to_pacs
 
 STUDY = films.dx().StudyInstanceUID
 OTHER = films.dx(seed=1, changes={"StudyInstanceUID": STUDY})
@@ -115,10 +120,58 @@ def test_expired_retention_removes_films_and_results(database: Database, tmp_pat
 
     send(site, rejection_note(RejectionTitle.RETENTION, films.dx()))
 
-    (note,) = (dcmread(BytesIO(site.node.archive.get(key))) for key in site.node.archive.stored_keys())
-    assert note.SOPInstanceUID == site.archive.notes[0].SOPInstanceUID
+    assert site.visible() == []
+    assert len(site.archive.notes) == 1
+    assert list(site.node.archive.stored_keys()) == []  # the note too, which names the patient
     with database.read() as connection:
         assert ledger.archive_keys(connection) == set(site.node.archive.stored_keys())
+
+
+def test_the_note_on_expired_results_is_kept_until_it_is_delivered(database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    send(site, films.dx())
+    site.is_away = True
+    send(site, rejection_note(RejectionTitle.RETENTION, films.dx()))
+    (note,) = (dcmread(BytesIO(site.node.archive.get(key))) for key in site.node.archive.stored_keys())
+    site.is_away = False
+    site.work()
+
+    assert [one.SOPInstanceUID for one in site.archive.notes] == [note.SOPInstanceUID]
+    assert list(site.node.archive.stored_keys()) == []
+
+
+def test_a_refused_film_that_was_removed_leaves_no_file(database: Database, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    send(site, films.dx(), rejection_note(RejectionTitle.SAFETY, films.dx()))
+    with database.write() as transaction:
+        retention.mark_films_removed(transaction, [1], now=site.node.clock())
+    site.node.archive.discard(film_key(received(films.dx()).digest))
+
+    with pytest.raises(InstanceRejected):
+        site.node.accept(films.dx())
+
+    assert film_key(received(films.dx()).digest) not in site.node.archive
+
+
+def test_the_sweep_finds_waiting_rejections_by_their_index(database: Database) -> None:
+    statements: list[tuple[str, object]] = []
+
+    def note(_c: object, _u: object, statement: str, parameters: object, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    rejection_notes.apply_pending(database)
+    event.remove(database.engine, "before_cursor_execute", note)
+    sweep = next(pair for pair in statements if "rejected_instance" in pair[0])
+    is_sqlite = database.engine.dialect.name == "sqlite"
+    with database.write() as transaction:
+        connection = transaction.connection
+        if not is_sqlite:  # which scans an empty table otherwise
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        lines = connection.exec_driver_sql(f"{explain} {sweep[0]}", sweep[1]).all()  # type: ignore[arg-type]  # theirs
+
+    assert "ix_rejected_instance_pending" in str(lines)
 
 
 def test_a_note_on_the_first_study_leaves_the_film_that_was_moved(database: Database, tmp_path: Path) -> None:
@@ -206,21 +259,60 @@ def test_what_is_no_rejection_note_is_rejected(
         assert connection.execute(select(note_table)).first() is None
 
 
-@pytest.mark.parametrize(
-    ("senders", "accepted"),
-    [
-        ("[]", set(RejectionTitle) - {RejectionTitle.RETENTION}),
-        (f'["{SENDER.calling_ae_title}"]', set(RejectionTitle)),
-        ('["OTHER"]', set()),
-    ],
-    ids=["no sender named", "the sender named", "another named"],
-)
-def test_films_are_removed_only_for_a_sender_in_the_settings(
-    senders: str, accepted: set[RejectionTitle], tmp_path: Path
-) -> None:
-    settings = load(settings_file(tmp_path, more=f"[corrections]\nnotes_from = {senders}"))
+ARCHIVE = replace(SENDER, calling_ae_title=AeTitle("PACS"))
+STRANGER = replace(SENDER, calling_ae_title=AeTitle("STRANGER"))
 
-    assert {title for title in RejectionTitle if may_reject(settings, SENDER, title)} == accepted
+
+@pytest.mark.parametrize(
+    ("senders", "sender", "scope", "of_retention"),
+    [
+        ("[]", SENDER, NoteScope.OWN_FILMS, NoteScope.NO_FILM),
+        ("[]", ARCHIVE, NoteScope.EVERY_FILM, NoteScope.NO_FILM),
+        (f'["{SENDER.calling_ae_title}"]', SENDER, NoteScope.EVERY_FILM, NoteScope.EVERY_FILM),
+        ('["OTHER"]', ARCHIVE, NoteScope.NO_FILM, NoteScope.NO_FILM),
+    ],
+    ids=["no sender named", "a destination", "the sender named", "another named"],
+)
+def test_whose_films_a_sender_may_reject_follows_from_the_settings(
+    senders: str, sender: Sender, scope: NoteScope, of_retention: NoteScope, tmp_path: Path
+) -> None:
+    more = f"[corrections]\nnotes_from = {senders}"
+    settings = load(settings_file(tmp_path, more=more, destinations=(to_pacs(104, "PACS"),)))
+
+    scopes = {title: note_scope(settings, sender, title) for title in RejectionTitle}
+    assert scopes == {**dict.fromkeys(RejectionTitle, scope), RejectionTitle.RETENTION: of_retention}
+
+
+def test_a_sender_hides_its_own_films_alone(database: Database, tmp_path: Path) -> None:
+    """Neither those of another that are here, nor one that another sends later under the rejected UID."""
+    site = Site(database, tmp_path)
+    later = films.dx(seed=2)
+    settings = load(settings_file(tmp_path / "settings"))
+
+    def reject(film: Dataset, sender: Sender) -> bool:
+        note = rejection_note(RejectionTitle.SAFETY, film)
+        scope = partial(note_scope, settings)
+        return pipeline.accept(
+            received(note),
+            sender,
+            archive=site.node.archive,
+            database=database,
+            note_scope=scope,
+            clock=site.node.clock,
+        )
+
+    send(site, films.dx())
+    with pytest.raises(RejectObject, match="films of another sender"):
+        reject(films.dx(), STRANGER)
+    assert reject(later, STRANGER)
+    send(site, later)
+    assert len(site.visible()) == 4
+
+    assert reject(films.dx(), SENDER)
+    site.work()
+    assert names(site, films.dx()) == []
+    with database.read() as connection:
+        assert {row.only_from for row in connection.execute(select(rejected_instance))} == {"STRANGER", "DX1"}
 
 
 def test_a_note_is_kept_and_own_notes_sent_back_are_not(database: Database, tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_an_operator_withdraws_on_the_page_and_a_viewer_does_not(site: Site) -> 
             assert client.post("/actions/reissue", data=form).status_code == 303
             site.work()
             assert (site.shown(), len(site.archive.notes)) == (["12"], 1)
+            assert "in no report" not in client.get("/studies/1").text + client.get("/films/1").text
             assert client.post("/actions/withdraw", data={**form, "cause": "worklist"}).status_code == 303
             assert client.post("/actions/withdraw", data=form).status_code == 409
             assert client.post("/actions/reissue", data=form).status_code == 409
@@ -114,7 +115,11 @@ def test_an_operator_withdraws_on_the_page_and_a_viewer_does_not(site: Site) -> 
             assert site.shown() == []
             page = client.get("/studies/1").text
             assert "wrong patient" in page
-            assert "Incorrect Modality Worklist Entry" in page
+            assert page.count("rejected: Incorrect Modality Worklist Entry; in no report") == 2
+            assert page.count('<li class="rejected">') == 2
+            film = client.get("/films/1").text
+            assert '<p class="rejected-mark">Rejected: Incorrect Modality Worklist Entry</p>' in film
+            assert film.count('<li class="rejected">') == 2
             assert client.post("/actions/withdraw/undo", data=form).status_code == 303
             site.work()
             assert site.shown() == ["12"]

@@ -7,13 +7,16 @@ from pydicom.uid import UID
 
 from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.identifiers import Uid, parse_ae_title
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.ops.checks.node import Check, note, ok, problem
 from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS, RESULT_KINDS
 from cxr_node.settings.results import REPORT_BEST
 from cxr_node.settings.root import Settings
 
-SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.result_type.sop_class_uid for kind in RESULT_KINDS))
-"""SOP Classes of all results."""
+SOP_CLASSES: tuple[Uid, ...] = tuple(
+    dict.fromkeys((*(kind.result_type.sop_class_uid for kind in RESULT_KINDS), KEY_OBJECT_SELECTION))
+)
+"""SOP Classes of all results and of rejection notes."""
 
 _REPORT_CLASSES = "Comprehensive 3D, Comprehensive, Enhanced or Basic Text SR"
 
@@ -52,9 +55,21 @@ def check_destination(settings: Settings, row: DestinationKind) -> DestinationRe
     else:
         check = ok(name, probe.message)
     report = DestinationReport(name=row.name, peer=row.peer_name, checks=(check,), accepted=probe.accepted)
-    if probe.accepted is None:
+    if not probe.is_usable:
         return report
-    return replace(report, checks=(check, *_result_checks(row.name, row.results, report)))
+    results = () if probe.accepted is None else _result_checks(row.name, row.results, report)
+    return replace(report, checks=(check, *results, _withdrawal_check(row, report)))
+
+
+def _withdrawal_check(row: DestinationKind, report: DestinationReport) -> Check:
+    """Return how the destination learns of withdrawn results; whether it hides them cannot be tested."""
+    name = f"withdrawals to destination {row.name}"
+    if not row.takes_rejection_notes:
+        return note(name, "it is told of no withdrawn result", "a person removes withdrawn results there")
+    if report.accepted is not None and not report.accepted.get(KEY_OBJECT_SELECTION):
+        next_step = f"have its administrator permit {UID(KEY_OBJECT_SELECTION).name}, or remove withdrawn results there"
+        return note(name, "rejection notes are not accepted", next_step)
+    return ok(name, f"are sent as {row.withdrawn_by}; whether it hides what is withdrawn cannot be tested")
 
 
 def _result_checks(destination: str, results: Sequence[str], report: DestinationReport) -> Iterator[Check]:

@@ -18,10 +18,11 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import CommitmentResult, FailureReason
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, new_uid
+from cxr_node.domain.rejection_titles import NOTE_KIND
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES, RetryRule, due_again
-from cxr_node.records import commitment_requests, destination_troubles, results
+from cxr_node.records import commitment_requests, destination_troubles, results, retention
 from cxr_node.records.results import Delivery
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
@@ -195,6 +196,7 @@ class DeliverHandler(OneJobHandler):
         def record(transaction: Transaction, now: datetime) -> None:
             results.mark_delivered(transaction, delivery.delivery_id, status=receipt.status, now=now)
             if rule is None:
+                _after_delivery(transaction, delivery, now=now)
                 queue.finish(transaction, claim, now=now, detail=receipt.comment)
             else:
                 detail = f"sent, commitment to be requested {receipt.comment}".rstrip()
@@ -224,6 +226,7 @@ class DeliverHandler(OneJobHandler):
     ) -> None:
         destination = delivery.destination
         if delivery.is_confirmed:
+            _after_delivery(transaction, delivery, now=now)
             queue.finish(transaction, claim, now=now, detail=f"committed by {destination}")
             return
         due_at = due_again(self.retry, attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=1.0)
@@ -242,3 +245,13 @@ class DeliverHandler(OneJobHandler):
         else:
             due_at = max(due_at, now + timedelta(seconds=again_s))
             queue.retry(transaction, claim, due_at=due_at, detail=detail, now=now)
+
+
+def _after_delivery(transaction: Transaction, delivery: Delivery, *, now: datetime) -> None:
+    """Have the file of a delivered rejection note removed if retention has expired: the compose job does so.
+
+    The study is locked before the delivery's own job, as in `boost_study`.
+    """
+    result = delivery.result
+    if result.kind == NOTE_KIND and retention.is_note_of_expired(transaction.connection, result.result_id):
+        queue.add_compose(transaction, result.study_id, due_at=now, now=now)

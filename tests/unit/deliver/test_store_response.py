@@ -121,6 +121,7 @@ def test_a_status_decides_only_without_a_verdict(status: int, outcome: HttpOutco
         ("999999999", 3600.0),
         ("Sat, 31 Jan 2026 12:00:30 GMT", 30.0),
         ("Sat, 31 Jan 2026 11:00:00 GMT", 0.0),
+        ("Sat, 31 Jan 99999999999999999999 12:00:30 GMT", 0.0),
         ("soon", 0.0),
         ("", 0.0),
     ],
