@@ -26,6 +26,7 @@ INSTANCES_ACCESSED = dcm("110103", "DICOM Instances Accessed")
 INSTANCES_TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
 STUDY_DELETED = dcm("110105", "DICOM Study Deleted")
 EXPORT = dcm("110106", "Export")
+PATIENT_RECORD = dcm("110110", "Patient Record")
 QUERY = dcm("110112", "Query")
 SECURITY_ALERT = dcm("110113", "Security Alert")
 USER_AUTHENTICATION = dcm("110114", "User Authentication")
@@ -144,6 +145,30 @@ def corrected(subject: StudySubject, *, detail: str, by: Application, at: dateti
     """What is kept of an instance was corrected, or it was withdrawn (section A.5.3.6); `detail` names no patient."""
     process = by.participant(is_requestor=True)
     return _on_study(subject, INSTANCES_ACCESSED, EventAction.UPDATE, process, detail=detail, at=at)
+
+
+def patient_record(
+    patient_id: str, *, message: str, by: Application, sent_by: AuditPeer, failure: str = "", at: datetime
+) -> AuditMessage:
+    """A peer's message updated a patient, or failed to (in the form of IHE ITI-8): `message` is its event and ID."""
+    patient = ParticipantObject(
+        object_id=patient_id or _NONE,
+        id_type=_PATIENT_NUMBER,
+        kind=ObjectKind.PERSON,
+        role=ObjectRole.PATIENT,
+        details=(("MSH-10", message.encode()),),
+    )
+    return AuditMessage(
+        event=PATIENT_RECORD,
+        action=EventAction.UPDATE,
+        at=at,
+        description=failure,
+        participants=(
+            sent_by.participant(is_requestor=True, role=_SOURCE_ROLE),
+            by.participant(is_requestor=False, role=_DESTINATION_ROLE),
+        ),
+        objects=(patient,),
+    )
 
 
 def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> AuditMessage:

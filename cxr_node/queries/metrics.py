@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, exists, func, literal_column, select
 
 from cxr_node.db.claim_order import WithoutIndex
+from cxr_node.db.correction_tables import patient_message
 from cxr_node.db.states import Event
 from cxr_node.db.tables import delivery, film, job, job_event, reading
 from cxr_node.queries.views.registry import VIEWS
@@ -73,6 +74,17 @@ def mean_batch_films(connection: Connection, *, since: datetime) -> float | None
     )
     mean = connection.execute(select(func.avg(claims.c.films))).scalar()
     return None if mean is None else float(mean)
+
+
+def patient_messages(connection: Connection, *, since: datetime) -> dict[tuple[str, str], int]:
+    """Return how many HL7 messages since then concerned kept films, by event and whether they corrected one."""
+    is_correction = patient_message.c.films > literal_column("0")
+    rows = connection.execute(
+        select(patient_message.c.event, is_correction, func.count())
+        .where(patient_message.c.received_at >= since)
+        .group_by(patient_message.c.event, is_correction)
+    )
+    return {(event, "corrected" if corrected else "unchanged"): count for event, corrected, count in rows}
 
 
 def ping(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cxr_node.domain.section import Section
+from cxr_node.settings.adt import AdtSection
 from cxr_node.settings.dicomweb import DicomWebSection
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
 from cxr_node.settings.node import (
@@ -39,6 +40,7 @@ class Settings(Section):
     compose: ComposeSection = ComposeSection()
     report: ReportSection = ReportSection()
     corrections: CorrectionsSection = CorrectionsSection()
+    adt: AdtSection = AdtSection()
     deliver: DeliverSection = DeliverSection()
     schedule: ScheduleSection = ScheduleSection()
     drift: DriftSection = DriftSection()
@@ -59,8 +61,7 @@ class Settings(Section):
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting that contradicts one of another table."""
         yield from super().contradictions(key)
-        if self.receive.processes > 1 and self.dicomweb.enabled and not self.dicomweb.port:
-            yield "dicomweb.port: must not be 0 if receive.processes is more than 1"
+        yield from self._entrance_contradictions()
         if self.read.kind != "remote":
             return
         if not self.remote.url:
@@ -75,3 +76,14 @@ class Settings(Section):
                 f"remote.timeout_s: {_REMOTE_REQUESTS} requests may follow each other for one film, {longest_s:g} s, "
                 "which must not exceed read.timeout_s and read.lease_s"
             )
+
+    def _entrance_contradictions(self) -> Iterator[str]:
+        """Yield a sentence for each setting of an entrance beside the Storage SCP that contradicts another table."""
+        if self.adt.enabled and not self.identifiers.keep:
+            yield "adt.enabled: needs identifiers.keep, or no film of a Patient ID is found"
+        if self.receive.processes <= 1:
+            return
+        if self.adt.enabled and not self.adt.port:
+            yield "adt.port: must not be 0 if receive.processes is more than 1"
+        if self.dicomweb.enabled and not self.dicomweb.port:
+            yield "dicomweb.port: must not be 0 if receive.processes is more than 1"

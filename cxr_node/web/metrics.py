@@ -129,6 +129,9 @@ def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     delivered = {(row.destination,): row.last_delivered_at.timestamp() for row in destinations if row.last_delivered_at}
     yield _gauge("cxr_node_last_delivery_seconds", "Time of the last delivery, in Unix time.", delivered, "destination")
     since = now - _WINDOW
+    messages = {key: float(count) for key, count in queries.patient_messages(connection, since=since).items()}
+    text = "HL7 messages of the last hour on patients of kept films: corrected films, or changed none."
+    yield _gauge("cxr_node_patient_messages_last_hour", text, messages, "event", "outcome")
     yield _gauge(
         "cxr_node_deliveries_last_hour",
         "Results of the last hour that were delivered, by DIMSE status.",

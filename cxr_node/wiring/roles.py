@@ -33,12 +33,24 @@ def receive(process: Process) -> Iterator[str]:
     from cxr_node.wiring import rejection_counters
     from cxr_node.wiring.receive import receiver
 
-    with rejection_counters.counting(process.settings) as counters, receiver(process, on_event=counters.note) as scp:
+    with (
+        rejection_counters.counting(process.settings) as counters,
+        receiver(process, on_event=counters.note) as scp,
+        _hl7_entrance(process),
+    ):
         process.liveness.append(scp.is_accepting)
         host, port = scp.address
         rows = rejection_counters.RejectionRows(process, counters)
         with _web_entrance(process, scp, counters), run_jobs(process, Role.RECEIVE, {"rejection_counters": rows.write}):
             yield f"{host}:{port}"
+
+
+def _hl7_entrance(process: Process) -> AbstractContextManager[object]:
+    if not process.settings.adt.enabled:
+        return nullcontext()
+    from cxr_node.wiring.adt import listening
+
+    return listening(process)
 
 
 def _web_entrance(process: Process, scp: "Receiver", counters: "RejectionCounters") -> AbstractContextManager[object]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.db.database import SQLAlchemyError
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import single_instance
-from cxr_node.ops.checks import audit, destinations, dicomweb, host, node, notifications, remote
+from cxr_node.ops.checks import adt, audit, destinations, dicomweb, host, node, notifications, remote
 from cxr_node.ops.checks.destinations import DestinationReport
 from cxr_node.ops.checks.node import Check, Status
 from cxr_node.ops.checks.sent_report import send_test_report
@@ -39,6 +39,7 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
         checks.extend(_database_checks(process, reports))
     checks.extend(node.reading_bundles(settings))
     checks.extend(remote.inference_server(settings))
+    checks.extend(adt.hl7_entrance(settings))
     checks.append(host.gpu(settings))
     checks.extend(host.certificate_checks(settings, now=process.clock()))
     checks.append(host.web(settings, stored_users=_stored_users(process) if has_folder else 0))

@@ -73,6 +73,8 @@ def ports(settings: Settings, *, is_running: bool) -> Iterator[Check]:
     ]
     if settings.dicomweb.enabled:
         listeners.append(("dicomweb.port", settings.dicomweb.host, settings.dicomweb.port))
+    if settings.adt.enabled:
+        listeners.append(("adt.port", settings.adt.host, settings.adt.port))
     for name, host, port in listeners:
         if is_running:
             yield ok(name, "the node is running")

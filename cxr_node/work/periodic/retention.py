@@ -7,7 +7,7 @@ from datetime import timedelta
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
 from cxr_node.domain.clock import Clock
-from cxr_node.records import retention
+from cxr_node.records import patient_updates, retention
 from cxr_node.records.retention import ArchiveFile
 
 _log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def remove_expired(
     now = clock()
     with database.write() as transaction:
         retention.remove_note_bytes(transaction, before=now - keep)
+        patient_updates.forget(transaction, before=now - keep)
     studies = 0
     while True:
         with database.write() as transaction:
