@@ -49,7 +49,8 @@ def reread(
         if sample:
             _print_sample(process, selection, sample, as_json=as_json)
             return
-        parts = {"study": next(iter(selection.study_ids or ()), ""), "since": since, "until": until, "sender": sender}
+        study_id = selection.study_ids[0] if isinstance(selection.study_ids, tuple) else ""
+        parts = {"study": study_id, "since": since, "until": until, "sender": sender}
         what = " ".join(f"{name} {value}" for name, value in parts.items() if value)
         queued = 0 if dry_run else rereads.reread(process, selection, what=f"{what}, by {plan.present_names}")
         _print(plan, queued, dry_run=dry_run, as_json=as_json)

@@ -1,12 +1,12 @@
 """Search of jobs and their events, read-only."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
+from cxr_node.db.row_ids import RowIds
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import commitment, delivery, film, job, job_event, reading, result, study
 
@@ -110,7 +110,7 @@ class JobGroup:
     jobs: int
 
 
-def groups(connection: Connection, job_ids: Sequence[int]) -> list[JobGroup]:
+def groups(connection: Connection, job_ids: RowIds) -> list[JobGroup]:
     """Return the number of these jobs by stage, destination and state."""
     destination = func.coalesce(delivery.c.destination, "")
     columns = (job.c.stage, destination, job.c.state)
@@ -120,6 +120,11 @@ def groups(connection: Connection, job_ids: Sequence[int]) -> list[JobGroup]:
         JobGroup(stage=Stage(stage), destination=name, state=State(state), jobs=number)
         for stage, name, state, number in rows
     ]
+
+
+def job_ids(connection: Connection, chosen: RowIds) -> list[int]:
+    """Return the numbers of these jobs in ascending order."""
+    return list(connection.execute(select(job.c.id).where(job.c.id.in_(chosen)).order_by(job.c.id)).scalars())
 
 
 _MODEL = (

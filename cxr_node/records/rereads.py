@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, 
 
 from cxr_node.db.database import Transaction
 from cxr_node.db.monitoring_tables import is_not_constancy_film
+from cxr_node.db.row_ids import RowIds
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, reading, result
 from cxr_node.queue import queue
@@ -47,8 +48,8 @@ class Selection:
         Bundles whose readings stay: only films that others read, or that none analysed.
     """
 
-    film_ids: Sequence[int] | None = None
-    study_ids: Sequence[int] | None = None
+    film_ids: RowIds | None = None
+    study_ids: RowIds | None = None
     since: datetime | None = None
     until: datetime | None = None
     calling_ae_title: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, literal, select
 
 from cxr_node.db.database import Transaction
+from cxr_node.db.row_ids import RowIds
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, job, result
 from cxr_node.queue import queue
@@ -44,8 +45,8 @@ class Selection:
     """
 
     destination: str = ""
-    study_ids: Sequence[int] | None = None
-    delivery_ids: Sequence[int] | None = None
+    study_ids: RowIds | None = None
+    delivery_ids: RowIds | None = None
     since: datetime | None = None
     until: datetime | None = None
 

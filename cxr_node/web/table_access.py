@@ -31,12 +31,17 @@ def selection_of(context: WebContext, table: Table, text: SelectionText, person:
 
 
 @contextmanager
-def answering(selection: Selection) -> Iterator[None]:
-    """Respond 503 with what to do if a query of the block takes too long, and 400 to a wrong place of a page."""
+def answering(selection: Selection | None) -> Iterator[None]:
+    """Respond 503 with what to do if a query of the block takes too long, and 400 to a wrong place of a page.
+
+    Without a selection, for chosen rows, there is nothing to narrow.
+    """
     try:
         with _refusing_wrong_selections():
             yield
     except StatementTimeout:
+        if selection is None:
+            raise
         table, order = selection.table, selection.order
         sort = "" if order.name == table.time else f", or sort by {table.columns[table.time].label}"
         sentence = f"there was no answer within {STATEMENT_TIMEOUT_S:g} s: narrow the date range{sort}, and try again"

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Tab
 
 from cxr_node.domain.codes import Code
-from cxr_node.records import readings
+from cxr_node.records import destination_troubles, readings
 from tests.support import films
 from tests.support.chromium import open_chromium, violations
 from tests.support.node import received
@@ -101,6 +101,22 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(
                 problems.append(f"{path} scrolls sideways at {width}")
 
     assert problems == []
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_no_table_of_the_operations_page_is_cut(served: Page, chromium: Browser, width: int) -> None:
+    """Destinations and stages with the column of an operator, one of them with a sentence on its trouble."""
+    with served.node.database.write() as transaction:
+        destination_troubles.note(transaction, "pacs", "the connection is refused", now=served.node.clock.now)
+    with chromium.new_context(base_url=f"http://{served.address}", viewport={"width": width, "height": 900}) as context:
+        page = context.new_page()
+        log_in(page)
+        tables = page.locator(".wide")
+        expect(page.get_by_text("unreachable").first).to_be_visible()
+        cut = tables.evaluate_all("all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)")
+
+        assert tables.count() > 3
+        assert cut == []
 
 
 def test_charts_are_drawn_in_the_colors_of_the_theme(served: Page, chromium: Browser) -> None:

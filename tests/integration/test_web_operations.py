@@ -11,7 +11,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.domain.clock import utc_now
 from cxr_node.records import destination_troubles, pauses
 from tests.support import films
-from tests.support.web import Page, served_page, token_of
+from tests.support.web import Page, served_page, submit
 
 
 @pytest.fixture
@@ -41,9 +41,7 @@ def test_twenty_failed_deliveries_are_retried_in_one_action(page: Page) -> None:
         address = re.search(r'href="(/actions/retry[^"]+)"', text)
         assert address is not None
         shown = client.get(unescape(address[1])).text
-        jobs = re.search(r'name="jobs" value="([\d,]+)"', shown)
-        assert jobs is not None
-        client.post("/actions/retry", data={"jobs": jobs[1], "token": token_of(client)})
+        submit(client, shown, "Retry 21 jobs")
         after = client.get("/").text
 
     assert "Retry 21 jobs?" in shown

@@ -13,12 +13,14 @@ import pytest
 from cxr_node.db.errors import StatementTimeout
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.clock import utc_now
+from cxr_node.ops import batches
 from cxr_node.queries.tables import paging
 from cxr_node.queries.tables.registry import TABLES
 from tests.support import audit_rules, films
-from tests.support.web import Page, served_page, token_of
+from tests.support.web import Page, served_page, submit, token_of
 
 FAILED = "where=state%3Dfailed&since=all"
+RETRY = "/actions/retry?table=jobs"
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +213,10 @@ def test_a_file_that_cannot_be_finished_is_not_taken_for_whole(page: Page, monke
         client.get("/api/v1/tables/jobs.csv")
 
 
-def test_failed_jobs_are_retried_in_one_action_after_it_is_shown(own_page: Page) -> None:
+def test_failed_jobs_are_retried_in_one_action_after_it_is_shown(
+    own_page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All jobs of a list, in more than one transaction."""
     node = own_page.node
     for seed in range(10, 13):
         node.accept(films.dx(seed=seed))
@@ -221,9 +226,8 @@ def test_failed_jobs_are_retried_in_one_action_after_it_is_shown(own_page: Page)
         listed = client.get(f"/jobs?{FAILED}").text
         shown = follow(client, listed, "Retry all jobs of this list")
         before = [job.job_id for job in node.jobs() if job.state is State.FAILED]
-        jobs = re.search(r'name="jobs" value="([\d,]+)"', shown)
-        assert jobs is not None
-        done = client.post("/actions/retry", data={"jobs": jobs[1], "token": token_of(client)}, follow_redirects=True)
+        monkeypatch.setattr(batches, "ROWS", 2)
+        done = submit(client, shown, f"Retry {len(failed)} jobs")
 
     assert f"Retry {len(failed)} jobs?" in shown
     assert rows(shown) == [["pacs", "failed", str(len(failed))]]
@@ -255,12 +259,10 @@ def test_delivered_results_of_a_list_are_sent_again_after_it_is_shown(own_page: 
     with own_page.visited_by("op") as client:
         chosen = client.get("/actions/resend?table=deliveries&chosen=1&number=1&number=3").text
         shown = follow(client, client.get("/studies?since=all").text, "Resend all studies of this list")
-        numbers = re.search(r'name="numbers" value="([\d,]+)"', shown)
-        assert numbers is not None
-        form = {"table": "studies", "destination": "pacs", "numbers": numbers[1], "token": token_of(client)}
-        refused = client.post("/actions/resend", data={**form, "token": "x"})
-        done = client.post("/actions/resend", data=form, follow_redirects=True)
-        again = client.post("/actions/resend", data=form, follow_redirects=True)
+        (button,) = re.findall(r">(Send \d+ results? of \d+ stud\w+ to pacs)</button>", shown)
+        refused = submit(client, shown, button, {"token": "x"})
+        done = submit(client, shown, button)
+        again = submit(client, shown, button)
     with own_page.visited_by("reader") as viewer:
         assert viewer.get("/actions/resend?table=studies").status_code == 403
 
@@ -281,12 +283,10 @@ def test_delivered_results_of_a_list_are_sent_again_after_it_is_shown(own_page: 
 def test_films_of_a_list_are_read_again_after_it_is_shown(own_page: Page) -> None:
     with own_page.visited_by("op") as client:
         shown = follow(client, client.get("/films?since=all").text, "Re-read all films of this list")
-        numbers = re.search(r'name="numbers" value="([\d,]+)"', shown)
-        assert numbers is not None
-        form = {"table": "films", "numbers": numbers[1], "token": token_of(client)}
-        refused = client.post("/actions/reread", data={**form, "token": "x"})
-        done = client.post("/actions/reread", data=form, follow_redirects=True)
-        again = client.post("/actions/reread", data=form, follow_redirects=True)
+        (button,) = re.findall(r">(Read \d+ films? again)</button>", shown)
+        refused = submit(client, shown, button, {"token": "x"})
+        done = submit(client, shown, button)
+        again = submit(client, shown, button)
         nothing = client.get("/actions/reread?table=films&chosen=1").text
     with own_page.visited_by("reader") as viewer:
         assert viewer.get("/actions/reread?table=films").status_code == 403
@@ -302,17 +302,34 @@ def test_films_of_a_list_are_read_again_after_it_is_shown(own_page: Page) -> Non
     assert change.findall("ActiveParticipant")[0].get("UserID") == "person/op"
 
 
+def test_chosen_rows_alone_are_acted_on(own_page: Page) -> None:
+    """The list of the chosen rows has others, which stay as they are."""
+    before = {job.job_id: job.state for job in own_page.node.jobs()}
+    failed = next(job_id for job_id, state in before.items() if state is State.FAILED)
+    with own_page.visited_by("op") as client:
+        shown = client.get(f"/actions/retry?table=jobs&since=all&chosen=1&number={failed}").text
+        done = submit(client, shown, "Retry 1 job")
+        nothing = client.post("/actions/retry?table=jobs&since=all", data={"rows": "chosen", "token": token_of(client)})
+        unclear = client.post("/actions/retry?table=jobs&since=all", data={"token": token_of(client)})
+
+    assert "<h1>1 job queued again</h1>" in done.text
+    assert nothing.headers["location"] == "/actions/retry/done?jobs=0&left=0"
+    assert unclear.status_code == 422
+    assert {job.job_id: job.state for job in own_page.node.jobs()} == {**before, failed: State.WAITING}
+
+
 def test_actions_are_for_operators_with_the_token_of_their_session(own_page: Page) -> None:
     failed = next(job.job_id for job in own_page.node.jobs() if job.state is State.FAILED)
     with own_page.visited_by("reader") as viewer:
         assert "Retry" not in links(viewer.get(f"/jobs?{FAILED}").text)
         assert viewer.get(f"/actions/retry?table=jobs&{FAILED}").status_code == 403
-        data = {"jobs": str(failed), "token": token_of(viewer)}
-        assert viewer.post("/actions/retry", data=data).status_code == 403
+        data = {"rows": "chosen", "numbers": str(failed)}
+        assert viewer.post(RETRY, data={**data, "token": token_of(viewer)}).status_code == 403
     with own_page.visited_by("op") as operator:
-        assert operator.post("/actions/retry", data={"jobs": str(failed)}).status_code == 403
-        assert operator.post("/actions/retry", data={"jobs": str(failed), "token": "x"}).status_code == 403
-        assert operator.post("/actions/retry", data={"jobs": "1;2", "token": token_of(operator)}).status_code == 422
+        assert operator.post(RETRY, data=data).status_code == 403
+        assert operator.post(RETRY, data={**data, "token": "x"}).status_code == 403
+        wrong = {**data, "numbers": "1;2", "token": token_of(operator)}
+        assert operator.post(RETRY, data=wrong).status_code == 422
         assert operator.get("/actions/retry?table=films").status_code == 404
         answer = operator.post("/api/v1/jobs/retry", json={"jobs": [failed]}, headers={"X-Token": token_of(operator)})
 

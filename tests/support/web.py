@@ -1,10 +1,12 @@
 """Web server of a node in this process, and logged-in clients."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -61,6 +63,17 @@ def token_of(client: httpx.Client) -> str:
     match = re.search(r'name="token" value="([^"]+)"', client.get("/").text)
     assert match is not None
     return match[1]
+
+
+def submit(
+    client: httpx.Client, text: str, button: str, changes: Mapping[str, str] = MappingProxyType({})
+) -> httpx.Response:
+    """Send the form of a page whose button has these words, as a browser does; follow where it leads."""
+    forms = re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', text, re.DOTALL)
+    ((action, inner),) = [form for form in forms if f">{button}</button>" in form[1]]
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', inner))
+    data = {**{name: unescape(value) for name, value in fields.items()}, **changes}
+    return client.post(unescape(action), data=data, follow_redirects=True)
 
 
 @contextmanager

@@ -80,6 +80,13 @@ def keys(connection: Connection, selection: Selection, column: str, *, limit: in
     return [row[column] for row in _rows(connection, selection, limit=limit, names=names)]
 
 
+def all_keys(selection: Selection, column: str) -> Select[Any]:
+    """Return the query of the values of a column in all rows of a selection, however many, for use in another query."""
+    filtered = {condition.column for condition in selection.all_conditions}
+    source = _source(selection, filtered | {column, selection.table.time})
+    return _select(source, selection, {column}).where(*_where(source, selection))
+
+
 def _page(selection: Selection, raw: list[Row], *, has_previous: bool, has_next: bool) -> Page:
     table = selection.table
     shown = {column.name: column for column in (*selection.columns, table.columns[table.key])}
