@@ -76,6 +76,8 @@ def _layers(
     pathology: Pathology, side: int, lungs: _LungCache, branches: list[Branches]
 ) -> tuple[list[Layer], list[Branches]]:
     severity, zone, kind = pathology.severity or 0.0, pathology.zone or Zone.LOWER, pathology.kind
+    if kind is Kind.CONSOLIDATION and pathology.ball is not None:
+        return opacities.ball_consolidation(lungs.lung(side), pathology.ball), branches
     if kind in _IN_ONE_LUNG:
         return _IN_ONE_LUNG[kind](lungs.lung(side), zone, severity), branches
     if kind in _DEVICES:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cxr_node.phantom.airways import inside_lung
 from cxr_node.phantom.layers import Effect, Layer
-from cxr_node.phantom.pathology import Zone
+from cxr_node.phantom.pathology import Ball, Zone
 from cxr_node.phantom.solids import KNOTS, Cloud, Float64, Part, Tube, profile, spline
 from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
@@ -101,6 +101,21 @@ def consolidation(lung: Lung, zone: Zone, severity: float) -> list[Layer]:
             Tube(part=Part.FINDINGS, line=line, radii=profile((1.9, 1.9), (0.9, 0.9)), up=_Z_AXIS, core=-0.8 * severity)
         )
     return [Layer(effect=Effect.FILLS_LUNG, solids=(lung.cloud(weights), *tubes), blur_mm=2.4, visible_mm=9.0)]
+
+
+def ball_consolidation(lung: Lung, ball: Ball) -> list[Layer]:
+    """Return a ball of fluid-filled alveoli, without what of it lies outside the lung."""
+    anatomy = lung.anatomy
+    z = anatomy.apex_mm - ball.down * (anatomy.apex_mm - anatomy.dome_mm(lung.side))
+    half_width, half_depth, middle_x, middle_y = lung.torso.cage.at(np.array(z))
+    center = (
+        middle_x + lung.side * ball.across * half_width,
+        middle_y + (2 * ball.backward - 1) * half_depth,
+        z,
+    )
+    away = np.linalg.norm((lung.points - center) / ball.radius_mm, axis=1)
+    weights = _sigmoid(1.0 - away, 0.05) * ball.density
+    return [Layer(effect=Effect.FILLS_LUNG, solids=(lung.cloud(weights),), blur_mm=2.4, visible_mm=4.0)]
 
 
 def effusion(lung: Lung, severity: float) -> list[Layer]:

@@ -31,6 +31,24 @@ class Zone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ball:
+    """Place, size and density of a consolidation that is a ball, as far as it lies in the lung.
+
+    The center is given in parts of the lung.
+    """
+
+    across: float
+    """0 in the middle of the chest to 1 at the ribs."""
+    down: float
+    """0 at the apex to 1 at the top of the diaphragm."""
+    backward: float
+    """0 at the ribs in front to 1 at those behind."""
+    radius_mm: float
+    density: float
+    """Share of the alveoli that are filled, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pathology:
     """One pathology. Attributes that are None are sampled from the film's seed."""
 
@@ -39,3 +57,5 @@ class Pathology:
     zone: Zone | None = None
     severity: float | None = None
     """0 barely visible to 1 severe; sets size and density."""
+    ball: Ball | None = None
+    """Of a consolidation: a ball instead of what zone and severity set."""

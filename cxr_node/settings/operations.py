@@ -125,6 +125,11 @@ class WebSection(Section):
     minimum_password_characters: int = Field(
         15, ge=8, le=64, description="Minimum length of new passwords, in characters; NIST SP 800-63B-4 requires 15."
     )
+    learn: bool = Field(
+        False,
+        description="Serve the page /learn, on which one changes a phantom and sees its film and reading; needs about "
+        "a gigabyte of memory while it is used.",
+    )
     users: tuple[PageUserSection, ...] = Field((), description="Users beside those of the database; empty: none.")
 
 

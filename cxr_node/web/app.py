@@ -18,6 +18,7 @@ from cxr_node.web import (
     api,
     events,
     film_pages,
+    learn,
     metrics,
     models,
     monitoring,
@@ -70,6 +71,7 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     detector = ChangeDetector(context.read_database, context.health.latest)
     app.state.event_streams = EventStreams(detector.find, clock=context.process.clock)
     app.state.frame_pool = film_pages.frame_pool()
+    app.state.lesson_pool = learn.lesson_pool()
     app.add_middleware(RequestGuard)
     app.add_middleware(ResponseHeaders)  # added last, so around the guard
     app.exception_handler(HTTPException)(_handle_error)
@@ -103,6 +105,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(tokens.api)
     app.include_router(tokens.pages)
     app.include_router(search.pages)
+    if context.settings.web.learn:
+        app.include_router(learn.pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_machine_readable(app, context)
     return app
@@ -188,7 +192,14 @@ def _error_page(request: Request, message: str, code: int) -> Response:
     person = None
     with suppress(RetryLater):  # the database is unavailable, as the page says
         person = authenticator.person(request.cookies.get(COOKIE))
-    page = template.render(person=person, node=context.settings.node.name, active="", message=message, code=code)
+    page = template.render(
+        person=person,
+        node=context.settings.node.name,
+        has_learn_page=context.settings.web.learn,
+        active="",
+        message=message,
+        code=code,
+    )
     return Response(page, code, media_type="text/html")
 
 

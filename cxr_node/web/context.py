@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, HTTPException, Request, status
 
@@ -14,6 +14,7 @@ from cxr_node.db.database import Connection, Database
 from cxr_node.domain.clock import Clock
 from cxr_node.ops import retries
 from cxr_node.ops.health import Health, health
+from cxr_node.process_pool.executor import Executor
 from cxr_node.queries.grouping import GroupBy
 from cxr_node.queries.tables.offered import offered_values
 from cxr_node.queries.tables.table import Table
@@ -41,6 +42,8 @@ class WebContext:
     trends: "Trends"
     health: "LatestHealth"
     offered: "OfferedValues"
+    lessons: Executor[Any]
+    """Computes films of the phantom of the page /learn."""
     result_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

@@ -134,7 +134,14 @@ def retry(request: Request, context: InContext, person: Operator, job_id: Number
 def render_page(request: Request, person: Person | None, template: str, **values: Any) -> Response:
     """Return a page from a template."""
     context: WebContext = request.app.state.context
-    values = {"person": person, "node": context.settings.node.name, "active": "", **values}
+    section = context.settings.web
+    values = {
+        "person": person,
+        "node": context.settings.node.name,
+        "has_learn_page": section.learn,
+        "active": "",
+        **values,
+    }
     if person is not None:
         values["health"] = context.health.latest()
     return HTMLResponse(request.app.state.templates.get_template(template).render(**values))

@@ -21,6 +21,7 @@ from cxr_node.web.accounts import StoredAccounts
 from cxr_node.web.app import application
 from cxr_node.web.context import STATEMENT_TIMEOUT_S, LatestHealth, OfferedValues, Trends, WebContext
 from cxr_node.web.http_protocol import MAXIMUM_CONNECTIONS, TimedProtocol
+from cxr_node.web.learn import lesson_executor
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.pictures import picture_executor
@@ -49,12 +50,14 @@ def web_context(process: Process) -> Iterator[WebContext]:
         stack.callback(read_database.close)
         executor = stack.enter_context(picture_executor(settings))
         pictures = Pictures(executor, settings.node.data_folder / "pictures")
+        lessons = stack.enter_context(lesson_executor())
         yield WebContext(
             process=process,
             read_database=read_database,
             trends=Trends(read_database, now=process.clock),
             health=LatestHealth(lambda: process.settings, read_database, now=process.clock),
             offered=OfferedValues(now=process.clock),
+            lessons=lessons,
             pictures=pictures,
             access_audit=AccessAudit(process.audit, process.archive),
         )

@@ -61,7 +61,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
         config = settings_file(
             folder / "node",
             destinations=({**to_pacs(archive.port, archive.ae_title), "results": list(KIND_BY_NAME)}, web_archive),
-            more="[web]\nport = 0",
+            more="[web]\nport = 0\nlearn = true",
         )
         add_user(config, "kim")
         with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
@@ -138,6 +138,9 @@ def test_every_page_is_pictured(browser: Browser, node: RunningNode, width: int,
             response = page.goto(path)
             assert response is not None
             assert response.ok, path
+            if name == "learn":
+                page.get_by_role("button", name="In front, at the heart").click()
+                expect(page.locator("[data-rows=borders]")).to_contain_text("obscured", timeout=120_000)
             page.wait_for_timeout(500)
             assert complaints == [], path
             keep(page, name, tmp_path)

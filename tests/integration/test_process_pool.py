@@ -15,6 +15,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp, ProcessDied, RetryLater
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.process_pool.idle import IdleExecutor
 from cxr_node.process_pool.pool import ProcessPool, WorkerFault
 from cxr_node.queue import queue
 from cxr_node.reading.context import ReadContext
@@ -55,6 +56,23 @@ def test_a_call_beyond_the_memory_limit_ends_its_process_alone(workers: ProcessP
 
     assert workers.map(pool.allocates, [1 << 20]) == [1 << 20]
     assert workers.map(pool.process_id, [None]) != before
+
+
+def test_an_idle_process_ends_and_starts_again_at_the_next_call(tmp_path: Path) -> None:
+    def executor(idle_s: float) -> IdleExecutor[ReadContext]:
+        open_context = partial(pool.read_context, tmp_path)
+        return IdleExecutor(open_context, timeout_s=SOON_S, memory_bytes=MEMORY_BYTES, idle_s=idle_s)
+
+    with executor(SOON_S) as busy:
+        first, second = busy.map(pool.process_id, [None]), busy.map(pool.process_id, [None])
+    with executor(0.0) as idle:
+        before = idle.map(pool.process_id, [None])
+        until(lambda: not idle.is_running, what="the end of the idle process")
+        after = idle.map(pool.process_id, [None])
+
+    assert first == second
+    assert before != after
+    assert not busy.is_running
 
 
 def test_a_worker_inherits_no_secret_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,13 @@ def test_nothing_is_shown_without_a_login(shared_sqlite_page: Page) -> None:
         assert part.headers["hx-redirect"] == "/login"
 
 
+def test_the_page_of_the_phantom_is_off_by_default(shared_sqlite_page: Page) -> None:
+    with shared_sqlite_page.visited_by("op") as client:
+        assert client.get("/learn").status_code == 404
+        assert client.get("/learn/film").status_code == 404
+        assert "/learn" not in client.get("/").text
+
+
 def test_login_without_film_access_sees_no_films_and_no_uids(shared_page: Page) -> None:
     with shared_page.visited_by("admin") as client:
         for path in FILM_PAGES:

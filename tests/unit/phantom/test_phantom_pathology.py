@@ -1,5 +1,7 @@
 """Pathology: where it is said to be, the film differs; where it is not, it does not."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -8,7 +10,7 @@ import torch
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import Laterality
 from cxr_node.phantom.film import film
-from cxr_node.phantom.pathology import Kind, Pathology, Zone
+from cxr_node.phantom.pathology import Ball, Kind, Pathology, Zone
 from cxr_node.phantom.truth_types import PhantomFilm
 
 SIZE = 192
@@ -43,6 +45,27 @@ def test_a_pathology_changes_the_film_inside_its_mask(kind: Kind) -> None:
     sign = -1 if kind is Kind.PNEUMOTHORAX else 1
     assert sign * difference[inside].mean() > sign * difference[~inside].mean()
     assert np.abs(difference[inside]).mean() > 0.008
+
+
+@pytest.mark.slow
+def test_a_ball_lies_where_it_is_placed_and_is_as_dense_as_stated() -> None:
+    def change_of(**other: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        ball = replace(Ball(across=0.5, down=0.5, backward=0.5, radius_mm=25.0, density=0.8), **other)
+        difference, ill = change(42, Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, ball=ball))
+        return difference, ill.masks[ill.truth.lesions[0].mask]
+
+    def middle(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        rows, columns = np.nonzero(mask)
+        return float(rows.mean()), float(columns.mean())
+
+    difference, mask = change_of()
+    (_, high), (_, outer), (faint, thin) = change_of(down=0.1), change_of(across=0.8), change_of(density=0.3)
+
+    assert mask[:, : SIZE // 2].sum() == mask.sum() > 0
+    assert middle(high)[0] < middle(mask)[0] - SIZE / 20
+    assert middle(outer)[1] < middle(mask)[1] - SIZE / 40
+    assert change_of(radius_mm=12.0)[1].sum() < 0.5 * mask.sum()
+    assert difference[mask].mean() > faint[thin].mean() > 0
 
 
 @pytest.mark.slow
