@@ -1,6 +1,8 @@
 """Alarms, told to a real web server and a real mail server: once when something begins, once when it is over."""
 
 import json
+import re
+import shlex
 import socketserver
 import threading
 from base64 import b64decode, b64encode
@@ -11,7 +13,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.domain.clock import utc_now
@@ -19,11 +23,14 @@ from cxr_node.ops.alarm_messages import Alarms, notifier
 from cxr_node.ops.alarms import active_alarms
 from cxr_node.settings.operations import AlertSection
 from tests.support import certificates, films
+from tests.support.films import ROOT
 from tests.support.node import InProcessNode
+from tests.support.pages import blocks
 from tests.support.running_node import opened, settings_file
 from tests.support.web import reject
 
 LOOPBACK = "127.0.0.1"
+HOW_TO = ROOT / "docs" / "how-to" / "alarms.md"
 
 
 @contextmanager
@@ -202,3 +209,39 @@ def test_certificates_of_every_section_raise_an_alarm_before_expiry(tmp_path: Pa
         "certificate constancy.tls_ca",
         "certificate oidc.tls_ca",
     }
+
+
+def test_the_how_to_page_leads_to_messages_as_it_shows_them(tmp_path: Path) -> None:
+    """Its settings, and its commands but those that start a process of the node."""
+    page = HOW_TO.read_text(encoding="utf-8")
+    block, example = (content for language, content in blocks(page) if language in ("toml", "json"))
+    commands = re.findall(r"^    cxr-node (.+?)(?: +#.*)?$", page, re.MULTILINE)
+    with web_server([200]) as (url, posted), mail_server() as (port, mails, _):
+        more = block.replace("mail.hospital.example", LOOPBACK).replace("mail_port = 25", f"mail_port = {port}")
+        config = settings_file(tmp_path, more=more)
+        (tmp_path / "alarm-webhook").write_text(url, encoding="utf-8")
+        settings = load(config)
+        settings.node.data_folder.mkdir()
+        with opened(settings) as database:
+            migrate.upgrade(database)
+            alarms = Alarms(
+                lambda: active_alarms(settings, database, now=utc_now()),
+                notifier(settings.alert),
+                name=settings.node.name,
+            )
+            outputs = []
+            for command in commands:
+                ended = CliRunner().invoke(app, [*shlex.split(command), "--config", str(config)])
+                outputs.append(ended.output)
+                alarms.update()
+
+    shown = json.loads(example)
+    begun, resolved = posted
+    assert [command.split()[0] for command in commands] == ["reading", "status", "reading"]
+    assert "paused reading" in outputs[1]
+    assert begun["text"] == resolved["text"] == shown["text"]
+    assert list(begun["alarms"]) == list(shown["alarms"])  # type: ignore[call-overload]
+    assert "(trial of alarms): 0 films wait" in str(begun)
+    assert "(trial of alarms): 0 films wait" in str(shown)
+    assert resolved["alarms"] == {"paused reading": "resolved"}
+    assert ["radiology-it@hospital.example" in mail for mail in mails] == [True, True]

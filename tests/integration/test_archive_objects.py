@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from cxr_node import config
 from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.objects import Bucket, ObjectArchive, StoreUnreachable
 from cxr_node.archive.store import film_key
+from cxr_node.cli.app import app
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film as film_table
@@ -22,7 +25,9 @@ from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.wiring import roles
 from cxr_node.wiring.process import Process
 from tests.support import films, peers
-from tests.support.object_store import Mishap, faulty_line
+from tests.support.node import InProcessNode
+from tests.support.object_store import CREDENTIALS, Mishap, faulty_line
+from tests.support.pages import blocks
 
 CONTENT = b"a film" * 40_000
 KEY = film_key(digest_of(CONTENT))
@@ -113,3 +118,30 @@ def _film_rows(database: Database) -> list[tuple[str, str]]:
     with database.read() as connection:
         rows = connection.execute(select(film_table.c.archive_key, film_table.c.digest))
         return [(str(row.archive_key), str(row.digest)) for row in rows]
+
+
+def test_an_archive_moves_into_a_bucket_as_the_how_to_page_says(bucket: Bucket, tmp_path: Path) -> None:
+    """Its settings, with keys in files, and its commands but the last, which runs the node."""
+    page = (films.ROOT / "docs" / "how-to" / "s3.md").read_text(encoding="utf-8")
+    (block,) = (content for language, content in blocks(page) if language == "toml")
+    commands = re.findall(r"^    cxr-node (.+)$", page, re.MULTILINE)
+    for file, name in (("s3-key-id", "AWS_ACCESS_KEY_ID"), ("s3-key", "AWS_SECRET_ACCESS_KEY")):
+        (tmp_path / file).write_text(f"{CREDENTIALS[name]}\n", encoding="utf-8")
+    settings = block.replace("chest-films", bucket.name).replace("https://store.hospital.example", bucket.endpoint)
+    (tmp_path / "folder.toml").write_text('[node]\ndata_folder = "old"\n', encoding="utf-8")
+    (tmp_path / "bucket.toml").write_text(f'[node]\ndata_folder = "new"\n{settings}', encoding="utf-8")
+    with Process.open(config.load(tmp_path / "folder.toml")) as process:
+        migrate.upgrade(process.database)
+        node = InProcessNode(process.database, tmp_path / "old")
+        node.accept(films.dx())
+        node.work()
+        keys = sorted(process.archive.stored_keys())
+
+    for command in commands[:-1]:
+        words = [str(tmp_path / word) if word.endswith((".toml", "/")) else word for word in command.split()]
+        ended = CliRunner().invoke(app, words)
+        assert ended.exit_code == 0, f"{command}: {ended.output}"
+
+    assert len(keys) == 2
+    assert sorted(ObjectArchive(bucket).stored_keys()) == keys
+    assert commands[-1].startswith("run ")

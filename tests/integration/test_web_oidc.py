@@ -9,9 +9,12 @@ import httpx
 import pytest
 
 from tests.support.audit_rules import recorded
+from tests.support.films import ROOT
 from tests.support.oidc_provider import CLAIMS, Provider, provider, settings_of
+from tests.support.pages import blocks
 from tests.support.web import PEOPLE, Page, served_page, token_of
 
+HOW_TO = ROOT / "docs" / "how-to" / "oidc.md"
 CALLBACK = "http://127.0.0.1:1/login/oidc/callback"
 """Registered at the provider, which sends nobody there: the test follows its answer to where the page is."""
 
@@ -162,3 +165,18 @@ def test_local_users_log_in_while_the_provider_is_unreachable(tmp_path: Path) ->
             assert (answer.status_code, "is unreachable" in answer.text) == (401, True)
         with page.visited_by("op") as client:
             assert client.get("/").status_code == 200
+
+
+def test_people_log_in_with_the_settings_of_the_how_to_page(op: Provider, tmp_path: Path) -> None:
+    (block,) = (content for language, content in blocks(HOW_TO.read_text(encoding="utf-8")) if language == "toml")
+    settings = block.replace("https://id.hospital.example/realms/hospital", op.issuer)
+    settings = settings.replace("https://cxr.hospital.example/login/oidc/callback", CALLBACK)
+    settings = "".join(line for line in settings.splitlines(keepends=True) if not line.startswith("tls_ca"))
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "oidc-secret").write_text("of the tests\n", encoding="utf-8")
+    with served_page(tmp_path / "node", more=f"{PEOPLE}\n{settings}") as page, page.visited_by() as client:
+        assert "Log in with the hospital" in client.get("/login").text
+        assert log_in(client, "kim").status_code == 200
+        assert client.get("/films/1").status_code == 200
+        with page.visited_by() as other:
+            assert log_in(other, "eve").status_code == 401

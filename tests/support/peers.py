@@ -51,6 +51,7 @@ PACKAGES = {
     "Orthanc": "orthanc",
     "chromium": "chromium",
     "java": "default-jre-headless",
+    "caddy": "caddy",
     "nginx": "nginx-light",
     "openssl": "openssl",
     "rsyslogd": "rsyslog-gnutls",
