@@ -28,6 +28,7 @@ _FETCH_S = 600
 _OMITTED = (".map", "/ort/", "/dicom-microscopy-viewer/")
 """Of 200 MB: source maps, and what no film needs."""
 
+_ROOT = "/dicom-web"
 _CONFIGURATION = """
 window.config = {
   routerBasename: null,
@@ -119,12 +120,16 @@ def _unpack(package: Path, folder: Path) -> None:
 
 
 @contextmanager
-def served(folder: Path, orthanc_http_port: int, *, port: int = 0) -> Iterator[str]:
-    """Serve OHIF, with the DICOMweb of an Orthanc beside it; the value is its address. Port 0 is any free one."""
+def served(folder: Path, orthanc_http_port: int, *, port: int = 0, root: str = _ROOT) -> Iterator[str]:
+    """Serve OHIF, with the DICOMweb of an Orthanc beside it; the value is its address. Port 0 is any free one.
+
+    `root` is the URL of another DICOMweb server, which the viewer asks itself.
+    """
 
     class Handler(_Handler):
         orthanc_port = orthanc_http_port
         files = folder
+        configuration = _CONFIGURATION.replace(f'"{_ROOT}"', f'"{root}"')
 
     server = ThreadingHTTPServer((LOOPBACK, port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -142,6 +147,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     orthanc_port: int
     files: Path
+    configuration: str
 
     def do_GET(self) -> None:
         """Answer from Orthanc, the configuration, or a file."""
@@ -149,7 +155,7 @@ class _Handler(SimpleHTTPRequestHandler):
         if path.startswith("/dicom-web"):
             self._pass_on()
         elif path == "/app-config.js":
-            self._answer(200, "text/javascript", _CONFIGURATION.encode())
+            self._answer(200, "text/javascript", self.configuration.encode())
         else:
             file = self.files / path.lstrip("/")
             if ".." in path or not file.is_file():
