@@ -26,7 +26,9 @@ class AdtSection(TlsIdentity):
         "empty: an issuer that is not stated contradicts none.",
     )
     processing_id: Literal["P", "T", "D"] = Field("P", description="Processing ID (MSH-11) of accepted messages.")
-    maximum_connections: int = Field(8, ge=1, le=256, description="Maximum connections at a time.")
+    maximum_connections: int = Field(
+        8, ge=1, le=256, description="Maximum connections of a receiving process at a time."
+    )
     maximum_message_bytes: int = Field(65536, ge=1024, le=2**24, description="Maximum message size, in bytes.")
     message_timeout_s: Seconds = Field(10.0, description="Timeout of a message from its first byte, in seconds.")
     idle_timeout_s: Seconds = Field(86400.0, description="Timeout of a connection without a message, in seconds.")

@@ -359,7 +359,7 @@ def test_a_correction_survives_a_kill_at_every_commit(tmp_path: Path, migrated_f
     assert number > 8
 
 
-class _KilledDatabase(Database):
+class KilledDatabase(Database):
     """Database whose process dies before a commit."""
 
     commits_left: int | None = None
@@ -377,7 +377,7 @@ class _KilledDatabase(Database):
 
 
 def _killed_at(folder: Path, number: int) -> bool:
-    database = _KilledDatabase(f"sqlite:///{folder / 'node.db'}")
+    database = KilledDatabase(f"sqlite:///{folder / 'node.db'}")
     site = Site(database, folder)
     site.send({})
     site.node.accept(films.dx(changes={**RIGHT, "StudyInstanceUID": OTHER_STUDY}))

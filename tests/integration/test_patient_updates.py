@@ -16,6 +16,7 @@ from cxr_node.audit import events
 from cxr_node.audit.events import Application
 from cxr_node.audit.message import AuditMessage
 from cxr_node.config import load
+from cxr_node.db import migrate
 from cxr_node.db.correction_tables import patient_message
 from cxr_node.db.database import Database
 from cxr_node.db.errors import DatabaseUnavailable
@@ -25,14 +26,16 @@ from cxr_node.ops.checks.node import Status
 from cxr_node.queries import ledger, metrics
 from cxr_node.queries.ledger import Fate
 from cxr_node.queries.study_status import study_status
+from cxr_node.queue import queue
 from cxr_node.records import patient_updates
 from cxr_node.settings.root import Settings
+from cxr_node.wiring import roles
 from cxr_node.wiring.adt import answering, listening
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.live_settings import LiveSettings
 from cxr_node.wiring.process import Process
 from tests.integration import test_corrections
-from tests.integration.test_corrections import stored_bytes
+from tests.integration.test_corrections import KilledDatabase, stored_bytes
 from tests.support import films, peers
 from tests.support.films import PATIENT_ID, PATIENT_NAME
 from tests.support.hl7_messages import ISSUER, adt
@@ -256,6 +259,44 @@ def test_a_message_that_was_not_committed_is_not_accepted(
     assert {str(one.PatientName) for one in site.visible()} == {NEW_NAME_IN_DICOM}
 
 
+def test_a_message_survives_a_kill_at_every_commit(tmp_path: Path, migrated_file: Path) -> None:
+    """A node that dies before its n-th commit after the message came, for each n; a HIS sends it again without AA."""
+    number, was_killed = 0, True
+    while was_killed:
+        number += 1
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "node.db").write_bytes(migrated_file.read_bytes())
+        was_killed = _killed_at(folder, number)
+    assert number > 5
+
+
+def _killed_at(folder: Path, number: int) -> bool:
+    database = KilledDatabase(f"sqlite:///{folder / 'node.db'}")
+    site = Site(database, folder)
+    site.send(of_issuer())
+    database.commits_left = number - 1
+    was_killed = False
+    try:
+        site.receive(adt("A08", PATIENT_ID, name=NEW_NAME))
+        site.work()
+    except KeyboardInterrupt:
+        was_killed = True
+    database.commits_left = None
+    again = Site(database, folder)
+    again.archive, again.node.pacs.received = site.archive, site.node.pacs.received
+    again.node.clock.now = site.node.clock.now + timedelta(hours=1)
+    with database.write() as transaction:
+        queue.release(transaction, owner_prefix="node", now=again.node.clock.now)
+    assert again.receive(adt("A08", PATIENT_ID, name=NEW_NAME))[1] == "AA"
+    again.work()
+    assert sorted(one.Modality for one in again.visible()) == ["OT", "SR"], number
+    assert {str(one.PatientName) for one in again.visible()} == {NEW_NAME_IN_DICOM}, number
+    assert (len(again.files()), len(again.archive.notes)) == (2, 1), number
+    database.close()
+    return was_killed
+
+
 def without(message: bytes, name: bytes) -> bytes:
     return b"\r".join(line for line in message.split(b"\r") if not line.startswith(name))
 
@@ -329,6 +370,20 @@ def test_the_client_of_python_hl7_updates_a_patient(database: Database, tmp_path
     site.work()
 
     assert {str(one.PatientName) for one in site.visible()} == {NEW_NAME_IN_DICOM}
+
+
+def test_the_receiving_role_answers_messages(tmp_path: Path) -> None:
+    port = peers.free_port()
+    settings = load(
+        settings_file(
+            tmp_path / "node", more=f'[adt]\nenabled = true\nport = {port}\naddresses = ["::/0", "0.0.0.0/0"]\n'
+        )
+    )
+    with Process.open(settings) as process:
+        migrate.upgrade(process.database)
+        with roles.receive(process), hl7_client.MLLPClient(peers.LOOPBACK, port, encoding="utf-8") as client:
+            assert "MSA|AA|M1" in client.send_message(adt("A08", PATIENT_ID).decode("utf-8")).decode("ascii")
+            assert process.is_alive()
 
 
 @pytest.mark.parametrize("table", [{"enabled": True}, {"tls_peers_ca": "ca.pem"}])
