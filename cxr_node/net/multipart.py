@@ -12,7 +12,8 @@ from email.utils import collapse_rfc2231_value
 HEADER_BYTES = 8192
 """Longest header of a part, with all its fields."""
 _MAXIMUM_PADDING_BYTES = 256
-_BOUNDARY_CHARACTERS = 70
+_BOUNDARY_CHARACTERS = 200
+"""RFC 2046 allows 70. Orthanc's DICOMweb plug-in sends more."""
 _PADDING = b" \t"
 _LINE_END, _HEADER_END = b"\r\n", b"\r\n\r\n"
 
