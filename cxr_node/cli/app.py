@@ -1,5 +1,6 @@
 """Command line application. A command's module is imported when the command is run, so that each starts quickly."""
 
+import gc
 import importlib
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
@@ -167,6 +168,7 @@ def _load(name: str) -> Any:
     entry = COMMANDS[name]
     module, _, attribute = entry.place.partition(":")
     target = getattr(importlib.import_module(f"cxr_node.cli.{module}"), attribute)
+    gc.enable()  # as `cxr_node.__main__` has disabled it
     command: Any
     if isinstance(target, typer.Typer):
         command = typer.main.get_group(target)

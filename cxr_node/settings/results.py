@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny
 from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.result_languages import LANGUAGE_NAMES
+from cxr_node.domain.result_names import RESULT_NAMES
 from cxr_node.domain.section import OneOf, Seconds, Section, Title
 
 
@@ -94,10 +95,8 @@ AnyDestination = Annotated[SerializeAsAny[DestinationKind], OneOf(lambda: destin
 
 
 def result_names() -> tuple[str, ...]:
-    """Return the names of all results; the registry loads the whole report package, so it is imported here only."""
-    from cxr_node.report.kinds.registry import RESULT_KINDS
-
-    return (RESULT_KINDS[0].name, REPORT_BEST, *(kind.name for kind in RESULT_KINDS[1:]))
+    """Return the names of all results."""
+    return (RESULT_NAMES[0], REPORT_BEST, *RESULT_NAMES[1:])
 
 
 class DeliverSection(Section):

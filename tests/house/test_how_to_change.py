@@ -12,9 +12,11 @@ from pydicom.dataset import Dataset
 from cxr_node.cli import app
 from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.result_languages import LANGUAGE_NAMES
+from cxr_node.domain.result_names import RESULT_NAMES
 from cxr_node.pixels import suitability
 from cxr_node.queries.views.view import View
 from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.settings.root import Settings
@@ -103,8 +105,9 @@ def test_every_data_file_is_in_its_list(folder: str, name: str) -> None:
     assert names == set(getattr(module_of(f"{folder}/registry"), name))
 
 
-def test_the_settings_name_every_language() -> None:
+def test_the_settings_name_every_language_and_every_result_kind() -> None:
     assert list(LANGUAGE_NAMES) == list(LANGUAGES)
+    assert list(RESULT_NAMES) == [kind.name for kind in RESULT_KINDS]
 
 
 def test_every_header_check_of_the_gate_is_in_its_list() -> None:

@@ -1,0 +1,20 @@
+"""Names of the kinds of results, as the settings have them, in the order of `report.kinds.registry.RESULT_KINDS`.
+
+They stand here because every command reads the settings, and the registry loads the whole report package.
+"""
+
+RESULT_NAMES = (
+    "report",
+    "report-comprehensive",
+    "report-enhanced",
+    "text",
+    "report-measurements",
+    "report-ohif",
+    "chest-cad",
+    "picture",
+    "picture-anatomy",
+    "presentation-state",
+    "key-images",
+    "segmentation",
+    "pdf",
+)
