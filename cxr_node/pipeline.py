@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import assert_never
 
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.composing import rejection_note
 from cxr_node.composing.context import ComposeContext
-from cxr_node.composing.film import ReadFilm, named_by_row, report_film, report_guarded
+from cxr_node.composing.prepare import prepare_study
 from cxr_node.composing.rejection_note import NoteRequest
 from cxr_node.composing.route import Route
-from cxr_node.composing.study import ComposedInstance, Study, compose_study
+from cxr_node.composing.study import ComposedInstance, compose_study
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.domain.commitment import (
@@ -27,12 +28,12 @@ from cxr_node.domain.commitment import (
     FailureReason,
     Reference,
 )
+from cxr_node.domain.comparison import Comparison
 from cxr_node.domain.errors import GiveUp, RejectObject, RetryLater
 from cxr_node.domain.film_attributes import FilmAttributes
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.reading import Reading
-from cxr_node.domain.reasons import Reason
 from cxr_node.domain.rejection_titles import NOTE_KIND, NoteScope, RejectionTitle
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.process_pool.executor import Executor
@@ -48,7 +49,6 @@ from cxr_node.records.films import Film
 from cxr_node.records.rejection_notes import InstanceRejected
 from cxr_node.records.results import Delivery, Result
 from cxr_node.records.withdrawals import Withdrawn
-from cxr_node.report.source import ReportedFilm
 
 
 def accept(
@@ -196,6 +196,7 @@ def compose(
     archive: Archive,
     is_guarded: bool = False,
     replaced: Sequence[Result] = (),
+    comparisons: Mapping[int, Comparison] = MappingProxyType({}),
     issue: int = 0,
     now: datetime,
 ) -> list[Composed]:
@@ -206,7 +207,8 @@ def compose(
     the first if there is none, so that every study has an archived report. The report is composed last and refers to
     the other results of its run, of which at least one destination receives both. Films that contradict each other
     about the patient are answered by a report for each patient, without findings. `replaced` are results of other
-    studies on films that were moved to this one. `issue` counts how often the study's results were withdrawn.
+    studies on films that were moved to this one. `comparisons` are with prior films, by the id of the film. `issue`
+    counts how often the study's results were withdrawn.
 
     Films are parsed and results composed in `executor`, which may end at a limit. With `is_guarded`, after such ends, a
     film that ends it is named without its header, and no picture is painted.
@@ -218,13 +220,14 @@ def compose(
     ProcessDied
         If the process that composed died, or was ended at a limit.
     """
-    study = _study(
+    study = prepare_study(
         readings,
         composed_earlier,
         executor=executor,
         routes=routes,
         is_guarded=is_guarded,
         replaced=replaced,
+        comparisons=comparisons,
         issue=issue,
         now=now,
     )
@@ -241,6 +244,7 @@ def compose_again(
     routes: Mapping[str, Route],
     archive: Archive,
     replaced: Sequence[Result] = (),
+    comparisons: Mapping[int, Comparison] = MappingProxyType({}),
     issue: int = 0,
 ) -> Instance | None:
     """Compose and archive a result whose bytes were damaged, at its own time; return it.
@@ -250,8 +254,15 @@ def compose_again(
     """
     films = [(film, reading) for film, reading in readings if film.received_at <= damaged.composed_at]
     earlier = [result for result in composed_earlier if result.composed_at < damaged.composed_at]
-    study = _study(
-        films, earlier, executor=executor, routes=routes, replaced=replaced, issue=issue, now=damaged.composed_at
+    study = prepare_study(
+        films,
+        earlier,
+        executor=executor,
+        routes=routes,
+        replaced=replaced,
+        comparisons=comparisons,
+        issue=issue,
+        now=damaged.composed_at,
     )
     uid = damaged.identity.sop_instance_uid
     composed = executor.map(compose_study, [study])[0] if films else []
@@ -278,45 +289,6 @@ def compose_note(
         ComposedInstance(kind=NOTE_KIND, version=number, instance=instance, destinations=withdrawn.destinations),
         archive,
     )
-
-
-def _study(
-    readings: Sequence[tuple[Film, Reading]],
-    composed_earlier: Sequence[Result],
-    *,
-    executor: Executor[ComposeContext],
-    routes: Mapping[str, Route],
-    is_guarded: bool = False,
-    replaced: Sequence[Result],
-    issue: int,
-    now: datetime,
-) -> Study:
-    films = [
-        ReadFilm(
-            film=film,
-            reading=reading,
-            added_after=sum(result.composed_at < film.received_at for result in composed_earlier),
-            issue=issue,
-        )
-        for film, reading in readings
-    ]
-    return Study(
-        films=[(item.film, _report(executor, item, is_guarded=is_guarded)) for item in films],
-        composed_earlier=composed_earlier,
-        routes=routes,
-        replaced=replaced,
-        has_pictures=not is_guarded,
-        now=now,
-    )
-
-
-def _report(executor: Executor[ComposeContext], item: ReadFilm, *, is_guarded: bool) -> ReportedFilm:
-    if item.reading.not_analysed is Reason.DISMISSED:
-        return named_by_row(item)
-    if is_guarded:
-        return report_guarded(executor, item)
-    (reported,) = executor.map(report_film, [item])
-    return reported
 
 
 def _archived(composed: ComposedInstance, archive: Archive) -> Composed:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, create_engine
 from cxr_node.db import (  # noqa: F401  # they add to the metadata
     account_tables,
     cascade_tables,
+    comparison_tables,
     correction_tables,
     identifier_tables,
     monitoring_tables,

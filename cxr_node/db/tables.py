@@ -156,6 +156,7 @@ film = numbered_table(
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("ix_film_study_id", "study_id"),
     Index("ix_film_series_instance_uid", "series_instance_uid"),
+    Index("ix_film_patient_key", "patient_key"),
     # These two, and others on a time or a state, serve the views.
     Index("ix_film_received_at", "received_at"),
     Index("ix_film_calling_ae_title_received_at", "calling_ae_title", "received_at"),

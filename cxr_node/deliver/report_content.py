@@ -90,7 +90,8 @@ def parse_report(content: bytes) -> ReportContent:
         document = dcmread(BytesIO(content))
         roots = {_name(item): item for item in _children(document)}
         evaluations = {_name(item): item for item in _children(roots[_EVALUATIONS])}
-        groups = _children(roots[_MEASUREMENTS])
+        others = _other_evidence(document)
+        groups = [group for group in _children(roots[_MEASUREMENTS]) if not _is_of_prior(group, others)]
         procedure = roots.get(_PROCEDURE_REPORTED)
         return ReportContent(
             header=document,
@@ -136,6 +137,25 @@ def parse_rejection_note(content: bytes) -> ReportContent:
         )
     except Exception:  # noqa: BLE001  # as above
         raise NoReport("not a rejection note of this node") from None
+
+
+def _other_evidence(document: "Dataset") -> set[str]:
+    """Return the UIDs of the objects of other studies: prior films and their reports."""
+    return {
+        str(instance.ReferencedSOPInstanceUID)
+        for study in document.get("PertinentOtherEvidenceSequence") or ()
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+
+
+def _is_of_prior(group: "Dataset", others: set[str]) -> bool:
+    """Whether a group was measured on a prior film: its numbers are none of this study."""
+    return any(
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) in others
+        for item in _children(group)
+        if item.ValueType == "IMAGE"
+    )
 
 
 def _finding(group: "Dataset") -> StatedFinding | None:

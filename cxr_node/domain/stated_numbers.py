@@ -37,7 +37,7 @@ def stated(key: str, score: float, operating_point: float) -> StatedScore:
     factor, least = (1, 2) if is_ratio else (100, 0)
     value, threshold = score * factor, operating_point * factor
     digits = _digits(least, lambda number: round(value, number) != round(threshold, number) or value == threshold)
-    digits = max(digits, _digits_at_limit(score)) if is_ratio else digits
+    digits = max(digits, digits_of_ratio(score)) if is_ratio else digits
     return StatedScore(
         score=round(value, digits or None),
         threshold=round(threshold, digits or None),
@@ -57,10 +57,11 @@ def ratio_digits(reading: Reading) -> int:
     findings = () if reading.prediction is None else reading.prediction.findings
     by_ratio = [stated_score(one).score_digits for one in findings if one.key == concepts.CARDIOMEGALY_BY_RATIO]
     ratio = ratio_of(reading)
-    return max([2 if ratio is None else _digits_at_limit(ratio), *by_ratio])
+    return max([2 if ratio is None else digits_of_ratio(ratio), *by_ratio])
 
 
-def _digits_at_limit(ratio: float) -> int:
+def digits_of_ratio(ratio: float) -> int:
+    """Return the decimals of a cardiothoracic ratio: 2, or more where it would be rounded to the normal limit."""
     return _digits(2, lambda number: (round(ratio, number) >= NORMAL_RATIO) == (ratio >= NORMAL_RATIO))
 
 

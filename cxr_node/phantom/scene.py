@@ -62,12 +62,15 @@ def scene(
     pose: Pose,
 ) -> Scene:
     """Return what the film of `seed` shows; the patient is the same in every view and with every pathology."""
-    generator = np.random.default_rng([seed, 2, list(View).index(view)])
+    exposure_seed = [] if pose.exposure is None else [pose.exposure]
+    generator = np.random.default_rng([seed, 2, list(View).index(view), *exposure_seed])
     portable = view is View.AP and generator.random() < 0.8
     standing = (not portable) if erect is None else erect
     anatomy = sample(seed, erect=standing, enlarged_heart=any(one.kind is Kind.CARDIOMEGALY for one in pathology))
     if pose.breath is not None:
         anatomy = replace(anatomy, inspiration=pose.breath)
+    if pose.heart_scale != 1.0:
+        anatomy = replace(anatomy, cardiothoracic_ratio=anatomy.cardiothoracic_ratio * pose.heart_scale)
     organs = torso(anatomy, arms_raised=view is View.LATERAL)
     exposure = sample_exposure(anatomy, organs, view, rows, columns, generator, rotation_deg=pose.rotation_deg)
     processing = sample_processing(generator, portable=portable)

@@ -58,12 +58,19 @@ RANGES: Final[Mapping[str, tuple[Range, Range]]] = _load_ranges()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Breath and rotation of a patient; what is None is sampled from the film's seed."""
+    """Breath and rotation of a patient, another exposure of the same one, and a heart of another width.
+
+    What is None is sampled from the film's seed.
+    """
 
     breath: float | None = None
     """0 at rest after breathing out, 1 full."""
     rotation_deg: float | None = None
     """About the long axis; positive turns the front to the patient's right."""
+    exposure: int | None = None
+    """Number of an exposure: geometry, centering, rotation, noise and processing are sampled anew for each."""
+    heart_scale: float = 1.0
+    """Factor of the heart's width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def result_row(connection: Connection, result_id: int) -> Row | None:
 
 
 def film_detail(connection: Connection, film_id: int) -> Row | None:
-    """Return a film with findings, bundles, measurements, notes and timeline; None if there is none.
+    """Return a film with findings, bundles, measurements, comparisons, notes and timeline; None if there is none.
 
     `explanations` has what its reason and its notes mean, and what to do.
     """
@@ -77,6 +77,9 @@ def film_detail(connection: Connection, film_id: int) -> Row | None:
         "explanations": [explanation.as_row() for explanation in explained],
         "findings": view_rows.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
         "measurements": view_rows.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
+        "comparisons": view_rows.rows(
+            connection, VIEWS["v1_comparisons"], conditions=[equal("film_id", film_id)], order="comparison_id"
+        ),
         "cascade": view_rows.rows(connection, VIEWS["v1_cascade"], conditions=newest, order="ordinal"),
         "second_opinions": view_rows.rows(
             connection, VIEWS["v1_second_opinions"], conditions=newest, order="opinion_id"

@@ -54,7 +54,7 @@ def faults_of(
     films
         Its sources, with safe headers.
     referred
-        Other results that it refers to.
+        Other results that it refers to, and prior films with their reports.
     """
     others = {identity.sop_instance_uid for identity in referred}
     faults = (*_missing(result, result_type), *_other_identity(result, films), *_unresolved(result, films, others))
@@ -96,9 +96,10 @@ def _unresolved(result: Dataset, films: Sequence[ReportedFilm], others: Set[str]
 
 
 def _evidence(result: Dataset) -> Iterator[str]:
-    for study in result.get("CurrentRequestedProcedureEvidenceSequence", ()):
-        for series in study.ReferencedSeriesSequence:
-            yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedSOPSequence)
+    for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
+        for study in result.get(keyword, ()):
+            for series in study.ReferencedSeriesSequence:
+                yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedSOPSequence)
     for series in result.get("ReferencedSeriesSequence", ()):
         images = series.get("ReferencedImageSequence") or series.get("ReferencedInstanceSequence", ())
         yield from (str(instance.ReferencedSOPInstanceUID) for instance in images)

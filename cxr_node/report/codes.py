@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code, dcm, sct, ucum
+from cxr_node.domain.comparison import Change
 from cxr_node.domain.concepts import private
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import derive_uid
@@ -69,6 +70,8 @@ ARTIFICIAL_INTELLIGENCE = dcm("123110", "Artificial Intelligence")
 CERTAINTY_OF_FINDING = dcm("111012", "Certainty of Finding")
 PRESENCE_OF_PROPERTY = dcm("121052", "Presence of property")
 SOURCE_OF_MEASUREMENT = dcm("121112", "Source of Measurement")
+TIME_POINT = Code(value="C2348792", scheme_designator="UMLS", meaning="Time Point")
+PREVIOUS_FINDING = dcm("121069", "Previous Finding")
 IMAGE_REGION = dcm("111030", "Image Region")
 HEART = sct("80891009", "Heart")
 IMAGE_QUALITY = dcm("111101", "Image Quality")
@@ -79,6 +82,13 @@ NOT_PROCESSED = private("NOTPROC", "Reason not processed")
 PROCESSING_NOTE = private("NOTE", "Processing note")
 SCORE = private("SCORE", "Score for the presence of the finding, 0 to 100")
 THRESHOLD = private("THRESHOLD", "Threshold from which the finding is present")
+CHANGE = private("CHANGE", "Change since the prior film")
+
+CHANGES: Mapping[Change, Code] = {
+    Change.BEYOND: private("CHANGEBEYOND", "Change beyond repeatability"),
+    Change.WITHIN: private("CHANGEWITHIN", "No change beyond repeatability"),
+}
+"""A change that was not judged is not stated."""
 
 # Summary: TID 1500 rows 12-14, CID 6047
 QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme_designator="UMLS", meaning="Qualitative Evaluations")
@@ -267,6 +277,8 @@ CONCEPTS = (
     THRESHOLD,
     NOT_PROCESSED,
     PROCESSING_NOTE,
+    CHANGE,
+    *CHANGES.values(),
     DEVICE,
     PLAIN_CHEST_RADIOGRAPH,
     *MODALITIES.values(),

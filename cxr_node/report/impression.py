@@ -1,7 +1,8 @@
 """Impression of a study, with which every kind begins: verdict, findings, what was not seen, ratio, quality.
 
 The words are those of the language's TOML file, numbers those of `domain.stated_numbers`. Each ratio of a film that is
-not PA has the caveat of its view. The word beside a ratio follows the finding cardiomegaly, where there is one.
+not PA has the caveat of its view. The word beside a ratio follows the finding cardiomegaly, where there is one. The
+ratio of the prior film stands in a line of its own.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ from enum import StrEnum
 
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
+from cxr_node.domain.comparison import RATIO_KEY, Change
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.reading import CascadeStep, Finding, Laterality, ModelIdentity, Presence, Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.domain.stated_numbers import NORMAL_RATIO, ratio_digits, ratio_of, stated_score
+from cxr_node.domain.stated_numbers import NORMAL_RATIO, digits_of_ratio, ratio_digits, ratio_of, stated_score
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
@@ -47,6 +49,7 @@ class FilmImpression:
     findings: tuple[str, ...] = ()
     negatives: str = ""
     ratio: str = ""
+    compared: str = ""
     quality: str = ""
     remarks: tuple[str, ...] = ()
     not_analysed: str = ""
@@ -54,7 +57,12 @@ class FilmImpression:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines in order, without the label."""
-        lines = (self.not_analysed, *self.findings, self.negatives, self.ratio, self.quality, *self.remarks)
+        return tuple(line for line in (*self.findings, *self.statements, *self.remarks) if line)
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """The lines between findings and remarks in order."""
+        lines = (self.not_analysed, self.negatives, self.ratio, self.compared, self.quality)
         return tuple(line for line in lines if line)
 
     @property
@@ -175,6 +183,21 @@ def ratio_line(reading: Reading, language: Language = ENGLISH) -> str:
     )
 
 
+def compared_line(film: ReportedFilm, language: Language = ENGLISH) -> str:
+    """Return the cardiothoracic ratio beside that of the prior film; "" where it was not measured on both."""
+    ratio = None if film.comparison is None else film.comparison.of(RATIO_KEY)
+    if ratio is None or film.comparison is None:
+        return ""
+    phrases = language.phrases
+    changes = {Change.BEYOND: phrases.change_beyond, Change.WITHIN: phrases.change_within, Change.NOT_JUDGED: ""}
+    return phrases.compared.format(
+        ratio=language.number(ratio.value, f".{ratio_digits(film.reading)}f"),
+        prior=language.number(ratio.prior_value, f".{digits_of_ratio(ratio.prior_value)}f"),
+        date=film.comparison.prior_date,
+        change=changes[ratio.change],
+    )
+
+
 def _is_above_normal(reading: Reading) -> bool:
     """Whether the ratio is not below its normal limit; only of a PA film, for which the limit holds."""
     value = ratio_of(reading)
@@ -209,6 +232,7 @@ def _film(film: ReportedFilm, language: Language) -> FilmImpression:
         findings=tuple(finding_line(film, one, language) for one in findings if one.presence is not Presence.ABSENT),
         negatives=_negatives(film, language) if findings else phrases.no_targets,
         ratio=ratio_line(reading, language),
+        compared=compared_line(film, language),
         quality=_quality(reading, language),
         remarks=(*notes, *(() if is_calibrated else (phrases.score_meaning,))),
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
+from cxr_node.domain.comparison import Comparison
 from cxr_node.domain.identifiers import Uid, derive_uid
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
@@ -27,7 +28,8 @@ class ReportedFilm:
     `added_after` is the number of the study's results that were composed before the film was received, and `number` its
     ordinal in the study, by `study.numbered`; 0 for the only film.
     `shared` has the Patient and Study attributes of the whole study (`grouping.by_patient`),
-    `correction` the digest of a corrected copy, which makes its results new ones.
+    `correction` the digest of a corrected copy, which makes its results new ones. `comparison` is with a prior film of
+    the patient, if there is one.
     """
 
     header: Dataset
@@ -38,6 +40,7 @@ class ReportedFilm:
     number: int = 0
     shared: Dataset | None = None
     correction: str = ""
+    comparison: Comparison | None = None
 
 
 def header_of(film: Identity) -> Dataset:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from pydicom.dataset import Dataset
 
@@ -71,19 +71,32 @@ def time_of(film: ReportedFilm) -> str:
 
 def acquired_at(film: ReportedFilm) -> tuple[str, str] | None:
     """Return date (YYYYMMDD) and time (HHMM or HHMMSS) of acquisition or content; None if a part is absent or wrong."""
-    date, time = _moment(film.header)
+    day, time = _moment(film.header)
     time = time[:6] if len(time) >= 6 else time[:4]
     try:
-        datetime.strptime(f"{date[:8]}{time.ljust(6, '0')}", "%Y%m%d%H%M%S")  # noqa: DTZ007  # checked, not used
+        datetime.strptime(f"{day[:8]}{time.ljust(6, '0')}", "%Y%m%d%H%M%S")  # noqa: DTZ007  # checked, not used
     except ValueError:
         return None
-    return date[:8], time
+    return day[:8], time
+
+
+def acquired_on(film: ReportedFilm) -> tuple[str, str] | None:
+    """Return date (8 digits) and time of acquisition, content or study; the time is "" where it is not stated.
+
+    None if the date is absent or no day of the calendar.
+    """
+    day, time = _moment(film.header)
+    try:
+        date.fromisoformat(day[:8])
+    except ValueError:
+        return None
+    return day[:8], time
 
 
 def _position(film: ReportedFilm) -> tuple[int, bool, str, str, int, int, str]:
-    date, time = _moment(film.header)
+    day, time = _moment(film.header)
     order = (_whole(film.header, "SeriesNumber"), _whole(film.header, "InstanceNumber"))
-    return film.added_after, not time, date, time, *order, film.reading.film.sop_instance_uid
+    return film.added_after, not time, day, time, *order, film.reading.film.sop_instance_uid
 
 
 def _moment(header: Dataset) -> tuple[str, str]:

@@ -19,7 +19,13 @@ from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection
 from cxr_node.settings.read import GateSection, ReadSection
 from cxr_node.settings.receive import ReceiveSection
 from cxr_node.settings.remote import RemoteSection
-from cxr_node.settings.results import ComposeSection, CorrectionsSection, DeliverSection, ReportSection
+from cxr_node.settings.results import (
+    ComposeSection,
+    CorrectionsSection,
+    DeliverSection,
+    PriorsSection,
+    ReportSection,
+)
 
 _REMOTE_REQUESTS = 6
 """Most requests for one film: readiness and a black film before it, the film, and the film in three other positions."""
@@ -39,6 +45,7 @@ class Settings(Section):
     remote: RemoteSection = RemoteSection()
     compose: ComposeSection = ComposeSection()
     report: ReportSection = ReportSection()
+    priors: PriorsSection = PriorsSection()
     corrections: CorrectionsSection = CorrectionsSection()
     adt: AdtSection = AdtSection()
     deliver: DeliverSection = DeliverSection()

@@ -112,6 +112,7 @@ def compose_handler(process: Process, executor: Executor[ComposeContext]) -> Com
         clock=process.clock,
         before_removal=audit_decorators.before_removal(process.audit),
         notification_rules=notification_rules(process.settings),
+        maximum_prior_age_days=process.settings.priors.maximum_age_days if process.settings.priors.compare else 0,
     )
 
 

@@ -16,6 +16,7 @@ from cxr_node.report.sr.tree import items
 from tests.support import films, peers
 from tests.support.validators import entity_errors, iod_errors, pixelmed, run, sr_errors, state_errors, template_errors
 from tests.unit.report.studies import (
+    compared,
     composed,
     everything,
     finding,
@@ -67,6 +68,7 @@ _STUDIES: dict[str, list[ReportedFilm]] = {
     "one region": [read(films.cr(), _ONE_REGION)],
     "secondary capture": [read(films.sc(), _PRESENT)],
     "two views": [everything(films.dx()), not_read(films.cr(), Reason.VIEW, "LATERAL")],
+    "a prior film": [compared(everything(films.dx()), 0.53, 0.47)],
     "three read": [everything(films.dx()), everything(films.cr()), everything(films.sc())],
     "for processing": [not_read(films.dx(for_processing=True), Reason.FOR_PROCESSING)],
     "no type 2 attributes": [read(films.cr(changes=dict.fromkeys(_NO_TYPE_2)), _PRESENT)],

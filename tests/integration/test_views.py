@@ -24,12 +24,14 @@ from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
+from cxr_node.domain.comparison import Change, ComparedValue
+from cxr_node.domain.comparison import Comparison as FilmComparison
 from cxr_node.domain.daily_stats import DateRange, DriftResult, Statistic
 from cxr_node.domain.reading import CascadeStep, Measurement, NamedPoint, StepState
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import constancy, periodic_jobs, readings, rejections, shadow
+from cxr_node.records import comparisons, constancy, periodic_jobs, readings, rejections, shadow
 from cxr_node.records import films as film_rows
 from cxr_node.records.rejections import Rejections
 from cxr_node.records.shadow import ShadowTask
@@ -90,6 +92,12 @@ def busy(database: Database, folder: Path) -> InProcessNode:
             transaction, "drift", host="host-1", role="deliver", started_at=node.clock.now, duration_s=0.5,
             outcome="succeeded", detail="", next_at=node.clock.now,
         )  # fmt: skip
+        ratio = ComparedValue(
+            key="CTR", code=concepts.CARDIOTHORACIC_RATIO, unit=UNIT, value=0.52, prior_value=0.47,
+            change=Change.BEYOND, limit=0.02,
+        )  # fmt: skip
+        compared = FilmComparison(prior=film.identity, prior_date="2025-03-02", values=(ratio,))
+        comparisons.write(transaction, [1], {1: (2, compared)})
         at = {"first_at": node.clock.now, "last_at": node.clock.now}
         refused = Rejections(calling_ae_title="DX9", reason="no_tls", address="10.0.0.9", rejections=2, **at)
         rejections.write(transaction, "host-1", [refused])

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from cxr_node.db import (  # noqa: F401  # part of the metadata
     account_tables,
     cascade_tables,
+    comparison_tables,
     correction_tables,
     identifier_tables,
     migrate,

@@ -165,6 +165,7 @@ class InProcessNode(node.InProcessNode):
         notification_rules: Sequence[NotificationRule] = (),
         issues_anew: bool = True,
         takes_notes: bool = True,
+        maximum_prior_age_days: int = 0,
     ) -> None:
         clock = SimulatedClock(NOON)
         archive = FolderArchive(folder / "archive")
@@ -205,6 +206,7 @@ class InProcessNode(node.InProcessNode):
                 window=window,
                 clock=clock,
                 notification_rules=notification_rules,
+                maximum_prior_age_days=maximum_prior_age_days,
             ),
             DeliverHandler(
                 database=database,

@@ -20,6 +20,7 @@ _NAMES = (
     "v1_jobs",
     "v1_findings",
     "v1_measurements",
+    "v1_comparisons",
     "v1_points",
     "v1_cascade",
     "v1_second_opinions",

@@ -22,9 +22,10 @@ from cxr_node.report.sr.content import ContentItem, code, container, text
 from cxr_node.report.sr.context import language_of, observer_context, procedures_reported
 from cxr_node.report.sr.document import sr_type
 from cxr_node.report.sr.drawn_groups import drawn_groups
-from cxr_node.report.sr.groups import FilmGroups, SegmentReference
+from cxr_node.report.sr.groups import WHOLE_IMAGE, FilmGroups, SegmentReference, measurement_group
 from cxr_node.report.sr.library import image_library
 from cxr_node.report.sr.measurement_groups import measurement_groups
+from cxr_node.report.sr.prior_groups import prior_measurements, prior_ratios
 from cxr_node.report.sr.references import references
 from cxr_node.report.sr.rules import absent_concepts, caution_faults
 from cxr_node.report.sr.tree import children_of, items, name_of
@@ -55,7 +56,7 @@ _Results = Sequence[ReferredResult]
 def content(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
     """Return the content tree on films with safe headers. It holds no time, so equal films give an equal tree."""
     groups = [group for film in films for group in FilmGroups(film=film, observer=observer).all()]
-    return _tree(films, observer, groups, results)
+    return _tree(films, observer, [*groups, *prior_ratios(films, observer, _on_film)], results)
 
 
 def content_for_ohif(films: Sequence[ReportedFilm], observer: Observer, results: _Results = ()) -> ContentItem:
@@ -69,7 +70,12 @@ def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer, r
     segments = _segments(results)
     makers = [FilmGroups(film=film, observer=observer, segments=segments) for film in films]
     groups = [[*measurement_groups(one.film, one.group, observer.language), one.film_itself()] for one in makers]
-    return _tree(films, observer, [group for of_film in groups for group in of_film], ())
+    priors = prior_measurements(films, observer, _on_film)
+    return _tree(films, observer, [*(group for of_film in groups for group in of_film), *priors], ())
+
+
+def _on_film(rows: Sequence[ContentItem]) -> ContentItem:
+    return measurement_group(WHOLE_IMAGE, rows)
 
 
 def _segments(results: _Results) -> dict[str, SegmentReference]:

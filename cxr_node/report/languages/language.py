@@ -68,6 +68,9 @@ class Phrases:
     ratio_enlarged: str
     ratio_borderline: str
     ratio_above_normal: str
+    compared: str
+    change_beyond: str
+    change_within: str
     caveat_ap: str
     caveat_unknown: str
     quality_usable: str

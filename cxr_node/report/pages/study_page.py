@@ -71,7 +71,7 @@ def _body(films: Sequence[ReportedFilm], impression: Impression, ruler: Ruler) -
             yield ruler.paragraph(words.heading, _TEXT, bold=True)
         for (number, finding, color), line in zip(overlay.numbered_findings(film.reading), words.findings, strict=True):
             yield ruler.finding(line, _TEXT, number, finding, color)
-        for line in filter(None, (words.not_analysed, words.negatives, words.ratio, words.quality)):
+        for line in words.statements:
             yield ruler.paragraph(line, _TEXT)
         prediction = film.reading.prediction
         failures = [failure(step) for step in prediction.failed_steps] if prediction else []

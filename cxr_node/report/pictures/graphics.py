@@ -13,7 +13,7 @@ from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.reading import Measurement, Point, Presence
 from cxr_node.report import codes
 from cxr_node.report.header.elements import item
-from cxr_node.report.impression import named, ratio_line
+from cxr_node.report.impression import compared_line, named, ratio_line
 from cxr_node.report.labels import caliper_label, finding_label, observation_label
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
@@ -141,13 +141,15 @@ def _calipers(film: ReportedFilm, language: Language) -> list[Graphic]:
     for measurement in shown:
         line = fitted(measurement.line, bounds(film))
         if len(line) > 1:
-            labels.setdefault(line, []).append(_caliper_label(film, measurement, language))
+            labels.setdefault(line, []).extend(_caliper_labels(film, measurement, language))
     return [Graphic(points=line, labels=tuple(lines)) for line, lines in labels.items()]
 
 
-def _caliper_label(film: ReportedFilm, measurement: Measurement, language: Language) -> str:
-    ratio = ratio_line(film.reading, language).rstrip(".。") if measurement.unit == codes.RATIO else ""
-    return ratio or caliper_label(measurement, film.reading, language)
+def _caliper_labels(film: ReportedFilm, measurement: Measurement, language: Language) -> list[str]:
+    """Return the label of a caliper; the ratio has that of the prior film in a second one."""
+    lines = (ratio_line(film.reading, language), compared_line(film, language))
+    ratio = [line.rstrip(".。") for line in lines if line] if measurement.unit == codes.RATIO else []
+    return ratio or [caliper_label(measurement, film.reading, language)]
 
 
 def _object(graphic: Graphic) -> Dataset:

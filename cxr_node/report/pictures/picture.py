@@ -122,8 +122,7 @@ def _paragraphs(
     for (number, finding, color), line in zip(overlay.numbered_findings(film.reading), words.findings, strict=True):
         lines = typeface.wrapped(line, room - _BAR - 3 * TEXT, TEXT)
         yield _Paragraph(lines=lines, number=number, finding=finding, color=color)
-    others = (words.not_analysed, words.negatives, words.ratio, words.quality)
-    for line in filter(None, others):
+    for line in words.statements:
         yield _Paragraph(lines=typeface.wrapped(line, room, TEXT))
     for line in filter(None, (*words.remarks, *model_lines(film, language))):
         yield _Paragraph(lines=typeface.wrapped(line, room, TEXT), color=_QUIET)

@@ -75,7 +75,8 @@ def document(
     """Return `root` as a report or selection on `films`, which have safe headers and are of one study.
 
     `root` is translated into the observer's language. A report names the newest of the request's earlier ones. Films
-    and those of the request's results that `root` refers to are its evidence.
+    and those of the request's results that `root` refers to are its evidence; prior films and their reports, which are
+    of other studies, are other evidence.
 
     Raises
     ------
@@ -86,8 +87,10 @@ def document(
     tree = encoded(root)
     identity = identity_of(films, result_type, request.observer, content=digest_of(tree))
     dataset = header(films, identity, result_type, request, instance_number)
-    referred = _referred(root, request)
-    _add_evidence(dataset, films, referred)
+    named = _named(root, request, films)
+    referred = [one.instance.identity for one in request.results if one.instance.identity.sop_instance_uid in named]
+    priors = [one for one in _priors(films) if one.sop_instance_uid in named]
+    _add_evidence(dataset, films, referred, priors)
     if result_type.modality == "SR":
         _add_document_general(dataset, films)
         predecessors = request.earlier or request.replaced
@@ -95,24 +98,32 @@ def document(
             dataset.PredecessorDocumentsSequence = hierarchy([_reference(predecessors[-1])])
     body = spliced(dataset, root, tree)
     dataset.update(root)
-    require_sound(dataset, films, result_type, referred)
+    require_sound(dataset, films, result_type, [*referred, *priors])
     return instance_of(body, identity)
 
 
-def _referred(root: ContentItem, request: ComposeRequest) -> list[Identity]:
-    """Return the results of the run that a tree refers to."""
-    results = {result.instance.identity.sop_instance_uid: result.instance.identity for result in request.results}
-    if not results:
-        return []
+def _named(root: ContentItem, request: ComposeRequest, films: Sequence[ReportedFilm]) -> set[str]:
+    """Return the UIDs of the objects that a tree refers to; most trees refer to nothing but their films."""
+    if not request.results and not any(film.comparison for film in films):
+        return set()
     references = [item.ReferencedSOPSequence[0] for _, item in items(root) if "ReferencedSOPSequence" in item]
-    named = {str(reference.ReferencedSOPInstanceUID) for reference in references}
-    return [identity for uid, identity in results.items() if uid in named]
+    return {str(reference.ReferencedSOPInstanceUID) for reference in references}
 
 
-def _add_evidence(dataset: Dataset, films: Sequence[ReportedFilm], referred: Sequence[Identity]) -> None:
-    """Add the source films, other results and the orders of a document; it has no procedure step of its own."""
+def _priors(films: Sequence[ReportedFilm]) -> list[Identity]:
+    """Return the prior films, and the reports on them."""
+    comparisons = [film.comparison for film in films if film.comparison is not None]
+    return [one for compared in comparisons for one in (compared.prior, compared.prior_report) if one is not None]
+
+
+def _add_evidence(
+    dataset: Dataset, films: Sequence[ReportedFilm], referred: Sequence[Identity], priors: Sequence[Identity]
+) -> None:
+    """Add the source films, other results, priors and the orders of a document, which has no procedure step."""
     evidence = [*(film.reading.film for film in films), *referred]
     dataset.CurrentRequestedProcedureEvidenceSequence = hierarchy(map(_reference, evidence))
+    if priors:
+        dataset.PertinentOtherEvidenceSequence = hierarchy(map(_reference, priors))
     dataset.ReferencedPerformedProcedureStepSequence = []
     dataset.CodingSchemeIdentificationSequence = [_private_scheme()]
     orders = requests(films[0].header, dataset.StudyInstanceUID)

@@ -35,12 +35,13 @@ from cxr_node.report.sr.content import (
 )
 from cxr_node.report.sr.measurement_groups import measured
 from cxr_node.report.sr.points import point_groups
+from cxr_node.report.sr.prior_groups import change_of_ratio, own_time_point
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
 _UNUSABLE = frozenset({Reason.QUALITY, Reason.DECODE, Reason.NO_PIXELS})
 _DERIVED_VIEWS = frozenset({ViewSource.TEXT, ViewSource.NETWORK})
-_WHOLE_IMAGE = "1501"
+WHOLE_IMAGE = "1501"
 PLANAR_REGION = "1410"
 
 SegmentReference = tuple[Identity, int]
@@ -74,7 +75,8 @@ class FilmGroups:
         reading = self.film.reading
         # Another film under the same SOP Instance UID is a second group of that UID.
         key = "quality" if reading.not_analysed is not Reason.DUPLICATE else f"quality/{self.film.number}"
-        items = [*self.tracking("Film", key), *measuring(self.film, self.observer, _MODIFIER)]
+        items = [*self.tracking("Film", key), *own_time_point(self.film)]
+        items.extend(measuring(self.film, self.observer, _MODIFIER))
         geometry = reading.geometry
         is_derived = geometry is not None and geometry.view_source in _DERIVED_VIEWS
         comments = [f"View from {geometry.view_source.value}"] if geometry is not None and is_derived else []
@@ -91,6 +93,7 @@ class FilmGroups:
         items.extend(code(codes.PROCESSING_NOTE, codes.processing_note(note)) for note in reading.notes)
         ratios = [one for one in reading.measurements if one.code == concepts.CARDIOTHORACIC_RATIO]
         items.extend(measured(self.film, one) for one in ratios)
+        items.extend(change_of_ratio(self.film))
         comment = ". ".join(part for part in comments if part)
         if comment:
             items.append(text(codes.COMMENT, comment))
@@ -119,7 +122,7 @@ class FilmGroups:
 
     def _whole(self, items: Sequence[ContentItem]) -> ContentItem:
         """Return a group on the film as a whole."""
-        return measurement_group(_WHOLE_IMAGE, [*items, image(codes.SOURCE_OF_MEASUREMENT, self.film.reading.film)])
+        return measurement_group(WHOLE_IMAGE, [*items, image(codes.SOURCE_OF_MEASUREMENT, self.film.reading.film)])
 
     def _finding(self, prediction: Prediction, finding: Finding) -> list[ContentItem]:
         regions = tracked_regions(finding, self.film)

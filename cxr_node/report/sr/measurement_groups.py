@@ -37,15 +37,15 @@ def measurement_groups(film: ReportedFilm, group: Wrap, language: Language) -> I
         places.setdefault((site, measurement.laterality), []).append(measurement)
     for (site, side), measurements in places.items():
         comments = _provenance(measurements) if language.is_english else []
-        rows = [*_site(site, side), *(measured(film, one) for one in measurements), *comments]
-        yield group(*_tracked(site, side), rows)
+        rows = [*site_rows(site, side), *(measured(film, one) for one in measurements), *comments]
+        yield group(*tracked_place(site, side), rows)
     for topic in Topic:
         rows = [_observation(film, one, language) for one in film.reading.observations if one.topic is topic]
         if rows:
             yield group(f"Observations, {topic}", f"observations/{topic}", rows)
 
 
-def _tracked(site: Code | None, side: Laterality | None) -> tuple[str, str]:
+def tracked_place(site: Code | None, side: Laterality | None) -> tuple[str, str]:
     """Return label and key of the tracking of what is measured at a place: those of the segment, if there is one."""
     structure = structure_key(site, side)
     if structure is not None:
@@ -57,7 +57,8 @@ def _tracked(site: Code | None, side: Laterality | None) -> tuple[str, str]:
     return f"{codes.LATERALITIES[side].meaning} {site.meaning}", f"measurements/{site.value}/{side}"
 
 
-def _site(site: Code | None, side: Laterality | None) -> list[ContentItem]:
+def site_rows(site: Code | None, side: Laterality | None) -> list[ContentItem]:
+    """Return the rows on the place of a group: Finding Site with its side; none without a site."""
     if site is None:
         return []
     side = codes.side_of(site, side)

@@ -29,6 +29,7 @@ from cxr_node.records.results import Result
 from cxr_node.records.withdrawals import Withdrawn
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
+from cxr_node.work.handlers.comparisons import NO_COMPARISONS, StudyComparisons, compare_study
 from cxr_node.work.handlers.one_job import OneJobHandler
 from cxr_node.work.periodic.retention import BeforeRemoval, remove_files
 from cxr_node.work.study_window import StudyWindow
@@ -42,7 +43,8 @@ _GUARDED_AFTER = 2
 class ComposeHandler(OneJobHandler):
     """Composes results in `executor`. `routes` maps each destination to the kinds it receives.
 
-    With the results it stores which `notification_rules` the study meets, for the job that notifies.
+    With the results it stores which `notification_rules` the study meets, for the job that notifies. Films are compared
+    with prior films of at most `maximum_prior_age_days`; 0 compares none.
     `before_removal` gets the files of a study whose retention has expired elsewhere.
     """
 
@@ -60,9 +62,11 @@ class ComposeHandler(OneJobHandler):
         clock: Clock,
         before_removal: BeforeRemoval = lambda _files: None,
         notification_rules: Sequence[NotificationRule] = (),
+        maximum_prior_age_days: int = 0,
     ) -> None:
         self._database = database
         self._notification_rules = notification_rules
+        self._maximum_prior_age_days = maximum_prior_age_days
         self._archive = archive
         self._executor = executor
         self._window = window
@@ -102,6 +106,7 @@ class ComposeHandler(OneJobHandler):
         if ready and not reported:
             detail = "a person dismissed its films"
             return self._completion(claim, [], [], [], issue=issue.number, composed_at=now, detail=detail)
+        compared = self._compared(claim, reported)
         accepted = {name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()}
         composing = partial(
             pipeline.compose_again,
@@ -109,6 +114,7 @@ class ComposeHandler(OneJobHandler):
             routes=accepted,
             archive=self._archive,
             replaced=replaced,
+            comparisons=compared.by_film,
             issue=issue.number,
         )
         again = [(damaged, composing(damaged, reported, earlier)) for damaged in self._damaged(earlier, undelivered)]
@@ -120,11 +126,24 @@ class ComposeHandler(OneJobHandler):
             archive=self._archive,
             is_guarded=claim.crashes >= _GUARDED_AFTER,
             replaced=replaced,
+            comparisons=compared.by_film,
             issue=issue.number,
             now=now,
         )
         detail = "" if composed else "nothing new to report"
-        return self._completion(claim, reported, composed, again, issue=issue.number, composed_at=now, detail=detail)
+        return self._completion(
+            claim, reported, composed, again, compared, issue=issue.number, composed_at=now, detail=detail
+        )
+
+    def _compared(self, claim: Claim, reported: Sequence[tuple[films.Film, Reading]]) -> StudyComparisons:
+        if claim.crashes >= _GUARDED_AFTER or not self._maximum_prior_age_days:
+            return NO_COMPARISONS
+        return compare_study(
+            reported,
+            database=self._database,
+            executor=self._executor,
+            maximum_age_days=self._maximum_prior_age_days,
+        )
 
     def _compose_notes(self, claim: Claim, withdrawn: Sequence[Withdrawn], earlier: Sequence[Result]) -> Completion:
         """Compose the rejection notes on withdrawn results; the study itself is composed next, by the same job."""
@@ -190,6 +209,7 @@ class ComposeHandler(OneJobHandler):
         reported: Sequence[tuple[films.Film, Reading]],
         composed: Sequence[pipeline.Composed],
         again: Sequence[tuple[Result, Instance | None]],
+        compared: StudyComparisons = NO_COMPARISONS,
         *,
         issue: int,
         composed_at: datetime,
@@ -205,6 +225,7 @@ class ComposeHandler(OneJobHandler):
                     results.replace_content(transaction, damaged.result_id, instance)
             for result in composed:
                 _add(transaction, claim.subject_id, result, composed_at=composed_at, now=now)
+            compared.write(transaction, [film for film, _ in reported])
             for rule in self._notification_rules:
                 stated = [one.as_json() for one in notified_findings(rule, (reading for _, reading in reported))]
                 notifications.settle(transaction, claim.subject_id, rule.name, stated, now=now)

@@ -1,6 +1,7 @@
 """Builders of studies for the tests of reports: films with readings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -10,8 +11,10 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import Comprehensive3DSRStorage
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.comparison import Change, ComparedValue, Comparison
 from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View, ViewSource
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
@@ -32,6 +35,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm
+from tests.support import films
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
 NODE = Observer(name="TESTNODE", serial_number="7", software_version="9.9")
@@ -121,6 +125,40 @@ def read(
         notes=notes,
     )
     return ReportedFilm(header=header, reading=reading)
+
+
+def compared(
+    film: ReportedFilm,
+    ratio: float,
+    prior_ratio: float,
+    *,
+    change: Change = Change.BEYOND,
+    with_report: bool = True,
+    values: tuple[ComparedValue, ...] = (),
+) -> ReportedFilm:
+    """Return a film compared with a prior film of 2025-03-02, and its report."""
+    prior = replace(
+        identity_of(films.dx(seed=77)), sop_class_uid=film.reading.film.sop_class_uid, patient_key=PATIENT_KEY
+    )
+    report = replace(
+        prior, sop_class_uid=Uid(Comprehensive3DSRStorage), sop_instance_uid=Uid(f"{prior.sop_instance_uid}.1")
+    )
+    of_ratio = ComparedValue(
+        key="CTR",
+        code=codes.MEASUREMENTS["CTR"],
+        unit=codes.RATIO,
+        value=ratio,
+        prior_value=prior_ratio,
+        change=change,
+        limit=None if change is Change.NOT_JUDGED else 0.02,
+    )
+    comparison = Comparison(
+        prior=prior,
+        prior_date="2025-03-02",
+        values=(of_ratio, *values),
+        prior_report=report if with_report else None,
+    )
+    return replace(film, comparison=comparison)
 
 
 def not_read(header: Dataset, reason: Reason, detail: str = "") -> ReportedFilm:

@@ -13,7 +13,7 @@ from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.domain.stated_numbers import stated_score
 from cxr_node.report import codes
-from cxr_node.report.impression import Impression, evidence_of, impression_of, ratio_line
+from cxr_node.report.impression import Impression, compared_line, evidence_of, impression_of, ratio_line
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import KIND_BY_NAME, RESULT_KINDS
 from cxr_node.report.labels import finding_label
@@ -22,7 +22,7 @@ from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, name_of
 from cxr_node.report.study import collate
 from tests.support import films
-from tests.unit.report.studies import everything, finding, not_read, parsed, read, request, square
+from tests.unit.report.studies import compared, everything, finding, not_read, parsed, read, request, square
 from tests.unit.report.words import group_values, joined, results_with_words
 
 _OF_FILM = ("picture", "picture-anatomy", "key-images")
@@ -44,7 +44,7 @@ _REPORTS = ("report", "report-comprehensive", "report-enhanced", "report-ohif")
 def _study() -> list[ReportedFilm]:
     """Return a PA film with findings, an AP film with a ratio and a finding on the other side, and a lateral film.
 
-    The heart of the PA film is close to the threshold: 0.528 must not be read as 0.53.
+    The heart of the PA film is close to the threshold: 0.528 must not be read as 0.53. That film has a prior film.
     """
     first = everything(films.dx(changes={"AccessionNumber": "A1"}))
     opacity = finding(
@@ -60,6 +60,7 @@ def _study() -> list[ReportedFilm]:
     findings = tuple(one for one in first.reading.prediction.findings if one.code != by_ratio.code)
     prediction = replace(first.reading.prediction, findings=(*findings, replace(by_ratio, operating_point=0.53)))
     first = replace(first, reading=replace(first.reading, prediction=prediction, measurements=(near,)))
+    first = compared(first, 0.528, 0.471)
     lateral = not_read(films.sc(changes={"AccessionNumber": "A1"}), Reason.VIEW, "LATERAL")
     return [lateral, second, first]
 
@@ -117,6 +118,7 @@ def test_the_study_has_a_number_side_caveat_and_reason_to_agree_about() -> None:
         "Suspected opacity, right lung (score 86, threshold 46).",
         "Undetermined: cardiomegaly (CTR 0.528, threshold 0.53).",
         "CTR 0.528, borderline (normal < 0.50).",
+        "CTR 0.528, was 0.47 on 2025-03-02 (change beyond repeatability).",
         "AP film: the heart is magnified",
         "Not analysed: Not a frontal view",
     ):
@@ -165,6 +167,8 @@ def test_labels_have_the_names_and_scores_of_the_findings(name: str, language: s
             assert (joined(finding_label(one, LANGUAGES[language])) in text) == bool(one.regions)
         ratio = joined(ratio_line(film.reading, LANGUAGES[language]).rstrip(".。"))
         assert (ratio in text) == (name == "presentation-state")
+        change = joined(compared_line(film, LANGUAGES[language]).rstrip(".。"))
+        assert (change in text) == (name == "presentation-state" or not change)
         is_near = name == "presentation-state" and _source(dataset) == _near()
         assert not is_near or not _states_another_ratio(text, language)
 
@@ -189,7 +193,7 @@ def test_codes_and_numbers_of_a_report_are_those_of_its_words(name: str) -> None
         if one.key != CARDIOMEGALY_BY_RATIO  # whose numbers are ratios
     }
     ratios = [values["CTR"] for group in groups if "CTR" in (values := group_values(group))]
-    assert ratios == [0.528, 0.528, 0.61]  # of the finding, of its film, and of the other film
+    assert ratios == [0.528, 0.528, 0.61, 0.47]  # of the finding, of its film, of the other film, of the prior film
 
 
 def _coded(group: Dataset) -> tuple[object, ...]:

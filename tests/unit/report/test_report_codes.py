@@ -16,6 +16,7 @@ from tests.support import films
 _NOT_IN_PYDICOM = {
     ("RFC5646", "en-US"): Proof.STANDARD,
     ("UMLS", "C0034375"): Proof.STANDARD,
+    ("UMLS", "C2348792"): Proof.STANDARD,
     ("UCUM", "{score}"): Proof.STANDARD,
     ("SCT", "399208008"): Proof.CURATED,
 }
@@ -40,7 +41,7 @@ def _constants() -> Iterator[Code]:
     for value in vars(codes).values():
         if isinstance(value, Code):
             yield value
-    for table in (codes.PRESENCES, codes.LATERALITIES, codes.VIEWS, codes.MODALITIES):
+    for table in (codes.PRESENCES, codes.LATERALITIES, codes.VIEWS, codes.MODALITIES, codes.CHANGES):
         yield from table.values()
     yield from codes.MEASURE_CODES
 

@@ -1,0 +1,132 @@
+"""Prior films of the archive, and comparisons with them as they were composed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, delete, exists, insert, select
+
+from cxr_node.db.comparison_tables import compared_value
+from cxr_node.db.correction_tables import rejected_film, withdrawal
+from cxr_node.db.database import Transaction
+from cxr_node.db.identifier_tables import film_identifiers
+from cxr_node.db.monitoring_tables import is_not_constancy_film
+from cxr_node.db.tables import film, reading, result, study
+from cxr_node.domain.comparison import ComparedValue, Comparison
+from cxr_node.domain.identifiers import Digest, Uid
+from cxr_node.domain.instance import Identity
+from cxr_node.domain.reading import Reading
+from cxr_node.records import films, readings
+from cxr_node.records.films import Film
+
+_CANDIDATES = 3
+"""Films whose headers are read to choose a prior: the newest by their study dates."""
+_LOOKED_AT = 100
+_REPORTS = ("TID1500", "TID1500/COMPREHENSIVE", "TID1500/ENHANCED")
+
+
+def candidates(connection: Connection, current: Film, reading_of_current: Reading) -> list[tuple[Film, Reading]]:
+    """Return up to three films of the same patient that may be the prior of a film: the newest that were read.
+
+    They are of other studies and of the same view, neither rejected nor replaced, and their bytes are in the archive.
+    Study dates are those of the kept identifiers; without them the time of reception stands for the date.
+    """
+    if reading_of_current.prediction is None or reading_of_current.geometry is None:
+        return []
+    rows = connection.execute(
+        select(film.c.id, film.c.received_at, film_identifiers.c.study_date)
+        .outerjoin(film_identifiers, film_identifiers.c.film_id == film.c.id)
+        .where(
+            film.c.patient_key == current.identity.patient_key,
+            film.c.study_id != current.study_id,
+            film.c.is_original.is_(True),
+            film.c.removed_at.is_(None),
+            ~exists().where(rejected_film.c.film_id == film.c.id),
+            exists().where(reading.c.film_id == film.c.id, reading.c.not_analysed.is_(None)),
+            is_not_constancy_film(),
+        )
+        .order_by(film.c.id.desc())
+        .limit(_LOOKED_AT)
+    ).all()
+    today = _study_date(connection, current.film_id)
+    dated = [(date or received_at.date().isoformat(), film_id) for film_id, received_at, date in rows]
+    found: list[tuple[Film, Reading]] = []
+    for date, film_id in sorted(dated, reverse=True):
+        if today and date > today:
+            continue
+        candidate = films.get(connection, film_id)
+        value = readings.latest(connection, film_id, candidate.identity)
+        if value is None or value.prediction is None or value.geometry is None:
+            continue
+        if value.geometry.view is reading_of_current.geometry.view:
+            found.append((candidate, value))
+        if len(found) == _CANDIDATES:
+            break
+    return found
+
+
+def _study_date(connection: Connection, film_id: int) -> str:
+    query = select(film_identifiers.c.study_date).where(film_identifiers.c.film_id == film_id)
+    return connection.execute(query).scalar_one_or_none() or ""
+
+
+def report_on(connection: Connection, study_id: int) -> Identity | None:
+    """Return the newest report of a study that is neither withdrawn nor superseded; None if there is none."""
+    row = connection.execute(
+        select(
+            result.c.sop_class_uid,
+            result.c.sop_instance_uid,
+            result.c.series_instance_uid,
+            result.c.patient_key,
+            study.c.study_instance_uid,
+        )
+        .join(study, study.c.id == result.c.study_id)
+        .where(
+            result.c.study_id == study_id,
+            result.c.kind.in_(_REPORTS),
+            result.c.superseded_at.is_(None),
+            ~exists().where(withdrawal.c.result_id == result.c.id),
+        )
+        .order_by(result.c.id.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    return Identity(
+        sop_class_uid=Uid(row.sop_class_uid),
+        sop_instance_uid=Uid(row.sop_instance_uid),
+        series_instance_uid=Uid(row.series_instance_uid),
+        study_instance_uid=Uid(row.study_instance_uid),
+        patient_key=Digest(row.patient_key),
+    )
+
+
+def write(transaction: Transaction, film_ids: Sequence[int], comparisons: Mapping[int, tuple[int, Comparison]]) -> None:
+    """Write the comparisons of a study's films, in place of those before.
+
+    `comparisons` has the id of the prior film and the comparison, by the id of the film.
+    """
+    connection = transaction.connection
+    connection.execute(delete(compared_value).where(compared_value.c.film_id.in_(film_ids)))
+    rows = [
+        {"film_id": film_id, "prior_film_id": prior_id, **_columns(value)}
+        for film_id, (prior_id, comparison) in comparisons.items()
+        for value in comparison.values
+    ]
+    if rows:
+        connection.execute(insert(compared_value), rows)
+
+
+def _columns(value: ComparedValue) -> dict[str, object]:
+    return {
+        "key": value.key,
+        "code_value": value.code.value,
+        "code_scheme": value.code.scheme_designator,
+        "code_meaning": value.code.meaning,
+        "site": None if value.site is None else asdict(value.site),
+        "laterality": value.laterality,
+        "unit": value.unit.value,
+        "value": value.value,
+        "prior_value": value.prior_value,
+        "repeatability_limit": value.limit,
+        "change": value.change,
+    }
