@@ -28,7 +28,7 @@ class DicomWebSection(TlsIdentity):
     )
     base_url: Annotated[
         str,
-        text_form(r"(https?://[^\s?#]{1,400}[^\s?#/])?", "http://HOST/dicomweb or https://HOST/dicomweb"),
+        text_form(r"(https?://[^\s?#@]{1,400}[^\s?#@/])?", "http://HOST/dicomweb or https://HOST/dicomweb"),
     ] = Field(
         "", description="URL under which clients reach /dicomweb, for Retrieve URL (0008,1190); empty: as requested."
     )

@@ -63,6 +63,7 @@ def test_a_port_in_use_is_found_before_the_start(tmp_path: Path) -> None:
     [
         ('[dicomweb]\nsenders = ["a name that is too long"]', "dicomweb.senders"),
         ('[dicomweb]\nbase_url = "ftp://node"', "dicomweb.base_url"),
+        ('[dicomweb]\nbase_url = "https://user:secret@node/dicomweb"', "dicomweb.base_url"),
         ('[dicomweb]\norigins = ["*"]', "dicomweb.origins"),
         ('[dicomweb]\ntls_peers_ca = "ca.pem"', "dicomweb.tls_peers_ca"),
     ],

@@ -94,7 +94,8 @@ def test_a_setting_with_the_name_of_a_secret_is_one_by_its_type() -> None:
         if names.search(key) and not is_secret(field.annotation) and Path not in get_args(field.annotation)
     }
 
-    assert plain == {"remote.url"}  # its form allows neither user information nor a query
+    # The forms of these URLs allow neither user information nor a query; an issuer of Patient IDs is a name.
+    assert plain == {"remote.url", "dicomweb.base_url", "adt.issuer"}
 
 
 @EVERY_SECRET
