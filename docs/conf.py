@@ -25,6 +25,7 @@ html_copy_source = False
 html_show_sourcelink = False
 
 _log = logging.getLogger(__name__)
+_BESIDE = re.compile(r"\]\(((?:\.\./)+[A-Z]+\.md)\)")
 _FROM_ELSEWHERE = re.compile(r"""<(script|link|img|iframe|source|audio|video)[^>]+(src|href)="(https?:)?//[^>]*""")
 
 
@@ -34,6 +35,11 @@ def show_cells(app: Sphinx, docname: str, source: list[str]) -> None:
         path = Path(app.env.doc2path(docname))
         pictures = Path(app.outdir) / "notebooks"
         source[0] = notebook.page(path, pictures, link=os.path.relpath(pictures, path.parent))
+
+
+def link_files_beside(_app: Sphinx, _docname: str, source: list[str]) -> None:
+    """Let links to documents beside `docs`, such as the changelog, lead to a copy of the file: they are no pages."""
+    source[0] = _BESIDE.sub(r"](path:\1)", source[0])
 
 
 def require_no_other_host(app: Sphinx, error: Exception | None) -> None:
@@ -46,4 +52,5 @@ def require_no_other_host(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     """Register what this documentation adds to Sphinx."""
     app.connect("source-read", show_cells)
+    app.connect("source-read", link_files_beside)
     app.connect("build-finished", require_no_other_host)
