@@ -37,6 +37,7 @@ from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure.comparison import SCORE
 from cxr_node.measure.film import measure_film
+from cxr_node.measure.repeatability import measured_limits
 from cxr_node.phantom.film import film
 from cxr_node.phantom.thorax import Pose
 from cxr_node.phantom.truth_types import PhantomFilm
@@ -170,7 +171,7 @@ def rounded(limit: float) -> str:
 
 
 def limits_file(digest: str, by_view: Mapping[View, Mapping[str, Agreement]]) -> Iterator[str]:
-    """Yield the lines of cxr_node/measure/repeatability.toml. Scores have no limit: those of normal phantoms are low."""
+    """Yield the lines of cxr_node/measure/repeatability.toml, without scores: those of normal phantoms are low."""
     yield "# Written by `python -m benchmarks.repeatability`; docs/reference/measurements.md has the same limits."
     yield f'weights_digest = "{digest}"'
     for view, found in by_view.items():
@@ -271,6 +272,10 @@ def main() -> None:
     if arguments.films:
         for view, pairs in real_pairs(arguments.films, arguments.labels).items():
             print("\n".join(table(view, agreements(pairs, least=5))))
+            limit = measured_limits().by_view[view][_RATIO]
+            both = [(first[_RATIO], second[_RATIO]) for first, second in pairs if _RATIO in first and _RATIO in second]
+            called = sum(abs(second - first) > limit for first, second in both)
+            print(f"{view}: ratio beyond the limit in use, {limit}: {called} of {len(both)}")
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:
