@@ -127,7 +127,7 @@ class WebSection(Section):
     )
     learn: bool = Field(
         False,
-        description="Serve the page /learn, on which one changes a phantom and sees its film and reading; needs about "
+        description="Serve the page /learn, on which one changes a phantom and sees its film and reading; needs half "
         "a gigabyte of memory while it is used.",
     )
     users: tuple[PageUserSection, ...] = Field((), description="Users beside those of the database; empty: none.")

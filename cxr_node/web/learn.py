@@ -35,7 +35,7 @@ pages = APIRouter(include_in_schema=False)
 _IDLE_S = 300.0
 _TIMEOUT_S = 60.0
 _MEMORY_BYTES = 16 << 30
-"""Address space, most of it of libraries that PyTorch maps; about a gigabyte of it is in use."""
+"""Address space, most of it of libraries that PyTorch maps; half a gigabyte of it is in use."""
 _LAYERS = ("anatomy", "borders", "calipers", "outlines")
 _LUNGS = {Anatomy.RIGHT_LUNG.value: "right", Anatomy.LEFT_LUNG.value: "left"}
 _ZONES = ("upper", "middle", "lower")
