@@ -1,5 +1,6 @@
 """Comparison with the prior film in the archive: from two films of a patient to the report, the view and the page."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,16 +9,18 @@ from pydicom.dataset import Dataset
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
+from cxr_node.domain.comparison import Change, ComparedValue, Comparison
 from cxr_node.domain.reading import Measurement
 from cxr_node.queries import browse, view_rows
 from cxr_node.queries.views.registry import VIEWS
+from cxr_node.records import comparisons, readings
 from cxr_node.records import films as film_rows
-from cxr_node.records import readings
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.rejection_notes import rejection_note
+from tests.support.web import served_page
 
 DAYS = 1826
 
@@ -138,3 +141,28 @@ def test_a_node_that_compares_nothing_reports_as_before(database: Database, tmp_
 
     assert ", was " not in _summary(node)
     assert _comparisons(database) == []
+
+
+def test_the_page_of_a_film_shows_its_prior_film(tmp_path: Path) -> None:
+    ratio = ComparedValue(
+        key="CTR",
+        code=concepts.CARDIOTHORACIC_RATIO,
+        unit=concepts.RATIO,
+        value=0.52,
+        prior_value=0.47,
+        change=Change.BEYOND,
+        limit=0.0132,
+    )
+    with served_page(tmp_path / "node") as served, served.visited_by("reader") as client:
+        with served.node.database.write() as transaction:
+            prior = film_rows.get(transaction.connection, 2)
+            compared = Comparison(prior=prior.identity, prior_date="2025-03-02", values=(ratio,))
+            comparisons.write(transaction, [1], {1: (2, compared)})
+        page = client.get("/films/1").text
+        both = client.get("/films/1", params={"beside": 2})
+
+    assert '<a class="beside" href="/films/1?beside=2">' in page
+    (row,) = re.findall(r'<tr><th scope="row">Cardiothoracic ratio</th>(.*?)</tr>', page)
+    assert re.findall(r">([^<>]+)</td>", row) == ["0.47", "0.52", "0.0132", "beyond"]
+    assert both.status_code == 200
+    assert "2025" not in row  # study dates are for those who may see identifiers
