@@ -15,7 +15,8 @@ from cxr_node.infer.watchdog import exit_after
 from cxr_node.work.handler import Batching
 from tests.support.node import InProcessNode, StubNetwork
 
-TIMEOUT_S = 0.2
+TIMEOUT_S = 3.0
+"""Long enough for a busy machine to come to the hang."""
 
 
 def waits(films: Sequence[Radiograph]) -> NoReturn:

@@ -23,6 +23,8 @@ from tests.support import films
 from tests.support.node import InProcessNode, StubNetwork
 from tests.support.running_node import opened, settings_file
 
+WAIT_S = 200.0
+"""Upper bound for a busy machine, on which the first picture may wait for the start of a process."""
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of nobody
 _HASH = PasswordHash.from_password(PASSWORD, salt=bytes(16), cost=16)
 
@@ -51,7 +53,7 @@ class Page:
     @contextmanager
     def visited_by(self, name: str = "") -> Iterator[httpx.Client]:
         """Return a client, logged in if a name is given."""
-        with httpx.Client(base_url=f"http://{self.address}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://{self.address}", timeout=WAIT_S) as client:
             if name:
                 response = client.post("/login", data={"name": name, "password": PASSWORD})
                 assert response.status_code == 303, response.text
