@@ -37,9 +37,9 @@ class PriorsSection(Section):
     """Comparison with the prior film of the patient in the archive: of the same view, and read by the same model."""
 
     compare: bool = Field(
-        True,
+        False,
         description="Whether results state the cardiothoracic ratio of the prior film, "
-        "and whether it has changed beyond repeatability.",
+        "and whether it has changed beyond the repeatability of phantoms, which most pairs of real films exceed.",
     )
     maximum_age_days: int = Field(1826, ge=1, description="Greatest age of a prior film, in days before the film.")
 

@@ -1,4 +1,4 @@
-"""Contract of result kinds: every kind of the registry passes, and a new one takes one file and one line."""
+"""Contract of result kinds: every kind of the registry passes; a new one takes one file and a line in each list."""
 
 import subprocess
 import sys
@@ -170,6 +170,10 @@ _PROGRAM = """
 import importlib.util, sys
 from pathlib import Path
 
+from cxr_node.domain import result_names
+
+result_names.RESULT_NAMES = ("planted", *result_names.RESULT_NAMES)
+
 name = "cxr_node.report.kinds.registry"
 spec = importlib.util.find_spec(name)
 source = Path(spec.origin).read_text()
@@ -195,7 +199,7 @@ assert "1.2.840.10008.5.1.4.1.1.88.99" in SOP_CLASSES
 """
 
 
-def test_a_new_kind_takes_one_file_and_one_line_in_the_list(tmp_path: Path) -> None:
+def test_a_new_kind_takes_one_file_and_a_line_in_each_of_two_lists(tmp_path: Path) -> None:
     """A planted kind reaches settings, example, composing, conformance statement and doctor."""
     (tmp_path / "planted.py").write_text(_PLANTED, encoding="utf-8")
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{_PROGRAM}"
