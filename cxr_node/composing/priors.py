@@ -27,6 +27,9 @@ class DatedFilm:
     time: str = ""
 
 
+_IDENTITY = ("PatientID", "PatientName", "PatientBirthDate")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareRequest:
     """A film, films that may be its prior, and the greatest age of a prior in days."""
@@ -77,12 +80,12 @@ def _day(film: DatedFilm) -> date:
 def compare_with_prior(context: ComposeContext, request: CompareRequest) -> Comparison | None:
     """Return the comparison of a film with its prior; None if there is no prior, or no value of both films.
 
-    Headers are read from the archived bytes. A film without Patient ID is compared with none: nothing shows that two
-    such films are of one patient.
+    Headers are read from the archived bytes. A film without Patient ID, name or birth date is compared with none: an
+    identifier that stands for any patient, such as that of an emergency, has no birth date beside it.
     """
     current = report_film(context, request.film)
     dated = _dated(current)
-    if dated is None or not str(current.header.get("PatientID") or "").strip():
+    if dated is None or not all(_stated(current.header.get(keyword)) for keyword in _IDENTITY):
         return None
     candidates = [_dated(report_film(context, one)) for one in request.candidates]
     prior = choose([one for one in candidates if one is not None], dated, maximum_age_days=request.maximum_age_days)
@@ -92,6 +95,11 @@ def compare_with_prior(context: ComposeContext, request: CompareRequest) -> Comp
     if not values:
         return None
     return Comparison(prior=prior.reading.film, prior_date=_day(prior).isoformat(), values=values)
+
+
+def _stated(value: object) -> str:
+    """Return the text of an element without the separators of a name's components; empty if it states nothing."""
+    return str(value or "").strip(" ^=")
 
 
 def _dated(film: ReportedFilm) -> DatedFilm | None:

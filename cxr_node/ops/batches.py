@@ -1,11 +1,14 @@
 """Writes to many rows in short transactions, each recorded in log and audit trail as one change."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
-from cxr_node.db.database import Transaction
+from cxr_node.db.database import Connection, Transaction
 from cxr_node.ops import operator_log
 from cxr_node.wiring.process import Process
 
+Reads = Callable[[], AbstractContextManager[Connection]]
+"""Opens a read-only transaction, with or without a time-out of its statements."""
 ROWS = 500
 """Rows of one transaction: other writers wait for no longer one."""
 

@@ -23,6 +23,8 @@ def port_faults(settings: Settings, roles: Collection[Role]) -> list[str]:
     ]
     if settings.dicomweb.enabled:
         listeners.append((Role.RECEIVE, "dicomweb", settings.dicomweb.host, settings.dicomweb.port))
+    if settings.adt.enabled:
+        listeners.append((Role.RECEIVE, "adt", settings.adt.host, settings.adt.port))
     faults = (_port_fault(key, host, port) for role, key, host, port in listeners if role in roles and port)
     return [fault for fault in faults if fault]
 

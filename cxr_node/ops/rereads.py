@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.db.database import Connection
 from cxr_node.infer import bundle_registry, card
 from cxr_node.ops import operator_log
-from cxr_node.ops.batches import write_in_batches
+from cxr_node.ops.batches import Reads, write_in_batches
 from cxr_node.ops.formatting import counted
 from cxr_node.records import bundles, rereads
 from cxr_node.records.rereads import Group, Model, Selection, Standing
@@ -102,7 +102,7 @@ def plan(process: Process, connection: Connection, selection: Selection) -> Rere
     )
 
 
-def reread(process: Process, selection: Selection, *, what: str, by: str = "") -> int:
+def reread(process: Process, selection: Selection, *, what: str, by: str = "", reads: Reads | None = None) -> int:
     """Queue the films of a selection to be read again, and record it; return their number.
 
     Each transaction queues a few hundred, behind all other work, so that new films are read first. Films received
@@ -114,9 +114,11 @@ def reread(process: Process, selection: Selection, *, what: str, by: str = "") -
         The selection in words without patient data, for log and audit trail.
     by
         The actor, by default the user of the command line.
+    reads
+        Opens the connection that evaluates the selection, by default that of the process, without a time-out.
     """
     actor = by or operator_log.operator_name()
-    with process.database.read() as connection:
+    with (reads or process.database.read)() as connection:
         film_ids = rereads.to_read_again(connection, selection)
     return write_in_batches(
         process,

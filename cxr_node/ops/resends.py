@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cxr_node.db.database import Connection
 from cxr_node.ops import operator_log, pauses
-from cxr_node.ops.batches import write_in_batches
+from cxr_node.ops.batches import Reads, write_in_batches
 from cxr_node.ops.formatting import counted
 from cxr_node.records import resends
 from cxr_node.records.resends import Group, Selection, Standing
@@ -67,7 +67,7 @@ def plan_to(process: Process, selection: Selection) -> ResendPlan:
         return next(iter(plans(connection, selection)), _plan(selection.destination, ()))
 
 
-def resend(process: Process, selection: Selection, *, what: str, by: str = "") -> int:
+def resend(process: Process, selection: Selection, *, what: str, by: str = "", reads: Reads | None = None) -> int:
     """Queue the delivered results of a selection again, and record it; return their number.
 
     Each transaction queues a few hundred, behind all other work. What is delivered after the call began is not sent
@@ -79,9 +79,11 @@ def resend(process: Process, selection: Selection, *, what: str, by: str = "") -
         The selection in words without patient data, for log and audit trail.
     by
         The actor, by default the user of the command line.
+    reads
+        Opens the connection that evaluates the selection, by default that of the process, without a time-out.
     """
     actor = by or operator_log.operator_name()
-    with process.database.read() as connection:
+    with (reads or process.database.read)() as connection:
         delivery_ids = resends.to_send_again(connection, selection)
     return write_in_batches(
         process,

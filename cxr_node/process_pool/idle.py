@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, Self
 
+from cxr_node.domain.errors import ProcessDied
 from cxr_node.process_pool.executor import Context, Item, Result
 from cxr_node.process_pool.pool import ProcessPool
+
+_CLOSING_S = 0.1
 
 
 class IdleExecutor(Generic[Context]):
@@ -32,6 +35,7 @@ class IdleExecutor(Generic[Context]):
         self._idle_s = idle_s
         self._lock = threading.Lock()
         self._pool: ProcessPool[Context] | None = None
+        self._is_closed = False
         self._timer: threading.Timer | None = None
 
     @property
@@ -40,8 +44,10 @@ class IdleExecutor(Generic[Context]):
         return self._pool is not None
 
     def map(self, call: Callable[[Context, Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Return `call(context, item)` for each item, in order; raise as `ProcessPool.map` does."""
+        """Return `call(context, item)` for each item, in order; raise as `ProcessPool.map` does, also once closed."""
         with self._lock:
+            if self._is_closed:
+                raise ProcessDied("the process was closed")
             if self._timer is not None:
                 self._timer.cancel()
             if self._pool is None:
@@ -56,9 +62,16 @@ class IdleExecutor(Generic[Context]):
                 self._timer.start()
 
     def close(self) -> None:
-        """End the process."""
-        with self._lock:
+        """End the process, also within a call, which raises ProcessDied."""
+        self._is_closed = True
+        # A call that has just begun may start the process once more.
+        while not self._lock.acquire(timeout=_CLOSING_S):
+            if (pool := self._pool) is not None:
+                pool.close()
+        try:
             self._end()
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self

@@ -19,13 +19,14 @@ from cxr_node.records import films, readings
 from cxr_node.records.films import Film
 
 _CANDIDATES = 3
-"""Films whose headers are read to choose a prior: the newest by their study dates."""
+"""Films of earlier days whose headers are read to choose a prior: the newest by their study dates."""
+_MOST = 20
 _LOOKED_AT = 100
 _REPORTS = ("TID1500", "TID1500/COMPREHENSIVE", "TID1500/ENHANCED")
 
 
 def candidates(connection: Connection, current: Film, reading_of_current: Reading) -> list[tuple[Film, Reading]]:
-    """Return up to three films of the same patient that may be the prior of a film: the newest that were read.
+    """Return films of the same patient that may be the prior of a film: of the newest days, and twenty at most.
 
     They are of other studies and of the same view, neither rejected nor replaced, and their bytes are in the archive.
     Study dates are those of the kept identifiers; without them the time of reception stands for the date.
@@ -48,19 +49,23 @@ def candidates(connection: Connection, current: Film, reading_of_current: Readin
         .limit(_LOOKED_AT)
     ).all()
     today = _study_date(connection, current.film_id)
-    dated = [(date or received_at.date().isoformat(), film_id) for film_id, received_at, date in rows]
+    dated = [(date or received_at.date().isoformat(), film_id, bool(date)) for film_id, received_at, date in rows]
     found: list[tuple[Film, Reading]] = []
-    for date, film_id in sorted(dated, reverse=True):
-        if today and date > today:
+    earlier: list[str] = []
+    for date, film_id, is_stated in sorted(dated, reverse=True):
+        if is_stated and today and date > today:
             continue
+        # Films of one day are told apart by their headers alone.
+        if len(found) == _MOST or (len(earlier) >= _CANDIDATES and date != earlier[-1]):
+            break
         candidate = films.get(connection, film_id)
         value = readings.latest(connection, film_id, candidate.identity)
         if value is None or value.prediction is None or value.geometry is None:
             continue
         if value.geometry.view is reading_of_current.geometry.view:
             found.append((candidate, value))
-        if len(found) == _CANDIDATES:
-            break
+            if date != today:
+                earlier.append(date)
     return found
 
 

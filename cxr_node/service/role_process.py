@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -18,20 +19,24 @@ from cxr_node.service import role_starter
 
 _PR_SET_CHILD_SUBREAPER = 36
 _MAX_REPLY_BYTES = 100
-_START_S = 300.0
-"""A starter that has not replied for as long, also not imported what it shares, is replaced."""
+_IMPORTS_S = 120.0
+_REPLY_S = 10.0
+"""A starter that does not reply for as long is replaced; its first reply comes after its imports."""
+_SLICE_S = 0.1
+_KILLED_S = 1.0
 _SHORTEST_POLL_S = 0.0005
 _LONGEST_POLL_S = 0.05
 
 
-class RoleProcess:
-    """A role's process, a child of this one, with `stdin` and `stdout` as pipes.
+class StopRequested(Exception):
+    """The supervisor is to stop, and waits for no reply of the role starter any more."""
 
-    `returncode` is that of `subprocess.Popen`: None while the process runs, negative for a signal.
-    """
 
-    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO) -> None:
-        self.pid, self.stdin, self.stdout = pid, stdin, stdout
+class ChildProcess:
+    """A child of this process. `returncode` is None while it runs, and negative for a signal that ended it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self.returncode: int | None = None
         self._lock = threading.Lock()
 
@@ -70,23 +75,65 @@ class RoleProcess:
         self.send_signal(signal.SIGKILL)
 
 
+class RoleProcess(ChildProcess):
+    """A role's process, with its standard input and output as pipes."""
+
+    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        super().__init__(pid)
+        self.stdin, self.stdout = stdin, stdout
+
+
 class RoleStarter:
-    """Connection to the role starter, which is started at once and again after its death.
+    """Connection to the role starter, which is started at once, and again when it has died or does not reply.
 
     A process without further threads forks it, which shares the imports so far; another starts it as a program.
+    `lock` is the file that roles keep open, and the starter does not. Once `stopping` is set, nothing is waited for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lock: int, stopping: threading.Event, *, reply_s: float = _REPLY_S) -> None:
+        # An ignored SIGCHLD is inherited from a parent, and would discard the exit statuses of children.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _adopt_orphans()
-        self._lock = threading.Lock()
-        self._connection = _connected_starter(may_fork=threading.active_count() == 1)
+        self._file = lock
+        self._stopping = stopping
+        self._reply_s = reply_s
+        self._begin(may_fork=threading.active_count() == 1)
 
-    def start(self, arguments: Sequence[str], lock: int) -> RoleProcess:
-        """Start a role with these arguments, which keeps the file `lock` open."""
+    def _begin(self, *, may_fork: bool) -> None:
+        self.process, self._connection = _connected_starter(self._file, may_fork=may_fork)
+        self._wait_s = _IMPORTS_S
+
+    def start(self, arguments: Sequence[str]) -> RoleProcess:
+        """Start a role with these arguments.
+
+        Raises
+        ------
+        OSError or EOFError
+            If neither the starter nor a new one starts it.
+        StopRequested
+            If the node is to stop meanwhile.
+        """
+        try:
+            return self._started(arguments)
+        except (OSError, EOFError):
+            self.close()
+            self._begin(may_fork=False)
+            return self._started(arguments)
+
+    def close(self) -> None:
+        """Kill the starter; roles go on."""
+        self._connection.close()
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_KILLED_S)
+
+    def _started(self, arguments: Sequence[str]) -> RoleProcess:
+        """Start a role with pipes of its own: one that no reply names ends, as its standard input closes."""
         stdin, stdin_of_supervisor = os.pipe()
         stdout_of_supervisor, stdout = os.pipe()
         try:
-            pid = self._started(json.dumps([*arguments]).encode(), (stdin, stdout, lock))
+            socket.send_fds(self._connection, [json.dumps([*arguments]).encode()], [stdin, stdout, self._file])
+            pid = int(json.loads(self._reply()))
         except BaseException:
             os.close(stdin_of_supervisor)
             os.close(stdout_of_supervisor)
@@ -94,34 +141,27 @@ class RoleStarter:
         finally:
             os.close(stdin)
             os.close(stdout)
+        self._wait_s = self._reply_s
         return RoleProcess(pid, os.fdopen(stdin_of_supervisor, "wb", 0), os.fdopen(stdout_of_supervisor, "rb"))
 
-    def close(self) -> None:
-        """End the starter; roles go on."""
-        self._connection.close()
-
-    def _started(self, request: bytes, files: Sequence[int]) -> int:
-        with self._lock:
-            try:
-                return self._requested(request, files)
-            except (OSError, EOFError):
-                self._connection.close()
-                self._connection = _connected_starter(may_fork=False)
-                return self._requested(request, files)
-
-    def _requested(self, request: bytes, files: Sequence[int]) -> int:
-        socket.send_fds(self._connection, [request], list(files))
+    def _reply(self) -> bytes:
+        deadline = time.monotonic() + self._wait_s
+        while not select.select([self._connection], [], [], _SLICE_S)[0]:
+            if self._stopping.is_set():
+                raise StopRequested
+            if time.monotonic() > deadline:
+                raise TimeoutError("the role starter does not reply")
         reply = self._connection.recv(_MAX_REPLY_BYTES)
         if not reply:
             raise EOFError("the role starter has ended")
-        return int(json.loads(reply))
+        return reply
 
 
-def reap_orphans(roles: Sequence[RoleProcess]) -> None:
-    """Reap what ended below this process and is no role: children of dead roles, and role starters."""
-    for role in roles:
-        role.poll()
-    running = {role.pid for role in roles if role.returncode is None}
+def reap_orphans(processes: Sequence[ChildProcess]) -> None:
+    """Reap what ended and is none of `processes`, which keep their status: children of dead roles."""
+    for process in processes:
+        process.poll()
+    running = {process.pid for process in processes if process.returncode is None}
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -139,23 +179,24 @@ def _adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def _connected_starter(*, may_fork: bool) -> socket.socket:
-    """Start a role starter; return the connection to it, whose end is the starter's end."""
+def _connected_starter(lock: int, *, may_fork: bool) -> tuple[ChildProcess, socket.socket]:
+    """Start a role starter; return it and the connection to it, whose end is the starter's end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(_START_S)
     with theirs:
         if not may_fork:
-            subprocess.Popen(  # noqa: S603  # this interpreter and package
-                [sys.executable, "-m", "cxr_node", "role-starter", str(theirs.fileno())], pass_fds=(theirs.fileno(),)
-            ).returncode = 0  # reaped by `reap_orphans`
-            return ours
+            command = [sys.executable, "-m", "cxr_node", "role-starter", str(theirs.fileno())]
+            program = subprocess.Popen(command, pass_fds=(theirs.fileno(),))  # noqa: S603  # this interpreter and package
+            program.returncode = 0  # its status is that of the ChildProcess
+            return ChildProcess(program.pid), ours
         sys.stdout.flush()
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             try:
                 ours.close()
+                os.close(lock)
                 role_starter.serve(theirs)
             except BaseException:  # noqa: BLE001  # as at the top of a program
                 traceback.print_exc()
             finally:
                 os._exit(0)
-    return ours
+    return ChildProcess(pid), ours

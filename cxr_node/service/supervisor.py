@@ -5,11 +5,11 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 
 from cxr_node.config import ConfigurationError
@@ -19,7 +19,7 @@ from cxr_node.ops import preflight
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
-from cxr_node.service.role_process import RoleProcess, RoleStarter, reap_orphans
+from cxr_node.service.role_process import RoleStarter, StopRequested, reap_orphans
 from cxr_node.service.service_manager import ServiceManager
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import heartbeat, startup
@@ -31,8 +31,6 @@ _log = logging.getLogger(__name__)
 
 OnReady = Callable[[Role, str], None]
 """Called in another thread when a role is ready, with its address, empty if it has none."""
-StartRole = Callable[[Sequence[str]], RoleProcess]
-"""Starts the process of a role with these arguments."""
 
 _WATCH_S = 0.1
 _STOP_S = 9.5
@@ -60,20 +58,27 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         If the database cannot be used at the start, or is not the one of the kept films any more.
     """
     stopping = threading.Event()
+    # The first process of a container ignores signals without a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with data_folder_lock(settings.node.data_folder) as lock:
         # Of a shared port another program would get part of the associations.
         faults = preflight.port_faults(settings, roles)
         if faults:
             raise ConfigurationError(faults)
         # Before any other thread begins, so that it can be forked.
-        with closing(RoleStarter()) as starter, Process.open(settings) as process:
+        with closing(RoleStarter(lock, stopping)) as starter, Process.open(settings) as process:
             signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
             startup.prepare(process)
             heartbeat.prepare(settings)
             try:
-                start = partial(starter.start, lock=lock)
                 _run_roles(
-                    settings, settings_path, roles, start=start, process=process, on_ready=on_ready, stopping=stopping
+                    settings,
+                    settings_path,
+                    roles,
+                    starter=starter,
+                    process=process,
+                    on_ready=on_ready,
+                    stopping=stopping,
                 )
             except WrongDatabase as error:
                 raise save_open_database(process, error) from None
@@ -84,22 +89,21 @@ def _run_roles(
     settings_path: Path,
     roles: Sequence[Role],
     *,
-    start: StartRole,
+    starter: RoleStarter,
     process: Process,
     on_ready: OnReady,
     stopping: threading.Event,
 ) -> None:
     """Run the roles until a stop signal, or until `DatabaseGuard.check` raises WrongDatabase."""
     guard, manager = DatabaseGuard(process), ServiceManager(os.environ)
-    children = [
-        _Child(role, settings_path, start, on_ready, heartbeat.path_of(settings, role, number), arguments)
-        for number, (role, arguments) in enumerate(
-            (role, arguments) for role in roles for arguments in _arguments(settings, role)
-        )
-    ]
+    children: list[_Child] = []
     if not _has_terminal():
         signals.on_each(signal.SIGHUP, lambda: _reload(children))
+    placed = ((role, arguments) for role in roles for arguments in _arguments(settings, role))
     try:
+        for number, (role, arguments) in enumerate(placed):
+            path = heartbeat.path_of(settings, role, number)
+            children.append(_Child(role, settings_path, starter, on_ready, path, arguments))
         watched_at = time.monotonic()
         while not stopping.wait(_WATCH_S):
             guard.check()
@@ -111,7 +115,9 @@ def _run_roles(
                 if has_paused:
                     child.note_heartbeat()
                 _watch(child, process)
-            reap_orphans([child.process for child in children])
+            reap_orphans([starter.process, *(child.process for child in children)])
+    except StopRequested:
+        pass
     finally:
         manager.stopping()
         _stop(children)
@@ -135,7 +141,7 @@ class _Child:
         self,
         role: Role,
         settings_path: Path,
-        start: StartRole,
+        starter: RoleStarter,
         on_ready: OnReady,
         heartbeat_path: Path,
         arguments: Sequence[str] = (),
@@ -145,7 +151,7 @@ class _Child:
         files = ["--config", str(settings_path), "--heartbeat", str(heartbeat_path)]
         self._arguments = [role, *files, *arguments]
         self._heartbeat_path = heartbeat_path
-        self._start = start
+        self._starter = starter
         self._on_ready = on_ready
         self._failures = 0
         self.start()
@@ -155,7 +161,7 @@ class _Child:
         heartbeat.begin(self._heartbeat_path)
         self.is_ready = False
         self.note_heartbeat()
-        self.process = self._start(self._arguments)
+        self.process = self._starter.start(self._arguments)
         self._started = time.monotonic()
         self.restart_at = None
         self._reader = threading.Thread(target=self._await_ready, daemon=True)

@@ -30,7 +30,10 @@ def reread_page(request: Request, context: InContext, person: HasOperatorRole, a
 def reread(context: InContext, person: Operator, asked: PostedRows) -> Response:
     """Queue the films that the page has shown; of a list those that match it now."""
     rows = rows_of(context, asked, person, among=TABLES_WITH_FILMS, what="films")
-    queued = rereads.reread(context.process, _selection(rows), what=rows.words, by=person.actor)
+    with answering(rows.selection):
+        queued = rereads.reread(
+            context.process, _selection(rows), what=rows.words, by=person.actor, reads=context.connection
+        )
     return RedirectResponse(f"/actions/reread/done?{urlencode({'films': queued})}", status.HTTP_303_SEE_OTHER)
 
 

@@ -38,7 +38,8 @@ def resend(
     """Send the results again that the page has shown for a destination; of a list those that match it now."""
     rows = rows_of(context, asked, person, among=TABLES_WITH_RESULTS, what="results")
     selection = _selection(rows, destination=destination)
-    queued = resends.resend(context.process, selection, what=rows.words, by=person.actor)
+    with answering(rows.selection):
+        queued = resends.resend(context.process, selection, what=rows.words, by=person.actor, reads=context.connection)
     query = urlencode({"results": queued, "destination": destination})
     return RedirectResponse(f"/actions/resend/done?{query}", status.HTTP_303_SEE_OTHER)
 

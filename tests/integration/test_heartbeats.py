@@ -232,7 +232,7 @@ def test_a_stopped_receiver_is_restarted_without_the_role_starter(tmp_path: Path
     settings = load(config)
     with running(config, roles=("receive",), wait_for=("receive",)) as node:
         children = {title(child): child for child in processes_below(node)}
-        children["cxr-node role-starter"].kill()
+        children["cxr-node role-starter"].suspend()
         stopped = children["cxr-node role receive"]
         node.addresses.clear()
 
@@ -242,7 +242,7 @@ def test_a_stopped_receiver_is_restarted_without_the_role_starter(tmp_path: Path
         node_title = AeTitle(settings.receive.ae_title)
         echo(host=LOOPBACK, port=node.port, called_ae_title=node_title, calling_ae_title=AeTitle("DX1"))
         titles = sorted(title(child) for child in processes_below(node))
-        # The second starter was started as a program; the first, and the receiver, were reaped.
+        # The second starter was started as a program; the first was killed, and reaped as the receiver was.
         assert titles == ["cxr-node role receive", "cxr-node role-starter"]
     assert "receive has given no heartbeat" in node.log.read_text()
 

@@ -32,9 +32,10 @@ def refused(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> str
     return " ".join(ended.output.split())
 
 
-@pytest.mark.parametrize("key", ["receive", "web"])
+@pytest.mark.parametrize("key", ["receive", "web", "dicomweb", "adt"])
 def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = PORTS.replace(f"[{key}]\nport = 0", f"[{key}]\nport = {taken}")
+    optional = "[dicomweb]\nport = 0\nenabled = true\n[adt]\nport = 0\nenabled = true\naddresses = ['127.0.0.1']\n"
+    settings = f"{PORTS}{optional}".replace(f"[{key}]\nport = 0", f"[{key}]\nport = {taken}")
 
     output = refused(tmp_path, settings, monkeypatch)
 

@@ -4,9 +4,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from pydicom.dataset import Dataset
+from sqlalchemy import delete
 
 from cxr_node.db.database import Database
+from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
 from cxr_node.domain.comparison import Change, ComparedValue, Comparison
@@ -126,12 +129,29 @@ def test_a_rejected_film_is_no_prior(database: Database, tmp_path: Path) -> None
     assert ", was " not in _summary(node)
 
 
-def test_films_without_patient_id_are_not_compared(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("empty", ["PatientID", "PatientName", "PatientBirthDate"])
+def test_films_of_a_patient_who_is_not_named_whole_are_not_compared(
+    empty: str, database: Database, tmp_path: Path
+) -> None:
     node = InProcessNode(database, tmp_path, maximum_prior_age_days=DAYS)
-    _read(node, _film(1, "20250302", PatientID=""), 0.47)
-    _read(node, _film(2, "20260301", PatientID=""), 0.52)
+    identity = {"PatientID": "UNKNOWN", "PatientName": "ANON", empty: ""}
+    _read(node, _film(1, "20250302", **identity), 0.47)
+    _read(node, _film(2, "20260301", **identity), 0.52)
 
     assert ", was " not in _summary(node)
+
+
+def test_the_newest_of_films_received_on_one_day_is_the_prior(database: Database, tmp_path: Path) -> None:
+    """A PACS that prefetches sends the newest first; without kept identifiers the rows have no study date."""
+    node = InProcessNode(database, tmp_path, maximum_prior_age_days=DAYS)
+    dates = ("20250302", "20240302", "20230302", "20220302")
+    priors = [_read(node, _film(seed, date), 0.4 + seed / 100) for seed, date in enumerate(dates, start=1)]
+    with database.write() as transaction:
+        transaction.connection.execute(delete(film_identifiers))
+
+    current = _read(node, _film(9, "20260301"), 0.52)
+
+    assert {other for one, other, _ in _comparisons(database) if one == current} == {priors[0]}
 
 
 def test_a_node_that_compares_nothing_reports_as_before(database: Database, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_an_idle_process_ends_and_starts_again_at_the_next_call(tmp_path: Path) 
     assert first == second
     assert before != after
     assert not busy.is_running
+
+
+def test_closing_ends_an_idle_executor_within_its_call(tmp_path: Path) -> None:
+    executor = IdleExecutor(
+        partial(pool.read_context, tmp_path), timeout_s=SOON_S, memory_bytes=MEMORY_BYTES, idle_s=SOON_S
+    )
+    executor.map(pool.process_id, [None])
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(executor.map, pool.sleeps, [None])
+        until(executor._lock.locked, what="the call that hangs")
+        executor.close()
+        with pytest.raises(ProcessDied):
+            call.result(SOON_S / 2)
+
+    assert not executor.is_running
+    with pytest.raises(ProcessDied):
+        executor.map(pool.process_id, [None])
 
 
 def test_a_worker_inherits_no_secret_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
