@@ -12,6 +12,8 @@ import h11
 from cxr_node.domain.identifiers import Digest
 
 _BLOCK_BYTES = 1 << 18
+_SENT_BYTES = 1 << 16
+"""Most bytes of a response in one wait for the client."""
 _FIELDS = 64
 """Most parameters of a query."""
 
@@ -99,11 +101,14 @@ class HttpConnection:
             self.protocol.receive_data(self._socket.recv(_BLOCK_BYTES))
 
     def send(self, *events: h11.Event) -> None:
-        """Send events together; raises as `next_event`."""
-        content = b"".join(self.protocol.send(event) or b"" for event in events)
-        if content:
+        """Send events together; raises as `next_event`.
+
+        The time-out of silence applies to each part that the client takes, the deadline to all of them.
+        """
+        rest = memoryview(b"".join(self.protocol.send(event) or b"" for event in events))
+        while rest:
             self._socket.settimeout(self._remaining_s())
-            self._socket.sendall(content)
+            rest = rest[self._socket.send(rest[:_SENT_BYTES]) :]
 
     def _remaining_s(self) -> float:
         remaining_s = min(self._deadline - self._clock(), self._limits.idle_timeout_s)
@@ -113,7 +118,13 @@ class HttpConnection:
 
 
 class Exchange:
-    """A request, and its response, which is sent once."""
+    """A request, and its response, which is sent once.
+
+    Raises
+    ------
+    ValueError
+        If the target of the request is no URI.
+    """
 
     def __init__(self, connection: HttpConnection, request: h11.Request, *, client: Client) -> None:
         target = urlsplit(request.target.decode("latin-1"))
@@ -181,7 +192,7 @@ class Exchange:
         Raises
         ------
         Disconnected
-            If the client does not take it.
+            If the client does not take it. What an iterator of blocks raises is raised as it is.
         """
         self.has_responded = True
         content = b"" if self.method == "HEAD" else content
@@ -193,14 +204,17 @@ class Exchange:
         if self._connection.protocol.their_state is not h11.DONE:  # the rest of the body is not read
             fields["Connection"] = "close"
         head = h11.Response(status_code=status, headers=list(fields.items()))
+        if isinstance(content, bytes) and len(content) <= _BLOCK_BYTES:
+            self._send(head, h11.Data(data=content), h11.EndOfMessage())
+            return
+        self._send(head)
+        for block in blocks:
+            self._send(h11.Data(data=block))
+        self._send(h11.EndOfMessage())
+
+    def _send(self, *events: h11.Event) -> None:
         try:
-            if isinstance(content, bytes) and len(content) <= _BLOCK_BYTES:
-                self._connection.send(head, h11.Data(data=content), h11.EndOfMessage())
-                return
-            self._connection.send(head)
-            for block in blocks:
-                self._connection.send(h11.Data(data=block))
-            self._connection.send(h11.EndOfMessage())
+            self._connection.send(*events)
         except OSError as error:
             raise Disconnected from error
 

@@ -8,7 +8,8 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -29,7 +30,8 @@ from cxr_node.net.http_exchange import (
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 128
-_STOP_TIMEOUT_S = 10.0
+_END_TIMEOUT_S = 2.0
+"""Longest wait of a stop for threads whose connections it has closed."""
 _DISCARD_S = 2.0
 _PAUSE_S = 0.05
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -37,13 +39,17 @@ _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
-    """Address and limits of a server; `port` 0 binds any free port. With `shares_port` several processes listen."""
+    """Address and limits of a server; `port` 0 binds any free port. With `shares_port` several processes listen.
+
+    A stop waits `stop_timeout_s` for all requests at work together; then their connections are closed.
+    """
 
     host: str
     port: int
     shares_port: bool = False
     maximum_connections: int = 64
     limits: HttpLimits = field(default_factory=HttpLimits)
+    stop_timeout_s: float = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -109,9 +115,12 @@ class HttpServer:
             places = dict(self._places)
         for place in places:
             _shut_down(place.connection, socket.SHUT_RDWR if place.is_waiting else socket.SHUT_RD)
-        for thread in (self._thread, *places.values()):
-            if thread is not None:
-                thread.join(_STOP_TIMEOUT_S)
+        threads = [thread for thread in (self._thread, *places.values()) if thread is not None]
+        _join(threads, timeout_s=self._options.stop_timeout_s)
+        for place, thread in places.items():
+            if thread.is_alive():
+                _shut_down(place.connection, socket.SHUT_RDWR)
+        _join(threads, timeout_s=_END_TIMEOUT_S)
 
     def is_accepting(self) -> bool:
         """Whether connections are accepted."""
@@ -193,7 +202,10 @@ class HttpServer:
         except OSError as error:
             self._on_tls_failed(address, error)
             return None
-        place.connection = secured
+        with self._lock:
+            place.connection = secured
+            if place not in self._places:  # it was replaced during the handshake, which its socket cannot end
+                return None
         certificate = secured.getpeercert(binary_form=True)
         return Client(
             address=address, certificate=None if certificate is None else digest_of(certificate), is_secure=True
@@ -215,7 +227,12 @@ class HttpServer:
                 return
             place.is_waiting = False
             connection.wait_at_most(limits.request_timeout_s)
-            self._respond(Exchange(connection, event, client=client))
+            try:
+                exchange = Exchange(connection, event, client=client)
+            except ValueError:
+                _respond_to_garbage(connection, 400)
+                return
+            self._respond(exchange)
             if not _is_reusable(connection):
                 return
             connection.protocol.start_next_cycle()
@@ -227,9 +244,9 @@ class HttpServer:
         except RequestRejected as rejected:
             if not exchange.has_responded:
                 exchange.reject(rejected)
-        except (Disconnected, OSError):
+        except Disconnected:
             raise
-        except Exception as error:
+        except Exception as error:  # an OSError too: one of the client is Disconnected
             _log.error("%s of %s: %s", exchange.method, exchange.client.address, type_and_place(error))
             if exchange.has_responded:
                 raise Disconnected from error
@@ -247,6 +264,13 @@ def _respond_to_garbage(connection: HttpConnection, status: int) -> None:
     with suppress(OSError, h11.LocalProtocolError):
         for event in (h11.Response(status_code=status, headers=headers), h11.EndOfMessage()):
             connection.send(event)
+
+
+def _join(threads: Sequence[threading.Thread], *, timeout_s: float) -> None:
+    """Wait for the end of threads, for all of them together."""
+    deadline = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _shut_down(connection: socket.socket, how: int) -> None:

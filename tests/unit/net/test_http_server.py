@@ -1,9 +1,10 @@
 """The HTTP server over loopback: bodies in blocks, limits, deadlines, places, and clients that misbehave."""
 
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -59,6 +60,36 @@ def received_until(connection: socket.socket, end: bytes) -> bytes:
     while end not in content and (block := connection.recv(65536)):
         content += block
     return content
+
+
+def received_at_all(connection: socket.socket) -> int:
+    """Return how many bytes the server sends until it ends the connection."""
+    size = 0
+    with suppress(ConnectionResetError):
+        while block := connection.recv(1 << 20):
+            size += len(block)
+    return size
+
+
+class PendingHandshake:
+    """A TLS handshake of a client whose server waits for its last message."""
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=LOOPBACK)
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                connection.sendall(self._outgoing.read())
+                self._incoming.write(connection.recv(65536))
+            else:
+                return
+
+    def last_message_and(self, content: bytes) -> bytes:
+        """Return what ends the handshake, and content after it, encrypted."""
+        self._tls.write(content)
+        return self._outgoing.read()
 
 
 def exchanged(server: HttpServer, request: bytes) -> bytes:
@@ -158,25 +189,48 @@ def test_a_request_that_does_not_come_whole_ends_its_connection(sent: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "sent", [b"\x16\x03\x01 a TLS hello", b"HELLO\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000 + b"\r\n\r\n"]
+    "sent",
+    [
+        b"\x16\x03\x01 a TLS hello",
+        b"HELLO\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET //[ HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["tls", "no line of a request", "long header", "no URI"],
 )
-def test_what_is_no_request_gets_a_status_and_the_end(sent: bytes) -> None:
+def test_what_is_no_request_gets_a_status_and_the_end(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with serving() as (server, _):
         answer = exchanged(server, sent)
         assert httpx.get(url(server), trust_env=False).status_code == 200
 
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+    assert caplog.records == []
 
 
-def test_a_fault_of_the_handler_is_500_without_its_text() -> None:
+@pytest.mark.parametrize("fault", [ValueError("Filmer^Testa"), OSError(errno.EMFILE, "Filmer^Testa")])
+def test_a_fault_of_the_handler_is_500_without_its_text(fault: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: Exchange) -> None:
-        raise ValueError("Filmer^Testa")
+        raise fault
 
     with serving(fail) as (server, _):
         response = httpx.get(url(server), trust_env=False)
 
     assert response.status_code == 500
     assert "Filmer" not in response.text
+    assert type(fault).__name__ in caplog.text
+
+
+def test_a_fault_within_a_response_is_logged_and_cuts_it(caplog: pytest.LogCaptureFixture) -> None:
+    def blocks() -> Iterator[bytes]:
+        yield b"first"
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with serving(lambda exchange: exchange.respond(200, blocks())) as (server, _):
+        answer = exchanged(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"first\r\n")
+    assert "OSError" in caplog.text
 
 
 def test_too_many_parameters_are_400() -> None:
@@ -221,6 +275,43 @@ def test_a_stop_cuts_a_body_that_still_comes_and_the_client_gets_an_answer() -> 
         server.stop()
         assert received(connection).startswith(b"HTTP/1.1 400")
         assert not server.is_accepting()
+
+
+def test_a_stop_ends_responses_that_clients_do_not_read() -> None:
+    total = 1 << 25
+    options = HttpOptions(host=LOOPBACK, port=0, stop_timeout_s=0.0)
+    server = HttpServer(options, lambda exchange: exchange.respond(200, bytes(total)))
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        clients = [stack.enter_context(connected(server.address[1])) for _ in range(2)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(4) == b"HTTP"
+        server.stop()
+        for client in clients:
+            assert received_at_all(client) < total
+
+
+def test_a_connection_replaced_during_its_tls_handshake_is_not_served(tmp_path: Path) -> None:
+    authority = certificates.authority(tmp_path)
+    own = certificates.issued(tmp_path, authority, "node")
+    handshakes = Handshakes(CertificateFiles(TlsFiles(certificate=own.certificate, key=own.key)), timeout_s=20)
+    options = HttpOptions(host=LOOPBACK, port=0, maximum_connections=1)
+    server = HttpServer(options, echo, handshake=handshakes.handshake)
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    server.start()
+    try:
+        with connected(server.address[1]) as replaced, httpx.Client(verify=context, trust_env=False) as client:
+            handshake = PendingHandshake(replaced, context)
+            assert client.get(f"https://{LOOPBACK}:{server.address[1]}/").status_code == 200
+
+            replaced.sendall(handshake.last_message_and(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+
+            assert replaced.recv(1) == b""
+            assert client.get(f"https://{LOOPBACK}:{server.address[1]}/").status_code == 200
+    finally:
+        server.stop()
 
 
 def test_tls_tells_the_certificate_of_the_client(tmp_path: Path) -> None:
