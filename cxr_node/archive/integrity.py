@@ -1,9 +1,11 @@
 """Integrity of stored files: each use of archived bytes compares them with the digest in their row."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
-from cxr_node.archive.store import ArchiveAway, ReadableArchive
+from cxr_node.archive.store import Archive, ArchiveAway, ReadableArchive
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.domain.reasons import Reason
@@ -46,17 +48,30 @@ def read_intact(archive: ReadableArchive, row: ArchivedObject) -> bytes:
     RetryLater
         If the archive is unreachable.
     """
-    try:
+    with _archive_errors(archive, row.archive_key):
         content = archive.get(row.archive_key)
-    except KeyError:
-        if not archive.has_place_of(row.archive_key):
-            raise ArchiveAway(f"the archive is away: the folder of {row.archive_key} is not there") from None
-        raise Damaged(row.archive_key, None) from None
-    except OSError as error:
-        raise ArchiveAway(f"the archive cannot be read: {error.strerror or 'input/output error'}") from error
     if not is_intact(content, row.digest):
         raise Damaged(row.archive_key, content)
     return content
+
+
+def read_beginning(archive: Archive, key: str, size_bytes: int) -> bytes:
+    """Return at most the first `size_bytes` of an archived object, which no digest covers; raise as `read_intact`."""
+    with _archive_errors(archive, key):
+        return archive.get_beginning(key, size_bytes)
+
+
+@contextmanager
+def _archive_errors(archive: ReadableArchive, key: str) -> Iterator[None]:
+    """Raise Damaged if the block finds no object of this key, ArchiveAway if it cannot be read now."""
+    try:
+        yield
+    except KeyError:
+        if not archive.has_place_of(key):
+            raise ArchiveAway(f"the archive is away: the folder of {key} is not there") from None
+        raise Damaged(key, None) from None
+    except OSError as error:
+        raise ArchiveAway(f"the archive cannot be read: {error.strerror or 'input/output error'}") from error
 
 
 def is_intact(content: bytes, digest: Digest) -> bool:

@@ -14,6 +14,9 @@ from cxr_node.queries.held_instances import HeldInstance
 
 _CACHED = 4096
 
+_Key = tuple[str, tuple[int, ...]]
+"""Archive key, and tags in order."""
+
 
 class HeaderCache:
     """Attributes of objects by archive key, which never change: those asked for last. Thread-safe."""
@@ -21,19 +24,33 @@ class HeaderCache:
     def __init__(self, executor: Executor[JsonContext]) -> None:
         self._executor = executor
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, tuple[int, ...]], Json] = OrderedDict()
+        self._known: OrderedDict[_Key, Json] = OrderedDict()
 
     def attributes(self, instances: Sequence[HeldInstance], tags: Collection[int]) -> list[Json]:
-        """Return attributes of each instance, by its header; none of one that cannot be read."""
+        """Return attributes of each instance, by its header; none of one that cannot be read, which is not remembered.
+
+        Raises
+        ------
+        RetryLater
+            If the archive is unreachable.
+        """
         keys = [(instance.archive_key, tuple(sorted(tags))) for instance in instances]
         with self._lock:
-            missing = [key for key in dict.fromkeys(keys) if key not in self._known]
-            try:
-                found = self._executor.map(attributes, missing)
-            except ProcessDied:
-                found = [{} for _ in missing]
-            self._known.update(zip(missing, found, strict=True))
-            headers = [self._known[key] for key in keys]
+            headers = {key: self._known[key] for key in keys if key in self._known}
+        missing = [key for key in dict.fromkeys(keys) if key not in headers]
+        if missing:
+            headers |= self._parsed(missing)
+        return [headers.get(key, {}) for key in keys]
+
+    def _parsed(self, keys: Sequence[_Key]) -> dict[_Key, Json]:
+        """Return the attributes of the objects whose header can be read, and remember them."""
+        try:
+            found = self._executor.map(attributes, keys)
+        except ProcessDied:
+            return {}
+        headers = {key: header for key, header in zip(keys, found, strict=True) if header is not None}
+        with self._lock:
+            self._known.update(headers)
             while len(self._known) > _CACHED:
                 self._known.popitem(last=False)
         return headers

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
-from cxr_node.archive.integrity import read_intact
+from cxr_node.archive.integrity import read_beginning, read_intact
 from cxr_node.archive.store import Archive
 from cxr_node.domain.deflated import DEFLATED
 from cxr_node.domain.encoded_data_set import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, PIXEL_DATA
@@ -84,13 +84,19 @@ class NoSuchPart(NamedTuple):
     detail: str
 
 
-def attributes(context: JsonContext, wanted: tuple[str, tuple[int, ...]]) -> Json:
-    """Return some attributes of an object, by archive key and tags; none if its header cannot be read."""
+def attributes(context: JsonContext, wanted: tuple[str, tuple[int, ...]]) -> Json | None:
+    """Return some attributes of an object, by archive key and tags; None if its header cannot be read.
+
+    Raises
+    ------
+    RetryLater
+        If the archive is unreachable.
+    """
     key, tags = wanted
     try:
-        header = parse_header(context.archive.get_beginning(key, _BEGINNING_BYTES))
-    except (KeyError, GiveUp):
-        return {}
+        header = parse_header(read_beginning(context.archive, key, _BEGINNING_BYTES))
+    except GiveUp:
+        return None
     return _json(header, [tag for tag in tags if tag in header])
 
 

@@ -5,6 +5,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -34,6 +35,9 @@ MOST = 10_000
 _MOST_FRAMES = 1000
 _AT_A_TIME = 4
 """Responses with objects in memory, one each."""
+_WAIT_S = 20.0
+"""Longest wait of a request for those before it."""
+_RETRY_AFTER_S = 5
 _FRAME_DIGITS = 9
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
@@ -44,6 +48,7 @@ class Retrieval:
 
     holdings: Holdings
     places: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_AT_A_TIME))
+    wait_s: float = _WAIT_S
 
     def instances(self, matching: Matching) -> list[HeldInstance]:
         """Return the instances of a request; raise RequestRejected if there are none."""
@@ -59,7 +64,7 @@ class Retrieval:
         is_single = len(found) == 1 and DICOM in {media_type.name for media_type in ranges}
         if not is_single and not _accepts_parts(ranges, DICOM):
             raise RequestRejected(406, f'instances are given as multipart/related; type="{DICOM}"')
-        with self.places:
+        with self._place():
             first = self._file(found[0])
             if is_single:
                 exchange.respond(200, first, headers={"Content-Type": DICOM})
@@ -90,7 +95,7 @@ class Retrieval:
         if len(listed) > _MOST_FRAMES:
             raise RequestRejected(413, f"more than {_MOST_FRAMES} frames")
         ranges = _accepted(exchange)
-        with self.places:
+        with self._place():
             wanted = Wanted(archived(instance), frames=tuple(map(int, listed)))
             encoded = self._run(frames, wanted)
             syntax = encoded.transfer_syntax_uid
@@ -106,13 +111,25 @@ class Retrieval:
         if not _TAG.fullmatch(tag):
             raise RequestRejected(400, "the path has no valid tag")
         wanted = Wanted(archived(instance), tag=int(tag, 16))
-        with self.places:
+        with self._place():
             content = self._run(bulk_data, wanted)
             ranges = _accepted(exchange)
             if OCTET_STREAM in {media_type.name for media_type in ranges}:
                 exchange.respond(200, content, headers={"Content-Type": OCTET_STREAM})
                 return
             _respond_in_parts(exchange, OCTET_STREAM, [(OCTET_STREAM, content)])
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold one of the places of responses with an object in memory; raise RequestRejected if none becomes free."""
+        if not self.places.acquire(timeout=self.wait_s):
+            raise RequestRejected(
+                503, "too many objects are given at a time", headers={"Retry-After": str(_RETRY_AFTER_S)}
+            )
+        try:
+            yield
+        finally:
+            self.places.release()
 
     def _run(self, function: Callable[[JsonContext, Wanted], T | NoSuchPart], wanted: Wanted) -> T:
         """Return what a function of `json_model` returns of an object; raise RequestRejected if it has no such part."""

@@ -7,17 +7,15 @@ removed. Studies are ordered by their arrival, the newest first.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, exists, func, or_, select
 
 from cxr_node.db.correction_tables import rejected_film
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.tables import film, result, study
 from cxr_node.domain.identifiers import Digest, Uid
+from cxr_node.queries import wildcards
 from cxr_node.records.results import IS_WITHDRAWN
-
-_ESCAPE = "!"
-_WILDCARDS = {"*": "%", "?": "_"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +162,6 @@ def _holds_any(matching: Matching) -> ColumnElement[bool]:
 
 
 def _matches(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    """Return the condition of wildcard matching (PS3.4 section C.2.2.2.4); of a name without regard to case."""
-    if column.name == "patient_name":
-        column, text = func.lower(column), text.lower()
-    if not any(sign in text for sign in _WILDCARDS):
-        return column == literal(text)
-    escaped = "".join(f"{_ESCAPE}{sign}" if sign in "%_!" else _WILDCARDS.get(sign, sign) for sign in text)
-    return column.like(escaped, escape=_ESCAPE)
+    """Return the condition of wildcard matching; of a name without regard to case."""
+    match = wildcards.matches_in_any_case if column.name == "patient_name" else wildcards.matches
+    return match(column, text)

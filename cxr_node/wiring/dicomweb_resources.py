@@ -51,9 +51,9 @@ class ReadOnlyService:
         identifier_audit.record_search(self.process.audit, query.identifiers, by=user, address=address)
 
     def _record_retrieval(self, user: str, address: str, instances: Sequence[HeldInstance]) -> None:
-        """Record which instances a client gets, each once an hour: a viewer asks for every frame."""
+        """Record which instances a client gets, each once an hour for an address: a viewer asks for every frame."""
         audit, now = self.process.audit, self.process.clock()
-        new = [one for one in instances if self.recorded.is_new(user, one.sop_instance_uid, now=now)]
+        new = [one for one in instances if self.recorded.is_new(user, address, one.sop_instance_uid, now=now)]
         if not new:
             return
         peer = AuditPeer(ae_title="", uri=user, address=address)

@@ -307,3 +307,37 @@ def test_a_film_whose_header_cannot_be_read_is_found_by_its_row(reading: Reading
     response = reading.get(f"/studies/{held.study_instance_uid}")
     assert response.status_code == 500
     assert "missing" in json.dumps(response.json())
+
+
+def test_a_retrieval_from_another_address_is_audited_apart(reading: Reading) -> None:
+    data_set = reading.sent[0]
+    reading.get(path_of(data_set))
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as client:
+        for _ in range(2):
+            headers = {"Authorization": f"Bearer {reading.token}"}
+            assert client.get(f"{reading.web.url}{path_of(data_set)}", headers=headers).status_code == 200
+
+    transfers = [
+        message
+        for message in recorded(trail_folder(reading.web.process.settings), "110104")
+        if any(one.get("NetworkAccessPointID") == "127.0.0.2" for one in message.findall("ActiveParticipant"))
+    ]
+    assert len(transfers) == 1
+
+
+def test_an_archive_that_is_away_is_503(reading: Reading) -> None:
+    data_set = film(8, PatientID="AWAY")
+    assert reading.web.store(file_of(data_set)).status_code == 200
+    process = reading.web.process
+    with process.database.read() as connection:
+        (held,) = held_instances.instances(connection, Matching(identifiers={"patient_id": "AWAY"}), limit=9)
+    folder = (process.settings.node.data_folder / "archive" / held.archive_key).parent
+    away = folder.rename(folder.with_name("away"))
+    try:
+        response = reading.get("/studies?PatientID=AWAY")
+    finally:
+        away.rename(folder)
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"]
+    assert reading.found("/studies?PatientID=AWAY") == studies(data_set)

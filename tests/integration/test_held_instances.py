@@ -1,5 +1,6 @@
 """Rows that DICOMweb shows, on both databases: conditions, order, pages, and what is hidden."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -8,7 +9,7 @@ from cxr_node.db.database import Database
 from cxr_node.queries import held_instances
 from cxr_node.queries.held_instances import Matching
 from tests.support import films
-from tests.support.node import InProcessNode
+from tests.support.node import ATTRIBUTE_RULES, InProcessNode
 
 
 def film(seed: int, **changes: object) -> Dataset:
@@ -66,3 +67,29 @@ def test_results_follow_their_films_and_count_by_their_modality(database: Databa
     reports = Matching(modalities=("SR",), result_modalities={str(result.sop_class_uid): "SR"})
     assert len(found(database, reports)) == 2
     assert found(database, Matching(modalities=("SR",))) == []
+
+
+def test_identifiers_are_matched_with_regard_to_case_on_both_databases(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    upper, lower = film(4, PatientID="AB1[x]"), film(5, PatientID="ab1")
+    for one in (upper, lower):
+        node.accept(one)
+
+    assert found(database, Matching(identifiers={"patient_id": "ab*"})) == [str(lower.SOPInstanceUID)]
+    assert found(database, Matching(identifiers={"patient_id": "AB?[*]"})) == [str(upper.SOPInstanceUID)]
+    assert found(database, Matching(identifiers={"patient_id": "ab1[x]"})) == []
+
+
+def test_names_are_matched_without_regard_to_case_on_both_databases(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    rules = replace(ATTRIBUTE_RULES, keeps_identifiers=True, keeps_names=True)
+    named = [
+        film(seed, SpecificCharacterSet="ISO_IR 192", PatientName=name)
+        for seed, name in enumerate(("MÜLLER^HANS", "Müller^Hans", "müller^hans", "Muller^Hans"), start=6)
+    ]
+    for one in named:
+        node.accept(one, rules=rules)
+    accented = [str(one.SOPInstanceUID) for one in named[2::-1]]
+
+    for text in ("MÜLLER*", "müller^h?ns", "Müller^Hans", "*Ü*"):
+        assert found(database, Matching(identifiers={"patient_name": text})) == accented
