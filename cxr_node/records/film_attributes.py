@@ -56,9 +56,10 @@ class UnreadFilm:
     calling_ae_title: AeTitle
 
 
-def unread(connection: Connection, *, limit: int) -> list[UnreadFilm]:
-    """Return films whose attributes were not read, the newest first."""
-    rows = connection.execute(_UNREAD.limit(limit)).mappings()
+def unread(connection: Connection, *, limit: int, before: int | None = None) -> list[UnreadFilm]:
+    """Return films whose attributes were not read, the newest first; those received before the film `before`."""
+    query = _UNREAD if before is None else _UNREAD.where(film.c.id < before)
+    rows = connection.execute(query.limit(limit)).mappings()
     return [
         UnreadFilm(
             film_id=row[film.c.id],

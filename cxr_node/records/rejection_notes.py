@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.correction_tables import rejected_film, rejected_instance, rejection_note
@@ -195,9 +195,8 @@ def on_arrival(transaction: Transaction, rejections: Iterable[KnownRejection]) -
 
 def apply_pending(database: Database) -> None:
     """Apply rejections to films that were received at the same moment, by another process."""
-    is_here = exists().where(film.c.sop_instance_uid == rejected_instance.c.sop_instance_uid)
     with database.read() as connection:
-        waiting = select(rejected_instance.c.id).where(*_IS_PENDING, is_here)
+        waiting = select(rejected_instance.c.id).where(*_IS_PENDING, _IS_HERE, ~_NAMES_OTHERS)
         ids = list(connection.execute(waiting.limit(_BATCH)).scalars())
     for rejection_id in ids:  # each in its own transaction, which locks its studies in their order
         with database.write() as transaction:
@@ -297,6 +296,33 @@ def _show(transaction: Transaction, film_ids: Sequence[int], *, actor: str, now:
 
 
 _IS_PENDING = (rejected_instance.c.applied_at.is_(None), rejected_instance.c.lifted_at.is_(None))
+_IS_HERE = exists().where(film.c.sop_instance_uid == rejected_instance.c.sop_instance_uid).correlate(rejected_instance)
+
+
+def _names_others() -> ColumnElement[bool]:
+    """Return whether `_has_others` holds of the films that `_named` returns for a rejection: it never applies then."""
+    named, its_study, of_study, that_study = (film.alias(), study.alias(), film.alias(), study.alias())
+    is_of_study = exists().where(
+        of_study.c.sop_instance_uid == rejected_instance.c.sop_instance_uid,
+        that_study.c.id == of_study.c.study_id,
+        that_study.c.study_instance_uid == rejected_instance.c.study_instance_uid,
+    )
+    return (
+        exists()
+        .where(
+            named.c.sop_instance_uid == rejected_instance.c.sop_instance_uid,
+            named.c.calling_ae_title != rejected_instance.c.only_from,
+            its_study.c.id == named.c.study_id,
+            or_(
+                its_study.c.study_instance_uid == rejected_instance.c.study_instance_uid,
+                ~is_of_study.correlate(rejected_instance),
+            ),
+        )
+        .correlate(rejected_instance)
+    )
+
+
+_NAMES_OTHERS = _names_others()
 _OF_UIDS = (
     select(
         film.c.id,

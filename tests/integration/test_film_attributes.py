@@ -147,6 +147,20 @@ def test_nothing_is_written_while_the_archive_is_away(node: InProcessNode, tmp_p
     assert fill(node) == 1
 
 
+def test_a_folder_that_is_away_keeps_no_other_film_from_being_read(node: InProcessNode, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        accept_as_before(node, films.dx(seed=seed, changes=CHANGES))
+    folder = (tmp_path / "archive" / film_key(received(films.dx(seed=1, changes=CHANGES)).digest)).parent
+    folder.rename(tmp_path / "away")
+
+    with pytest.raises(RetryLater):
+        fill(node)
+    assert [row[0] for row in rows(node, "v1_films")] == ["DX", None]
+
+    (tmp_path / "away").rename(folder)
+    assert fill(node) == 1
+
+
 def test_identifiers_are_removed_with_the_film_and_come_back_with_it(node: InProcessNode) -> None:
     node.accept(films.dx(changes=CHANGES))
     node.work()

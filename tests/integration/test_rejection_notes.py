@@ -233,6 +233,50 @@ def test_a_film_received_beside_its_note_is_hidden_by_the_next_sweep(database: D
     assert site.visible() == []
 
 
+def test_rejections_that_cannot_apply_keep_no_other_from_it(database: Database, tmp_path: Path) -> None:
+    """Notes of other senders on a film of this one, as many as a sweep applies, and then one that hides it."""
+    site = Site(database, tmp_path)
+    send(site, films.dx())
+    row = {
+        "sop_instance_uid": films.dx().SOPInstanceUID,
+        "study_instance_uid": STUDY,
+        "title": RejectionTitle.QUALITY,
+        "detail": "",
+        "rejected_by": "",
+        "rejected_at": site.node.clock.now,
+    }
+    with database.write() as transaction:
+        for sender in (*["ANOTHER"] * 100, SENDER.calling_ae_title):
+            transaction.connection.execute(rejected_instance.insert().values(**row, only_from=sender))
+
+    rejection_notes.apply_pending(database)
+    site.work()
+
+    assert site.visible() == []
+
+
+def test_a_rejection_of_the_films_of_its_study_applies_beside_those_of_others(
+    database: Database, tmp_path: Path
+) -> None:
+    site = Site(database, tmp_path)
+    send(site, films.dx())
+    another = replace(SENDER, calling_ae_title=AeTitle("ANOTHER"))
+    site.node.accept(films.dx(changes={"StudyInstanceUID": "1.2.3"}), sender=another)
+    columns = {"title": RejectionTitle.QUALITY, "detail": "", "rejected_by": "", "rejected_at": site.node.clock.now}
+    with database.write() as transaction:
+        for study in (STUDY, "1.2.9"):  # the second names no film's study, so films of both are meant
+            row = {"sop_instance_uid": films.dx().SOPInstanceUID, "study_instance_uid": study, **columns}
+            transaction.connection.execute(rejected_instance.insert().values(**row, only_from=SENDER.calling_ae_title))
+
+    rejection_notes.apply_pending(database)
+
+    with database.read() as connection:
+        applied = connection.execute(
+            select(rejected_instance.c.study_instance_uid).where(rejected_instance.c.applied_at.is_not(None))
+        )
+        assert applied.scalars().all() == [STUDY]
+
+
 def _large() -> Dataset:
     note = rejection_note(RejectionTitle.SAFETY, films.dx())
     note.TextValue = "x" * (1 << 20)

@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from cxr_node.archive.store import Archive
+from cxr_node.archive.store import Archive, ArchiveAway
 from cxr_node.composing.film_attributes import AttributeRules
 from cxr_node.db.database import Database
 from cxr_node.domain.deflated import DEFLATED
-from cxr_node.domain.errors import RejectObject, RetryLater
+from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.film_attributes import Equipment, FilmAttributes
 from cxr_node.receive.identify import identify_with_values
 from cxr_node.receive.part10 import data_set_of
@@ -33,7 +33,8 @@ def update(
 ) -> int:
     """Delete what is not to be kept, and store missing attributes for a second; return the number of films.
 
-    A film whose file is missing or altered gets none, so that it is not read again.
+    A film whose file is missing or altered gets none, so that it is not read again. One whose folder is away, or that
+    cannot be read, is left for a later run, and the others are read.
 
     Raises
     ------
@@ -43,18 +44,28 @@ def update(
     until = timer() + _WITHIN_S
     _forget(database, rules)
     films = 0
+    before: int | None = None
+    failure: Exception | None = None
     while timer() < until:
         with database.read() as connection:
-            unread = film_attributes.unread(connection, limit=_BATCH_FILMS)
+            unread = film_attributes.unread(connection, limit=_BATCH_FILMS, before=before)
         if not unread:
             break
-        described = [(film, _attributes(archive, film, rules)) for film in unread]
+        before = unread[-1].film_id
+        described = []
+        for film in unread:
+            try:
+                described.append((film, _attributes(archive, film, rules)))
+            except (ArchiveAway, OSError) as error:
+                failure = failure or error
         with database.write() as transaction:
             for film, attributes in described:
                 film_attributes.fill(transaction, film.film_id, attributes)
-        films += len(unread)
+        films += len(described)
     if films:
         _log.info("read the headers of %d films for their equipment and identifiers", films)
+    if failure is not None:
+        raise failure
     return films
 
 
@@ -77,7 +88,7 @@ def _attributes(archive: Archive, film: UnreadFilm, rules: AttributeRules) -> Fi
         return _of_content(archive.get(film.archive_key), film, rules) or _NONE
     except KeyError:
         if not archive.has_place_of(film.archive_key):
-            raise RetryLater("the archive is away") from None
+            raise ArchiveAway(f"the archive is away: the folder of {film.archive_key} is not there") from None
         return _NONE
 
 
