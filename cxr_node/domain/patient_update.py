@@ -1,6 +1,7 @@
 """Updates of patients by HL7 messages: whose films are meant, and which values are right from now on."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -50,6 +51,43 @@ class CannotUpdate(Exception):
     """A message cannot be applied, and nothing of it is; the sentence says why, without values of a patient."""
 
 
+def updates_of(
+    updates: Sequence[PatientUpdate], films: Mapping[int, PatientIdentifier], *, default_issuer: str
+) -> dict[int, PatientUpdate]:
+    """Return the update of each film concerned, by the number of the film, of `films` with their identifiers.
+
+    Raises
+    ------
+    CannotUpdate
+        As `meant_of`; also if what is right depends on the order of the updates: two that differ concern one film, or
+        one of them concerns an identifier that another gives to a film.
+    """
+    of_films: dict[int, PatientUpdate] = {}
+    for update in updates:
+        meant = meant_of(update, films.values(), default_issuer=default_issuer)
+        for film_id, identifier in films.items():
+            if identifier in meant and of_films.setdefault(film_id, update) != update:
+                raise CannotUpdate("two updates of the message concern the same film")
+    _check_independent(set(of_films.values()), updates, default_issuer=default_issuer)
+    return of_films
+
+
+def _check_independent(
+    applied: Iterable[PatientUpdate], updates: Sequence[PatientUpdate], *, default_issuer: str
+) -> None:
+    """Raise CannotUpdate if an update concerns an identifier that another one, which is applied, gives."""
+    meaning: defaultdict[str, list[tuple[PatientUpdate, str]]] = defaultdict(list)
+    for update in updates:
+        for one in update.meant:
+            meaning[one.patient_id].append((update, one.issuer or default_issuer))
+    for update in applied:
+        for new in update.identifiers:
+            issuer = new.issuer or default_issuer
+            others = [of_meant for other, of_meant in meaning[new.patient_id] if other != update]
+            if any(not issuer or not of_meant or of_meant == issuer for of_meant in others):
+                raise CannotUpdate("an update of the message concerns an identifier that another one gives")
+
+
 def meant_of(
     update: PatientUpdate, films: Iterable[PatientIdentifier], *, default_issuer: str
 ) -> set[PatientIdentifier]:
@@ -60,10 +98,15 @@ def meant_of(
     Raises
     ------
     CannotUpdate
-        If films of several issuers have the Patient ID, and an issuer that is not stated decides which are meant.
+        If films of several issuers have the Patient ID, and an issuer that is not stated decides which are meant; or
+        the update means identifiers of several issuers, and a film with one of them states none.
     """
     candidates = list(films)
-    return {film for meant in update.meant for film in _of_one(meant, candidates, default_issuer)}
+    concerned = {film for meant in update.meant for film in _of_one(meant, candidates, default_issuer)}
+    has_several = len({meant.issuer for meant in update.meant}) > 1
+    if has_several and not default_issuer and any(not film.issuer for film in concerned):
+        raise CannotUpdate("it has identifiers of several issuers, and a film with one of them states no issuer")
+    return concerned
 
 
 def _of_one(

@@ -7,22 +7,28 @@ import logging
 import socket
 import socketserver
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Self
 
+from cxr_node.domain.errors import type_and_place
 from cxr_node.net.mllp import END, START
 from cxr_node.net.tls import failure_reason
+from cxr_node.receive.limited_log import LimitedLog
 from cxr_node.receive.tls import CertificateFiles, Handshakes, TlsFiles
 
 _log = logging.getLogger(__name__)
 
 _PART = 1 << 14
 _SEND_TIMEOUT_S = 10.0
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
+"""A connection whose peer has vanished ends after two minutes: seconds before a probe, between them, and probes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,8 @@ class MllpListener:
     ----------
     answer
         Called with each message and the address of its sender; returns the acknowledgment. It does not raise.
+    clock
+        For the bound on repeated lines in the log.
     on_refused
         Called with the address of a connection that is refused, and why.
 
@@ -66,6 +74,7 @@ class MllpListener:
         options: MllpOptions,
         *,
         answer: Callable[[bytes, str], bytes],
+        clock: Callable[[], datetime],
         on_refused: Callable[[str, str], None] = lambda _address, _reason: None,
     ) -> None:
         self.options = options
@@ -73,6 +82,8 @@ class MllpListener:
         self._on_refused = on_refused
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._is_closing = False
+        self._limited_log = LimitedLog(_log, clock=clock)
         self.handshakes = None
         if options.tls is not None:
             self.handshakes = Handshakes(CertificateFiles(options.tls), timeout_s=options.tls_handshake_timeout_s)
@@ -98,11 +109,12 @@ class MllpListener:
         if self.handshakes is not None:
             self.handshakes.close()
         with self._lock:
+            self._is_closing = True
             for connection in self._open:
-                with suppress(OSError):
-                    socket.socket.shutdown(connection, socket.SHUT_RD)
+                _end_reading(connection)
         self._server.server_close()
         self._thread.join()
+        self._limited_log.close()
 
     def admits(self, address: str) -> bool:
         """Whether a connection from this address is served: it is permitted, and there are not too many."""
@@ -117,13 +129,19 @@ class MllpListener:
 
     def refused(self, address: str, reason: str) -> None:
         """Report a connection that was closed without a message."""
-        _log.warning("HL7 connection from %s closed: %s", address, reason)
+        self.warn(address, reason)
         self._on_refused(address, reason)
 
+    def warn(self, address: str, reason: str) -> None:
+        """Log why a connection was closed, unless there are too many such lines of the address."""
+        self._limited_log.warn((address, reason), f"HL7 connection from {address} closed: {reason}")
+
     def opened(self, connection: socket.socket) -> None:
-        """Note an open connection, to be closed with the listener."""
+        """Note an open connection, to be closed with the listener; at once if that is closing."""
         with self._lock:
             self._open.add(connection)
+            if self._is_closing:
+                _end_reading(connection)
 
     def closed(self, connection: socket.socket) -> None:
         """Forget a connection."""
@@ -133,12 +151,12 @@ class MllpListener:
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
-    daemon_threads = False
-    block_on_close = True
+    block_on_close = False  # server_close waits for threads here
 
     def __init__(self, owner: MllpListener) -> None:
         self.owner = owner
         self.connections = 0
+        self._running: list[threading.Thread] = []
         self._lock = threading.Lock()
         options = owner.options
         self.address_family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -152,6 +170,25 @@ class _Server(socketserver.ThreadingTCPServer):
             self.count(1)
         return is_admitted
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread; its place is free again if that cannot be started."""
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), name="mllp connection", daemon=False
+        )
+        try:
+            _keep_alive(request)
+            thread.start()
+        except Exception:
+            self.count(-1)
+            raise
+        self._running = [*(one for one in self._running if one.is_alive()), thread]
+
+    def server_close(self) -> None:
+        """Close the port, and wait for the connections to end."""
+        super().server_close()
+        for thread in self._running:
+            thread.join()
+
     def count(self, number: int) -> None:
         """Add a number to the connections that are served."""
         with self._lock:
@@ -159,7 +196,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # its signature
         """Log a fault of a connection, without its message, which may quote."""
-        _log.exception("fault of an HL7 connection from %s", client_address[0], exc_info=False)
+        error = sys.exception()
+        self.owner.warn(str(client_address[0]), f"fault {type_and_place(error) if error is not None else ''}")
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -182,7 +220,7 @@ class _Handler(socketserver.BaseRequestHandler):
                 connection.sendall(START + acknowledgment + END)
         except (TimeoutError, _Overrun) as error:
             text = str(error) if isinstance(error, _Overrun) else "it was silent for too long"
-            _log.warning("HL7 connection from %s closed: %s", address, text)
+            owner.warn(address, text)
         except (ssl.SSLError, OSError):
             pass  # the peer has gone
         finally:
@@ -192,6 +230,19 @@ class _Handler(socketserver.BaseRequestHandler):
     def finish(self) -> None:
         """Free the place of the connection."""
         self.server.count(-1)
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the kernel probe a silent peer: one that has vanished holds its place for two minutes, not the idle time."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _end_reading(connection: socket.socket) -> None:
+    """End a connection after the message that is being answered."""
+    with suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
 class _Overrun(Exception):

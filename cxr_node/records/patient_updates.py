@@ -11,10 +11,12 @@ from cxr_node.db.correction_tables import corrected_copy, patient_message, rejec
 from cxr_node.db.database import Database, Deadlock, Transaction
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.monitoring_tables import is_not_constancy_film
-from cxr_node.db.tables import film
+from cxr_node.db.states import State
+from cxr_node.db.tables import film, job
+from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.patient_update import PatientIdentifier, PatientMessage
-from cxr_node.records import corrections, films, ingest, withdrawals
+from cxr_node.records import corrections, film_attributes, films, ingest, withdrawals
 from cxr_node.records.films import Film
 from cxr_node.records.ingest import IncomingFilm
 
@@ -68,6 +70,51 @@ def identifiers_of(connection: Connection, patient_ids: Collection[str]) -> dict
     }
 
 
+def identified(connection: Connection, message: PatientMessage) -> dict[int, PatientIdentifier]:
+    """Return the identifiers of the films with Patient IDs of a message, by film.
+
+    Raises
+    ------
+    RetryLater
+        If films may be missing: their headers are not read yet, or corrected copies are not compared yet.
+    """
+    unread = film_attributes.unread(connection, limit=1)
+    if unread:
+        raise RetryLater(f"film {unread[0].film_id} and perhaps others are not read for their identifiers yet")
+    patient_ids = patient_ids_of(message)
+    if is_pending(connection, patient_ids):
+        raise RetryLater("films of the patient wait to be corrected by an earlier message")
+    return identifiers_of(connection, patient_ids)
+
+
+def is_pending(connection: Connection, patient_ids: Collection[str]) -> bool:
+    """Whether a corrected copy has not been compared yet, of a film that has one of these Patient IDs or gets it.
+
+    Until then the film that counts does not state what an earlier message says.
+    """
+    copy = film.alias("copy")
+    query = (
+        select(copy.c.id)
+        .join(corrected_copy, corrected_copy.c.film_id == copy.c.id)
+        .join(job, job.c.film_id == copy.c.id)
+        .join(film, film.c.sop_instance_uid == copy.c.sop_instance_uid)
+        .join(film_identifiers, film_identifiers.c.film_id == film.c.id)
+        .where(
+            film_identifiers.c.patient_id.in_(sorted(patient_ids)),
+            copy.c.is_original.is_(False),
+            copy.c.removed_at.is_(None),
+            job.c.state.in_((State.WAITING, State.RUNNING)),
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
+
+
+def patient_ids_of(message: PatientMessage) -> set[str]:
+    """Return the Patient IDs that a message means."""
+    return {meant.patient_id for update in message.updates for meant in update.meant}
+
+
 def films_of(connection: Connection, film_ids: Sequence[int]) -> list[Film]:
     """Return films by their numbers."""
     return [films.get(connection, film_id) for film_id in film_ids]
@@ -113,8 +160,8 @@ def _write(
     uids = [copy.incoming.uid for copy in copies]
     of_uids = select(film.c.study_id).where(film.c.sop_instance_uid.in_(uids))
     withdrawals.lock(transaction, connection.execute(of_uids).scalars().all())
-    patient_ids = {meant.patient_id for update in received.message.updates for meant in update.meant}
-    if identifiers_of(connection, patient_ids) != identified:
+    patient_ids = patient_ids_of(received.message)
+    if identifiers_of(connection, patient_ids) != identified or is_pending(connection, patient_ids):
         raise FilmsChanged
     message_id = connection.execute(
         insert(patient_message)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import uuid4
 
 from cxr_node.audit import events
@@ -19,6 +20,7 @@ from cxr_node.settings.adt import AdtSection
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.film_attributes import attribute_rules
 from cxr_node.wiring.process import Process
+from cxr_node.wiring.receive import has_space
 from cxr_node.work.patient_updates import OtherMessage, PatientUpdater
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def listening(process: Process) -> Iterator[MllpListener]:
         peer = AuditPeer(ae_title="", address=address)
         audit.record(events.association(peer, by=audit.application, failure=reason, at=audit.clock()))
 
-    with MllpListener(options, answer=answering(process), on_refused=record_refusal) as listener:
+    with MllpListener(options, answer=answering(process), clock=process.clock, on_refused=record_refusal) as listener:
         _log.info("HL7 messages that update patients are received on %s port %d", options.host, listener.port)
         process.liveness.append(listener.is_accepting)
         yield listener
@@ -91,6 +93,7 @@ def patient_updater(process: Process) -> PatientUpdater:
         maximum_films=settings.adt.maximum_films,
         system=settings.node.name,
         clock=process.clock,
+        has_space=partial(has_space, settings),
         on_corrected=record,
     )
 

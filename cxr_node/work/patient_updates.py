@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cxr_node.archive.integrity import Damaged, read_intact
-from cxr_node.archive.store import Archive, film_key
+from cxr_node.archive.store import Archive, OutOfSpace, film_key
 from cxr_node.composing import corrected_copy
 from cxr_node.composing.corrected_copy import CorrectedCopy
 from cxr_node.composing.film_attributes import AttributeRules
@@ -20,7 +20,7 @@ from cxr_node.domain.patient_update import (
     PatientMessage,
     PatientUpdate,
     identifier_after,
-    meant_of,
+    updates_of,
 )
 from cxr_node.receive.identify import identify_with_values
 from cxr_node.receive.part10 import data_set_of, instance_of
@@ -54,6 +54,8 @@ class PatientUpdater:
         Most films that one message may correct.
     system
         Name of this node, in the copies.
+    has_space
+        Whether the disk has space for that many bytes.
     on_corrected
         Called after the commit with each copy, and what differs.
     """
@@ -66,6 +68,7 @@ class PatientUpdater:
     maximum_films: int
     system: str
     clock: Clock
+    has_space: Callable[[int], bool] = lambda _size_bytes: True
     on_corrected: Callable[[Received, str], None] = lambda _copy, _detail: None
 
     def apply(self, message: PatientMessage, *, digest: Digest, address: str) -> int:
@@ -76,16 +79,15 @@ class PatientUpdater:
         CannotUpdate
             If it cannot be applied.
         RetryLater
-            If database or archive are unavailable.
+            If database or archive are unavailable, the disk is full, or it is not known yet which films are meant.
         """
-        patient_ids = {meant.patient_id for update in message.updates for meant in update.meant}
         for _ in range(_ATTEMPTS):
             with self.database.read() as connection:
                 known = patient_updates.known_digest(connection, message)
-                identified = patient_updates.identifiers_of(connection, patient_ids)
+                identified = patient_updates.identified(connection, message) if known is None else {}
             if known is not None and known != digest:
                 raise OtherMessage("another message of this sender had this Message Control ID")
-            updates = self._updates(message, identified) if known is None else {}
+            updates = self._updates(message, identified)
             if not updates:
                 return 0
             received = ReceivedMessage(message=message, digest=digest, address=address, at=self.clock())
@@ -100,12 +102,7 @@ class PatientUpdater:
         self, message: PatientMessage, identified: Mapping[int, PatientIdentifier]
     ) -> dict[int, PatientUpdate]:
         """Return the update of each film concerned."""
-        updates: dict[int, PatientUpdate] = {}
-        for update in message.updates:
-            meant = meant_of(update, identified.values(), default_issuer=self.default_issuer)
-            for film_id, identifier in identified.items():
-                if identifier in meant:
-                    updates.setdefault(film_id, update)
+        updates = updates_of(message.updates, identified, default_issuer=self.default_issuer)
         if len(updates) > self.maximum_films:
             raise CannotUpdate(f"it concerns {len(updates)} films, more than adt.maximum_films")
         return updates
@@ -125,7 +122,8 @@ class PatientUpdater:
                 copy = self._copy(received, film, updates[film.film_id], identified[film.film_id])
                 copies += [] if copy is None else [copy]
         except Exception:
-            self._discard(copies)
+            with suppress(RetryLater, OSError):
+                self._discard(copies)
             raise
         return copies
 
@@ -159,10 +157,15 @@ class PatientUpdater:
             sender=film.sender,
             header_values=values,
         )
-        staged = self.archive.stage()
-        staged.write(instance.content)
+        if not self.has_space(instance.size_bytes):
+            raise OutOfSpace("the disk has no space for the corrected copies")
         key = film_key(instance.digest)
-        staged.commit(key)
+        staged = self.archive.stage()
+        try:
+            staged.write(instance.content)
+            staged.commit(key)
+        finally:
+            staged.close()
         incoming = IncomingFilm(
             # The content of thousands of films is not kept in memory.
             instance=StagedInstance(
@@ -195,8 +198,8 @@ class PatientUpdater:
         except FilmsChanged:
             self._discard(copies)
             return False
-        except RetryLater:
-            with suppress(RetryLater):  # whether it was committed is not known while the database is away
+        except Exception:
+            with suppress(RetryLater, OSError):  # whether it was committed is not known while the database is away
                 self._discard(copies)
             raise
         return True

@@ -1,14 +1,18 @@
 """The MLLP listener: bounds of connections and messages, TLS, and several messages on a connection."""
 
+import logging
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cxr_node.domain.clock import utc_now
 from cxr_node.net.mllp import END, START, MllpError, MllpServer
 from cxr_node.net.tls_peer import TlsPeer
 from cxr_node.receive.mllp import MllpListener, MllpOptions
@@ -27,7 +31,7 @@ def listener(refused: list[tuple[str, str]] | None = None, **options: Any) -> It
             refused.append((address, reason))
 
     with MllpListener(
-        MllpOptions(**values), answer=lambda message, _address: message.upper(), on_refused=note
+        MllpOptions(**values), answer=lambda message, _address: message.upper(), clock=utc_now, on_refused=note
     ) as listening:
         yield listening
 
@@ -52,6 +56,13 @@ def is_closed(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except ConnectionError:
         return True
+
+
+def is_served(to: MllpListener) -> bool:
+    with connected(to) as connection, suppress(ConnectionError):
+        connection.sendall(START + b"c" + END)
+        return not is_closed(connection)
+    return False
 
 
 def test_messages_on_one_connection_are_answered_in_turn() -> None:
@@ -99,13 +110,7 @@ def test_connections_beyond_the_maximum_are_refused_until_one_ends() -> None:
             with connected(to) as second:
                 assert is_closed(second)
 
-        def is_served() -> bool:
-            with connected(to) as third, suppress(ConnectionError):
-                third.sendall(START + b"c" + END)
-                return not is_closed(third)
-            return False
-
-        until(is_served, what="a free place")
+        until(partial(is_served, to), what="a free place")
     assert (LOOPBACK, "too many connections") in refused
 
 
@@ -116,6 +121,60 @@ def test_open_connections_end_with_the_listener() -> None:
         assert answers(connection, 1) == [b"A"]
     with connection:
         assert is_closed(connection)
+
+
+def test_a_connection_whose_thread_comes_late_ends_with_the_listener() -> None:
+    with listener() as to:
+        pass
+    own, peer = socket.socketpair()
+    with own, peer:
+        own.setblocking(False)
+        to.opened(own)
+        assert own.recv(1) == b""
+
+
+def test_a_peer_that_vanishes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: list[int] = []
+    with listener() as to, monkeypatch.context() as patched:
+
+        def note(connection: socket.socket) -> None:
+            options.append(connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            options.extend(
+                connection.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+
+        patched.setattr(to, "opened", note)
+        assert is_served(to)
+    is_on, idle_s, interval_s, probes = options
+    assert is_on
+    assert idle_s + interval_s * probes <= 120
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    faults = iter([RuntimeError("can't start new thread")])
+
+    def fails_once(thread: threading.Thread) -> None:
+        for fault in faults:
+            raise fault
+        start(thread)
+
+    with listener(maximum_connections=1) as to, monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fails_once)
+        with connected(to) as connection:
+            assert is_closed(connection)
+        assert is_served(to)
+
+
+def test_refused_connections_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    refused: list[tuple[str, str]] = []
+    with caplog.at_level(logging.WARNING), listener(refused, networks=(ip_network("10.0.7.0/24"),)) as to:
+        for _ in range(30):
+            with connected(to) as connection:
+                assert is_closed(connection)
+    assert len(refused) == 30
+    assert 0 < len([one for one in caplog.messages if "not permitted" in one]) < len(refused)
 
 
 def test_a_message_travels_by_mutual_tls_only(tmp_path: Path) -> None:

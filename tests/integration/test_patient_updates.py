@@ -1,7 +1,6 @@
 """HL7 messages that update or merge patients: films and results state the patient, and no kept byte changes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -237,14 +236,15 @@ def test_a_film_that_comes_while_a_message_is_applied_is_corrected_too(
         assert ledger.archive_keys(connection) == set(site.node.archive.stored_keys())
 
 
+@pytest.mark.parametrize("error", [DatabaseUnavailable("database unavailable"), RuntimeError("a fault")], ids=type)
 def test_a_message_that_was_not_committed_is_not_accepted(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer())
 
     def unavailable(*_: Any, **__: Any) -> None:
-        raise DatabaseUnavailable("database unavailable")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(patient_updates, "store", unavailable)
@@ -351,16 +351,13 @@ def test_another_message_of_a_known_control_id_is_refused(database: Database, tm
     assert {str(one.PatientName) for one in site.visible()} == {NEW_NAME_IN_DICOM}
 
 
-@contextmanager
-def entrance(site: Site) -> Iterator[int]:
-    with listening(site.process) as listener:
-        yield listener.port
-
-
 def test_the_client_of_python_hl7_updates_a_patient(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer())
-    with entrance(site) as port, hl7_client.MLLPClient(peers.LOOPBACK, port, encoding="utf-8") as client:
+    with (
+        listening(site.process) as listener,
+        hl7_client.MLLPClient(peers.LOOPBACK, listener.port, encoding="utf-8") as client,
+    ):
         for number in range(3):
             name = NEW_NAME if number == 2 else ("Filmer", "Testa")
             message = adt("A08", PATIENT_ID, control_id=f"M{number}", name=name).decode("utf-8")

@@ -13,6 +13,7 @@ from cxr_node.domain.patient_update import (
     PatientUpdate,
     identifier_after,
     meant_of,
+    updates_of,
 )
 from cxr_node.receive import adt
 from cxr_node.receive.adt import AckCode, NotAccepted, acknowledgment, parse_header, parse_updates
@@ -117,6 +118,40 @@ def test_the_films_meant_are_those_of_the_issuer(
             meant_of(update, films, default_issuer=default)
     else:
         assert meant_of(update, films, default_issuer=default) == expected
+
+
+def test_of_several_issuers_none_is_guessed_for_a_film_without_one() -> None:
+    """2 may be another patient's at the first issuer, from which the film may be."""
+    update = PatientUpdate(meant=(A, PatientIdentifier(patient_id="2", issuer="SOUTH")))
+    film = PatientIdentifier(patient_id="2")
+
+    with pytest.raises(CannotUpdate):
+        meant_of(update, [A, film], default_issuer="")
+    assert meant_of(update, [A, OTHER], default_issuer="") == {A}
+    assert meant_of(update, [A, film], default_issuer="SOUTH") == {A, film}
+    assert meant_of(update, [A, film], default_issuer="NORTH") == {A}
+
+
+def merge(old: str, new: str, **values: str) -> PatientUpdate:
+    meant, identifiers = (PatientIdentifier(patient_id=one, issuer="NORTH") for one in (old, new))
+    return PatientUpdate(meant=(meant,), identifiers=(identifiers,), **values)
+
+
+def test_updates_whose_order_decides_are_not_applied() -> None:
+    films = {7: A, 8: OTHER}
+    for updates in (
+        (merge("1", "3"), merge("3", "4")),
+        (merge("3", "4"), merge("1", "3")),
+        (merge("1", "2"), merge("2", "1")),
+        (merge("1", "3"), merge("1", "4")),
+        (merge("1", "3", name="a"), merge("1", "3", name="b")),
+    ):
+        with pytest.raises(CannotUpdate):
+            updates_of(updates, films, default_issuer="")
+
+    both = merge("1", "9"), merge("2", "9")
+    assert updates_of((*both, both[0]), films, default_issuer="") == {7: both[0], 8: both[1]}
+    assert updates_of((merge("5", "6"), merge("6", "7")), films, default_issuer="") == {}
 
 
 def test_the_new_identifier_is_that_of_the_films_issuer() -> None:
