@@ -1,6 +1,7 @@
 """HL7 messages that are to be sent again: films are not known yet, earlier copies wait, or the disk is full."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
@@ -12,6 +13,8 @@ from cxr_node.archive.store import OutOfSpace
 from cxr_node.db.database import Database
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.tables import film
+from cxr_node.queries import ledger
+from cxr_node.records import patient_updates
 from cxr_node.work.periodic import film_attributes
 from tests.integration.test_patient_updates import NEW_NAME, NEW_NAME_IN_DICOM, Site, of_issuer
 from tests.support.films import PATIENT_ID, PATIENT_NAME
@@ -39,6 +42,26 @@ def test_messages_wait_for_copies_of_an_earlier_one(database: Database, tmp_path
 
     *_, last = site.files()
     assert (last.PatientID, last.PatientName, len(site.files())) == ("RIGHT", PATIENT_NAME, 3)
+
+
+def test_of_two_messages_at_once_the_second_waits_for_the_copies_of_the_first(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(database, tmp_path, follows="archive")
+    site.send(of_issuer())
+    store = patient_updates.store
+    others = iter([adt("A08", PATIENT_ID, name=NEW_NAME)])
+
+    def after_another(*arguments: Any, **options: Any) -> None:
+        for other in others:
+            assert site.receive(other)[1] == "AA"
+        store(*arguments, **options)
+
+    monkeypatch.setattr(patient_updates, "store", after_another)
+    assert site.receive(adt("A08", PATIENT_ID, control_id="M2", sex="O"))[1] == "AE"
+    assert len(site.files()) == 2
+    with database.read() as connection:
+        assert ledger.archive_keys(connection) == set(site.node.archive.stored_keys())
 
 
 def test_a_message_waits_until_all_films_are_read_for_their_identifiers(database: Database, tmp_path: Path) -> None:

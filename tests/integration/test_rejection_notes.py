@@ -234,7 +234,7 @@ def test_a_film_received_beside_its_note_is_hidden_by_the_next_sweep(database: D
 
 
 def test_rejections_that_cannot_apply_keep_no_other_from_it(database: Database, tmp_path: Path) -> None:
-    """Notes of other senders on a film of this one, as many as a sweep applies, and then one that hides it."""
+    """Notes of other senders on a film of this one, as many as a sweep applies, before and after one that hides it."""
     site = Site(database, tmp_path)
     send(site, films.dx())
     row = {
@@ -246,7 +246,7 @@ def test_rejections_that_cannot_apply_keep_no_other_from_it(database: Database, 
         "rejected_at": site.node.clock.now,
     }
     with database.write() as transaction:
-        for sender in (*["ANOTHER"] * 100, SENDER.calling_ae_title):
+        for sender in (*["ANOTHER"] * 100, SENDER.calling_ae_title, *["ANOTHER"] * 100):
             transaction.connection.execute(rejected_instance.insert().values(**row, only_from=sender))
 
     rejection_notes.apply_pending(database)
