@@ -44,7 +44,7 @@ def test_messages_wait_for_copies_of_an_earlier_one(database: Database, tmp_path
     assert (last.PatientID, last.PatientName, len(site.files())) == ("RIGHT", PATIENT_NAME, 3)
 
 
-def test_of_two_messages_at_once_the_second_waits_for_the_copies_of_the_first(
+def test_of_two_messages_at_once_the_second_waits_for_the_first(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(database, tmp_path, follows="archive")

@@ -255,9 +255,7 @@ def test_rejections_that_cannot_apply_keep_no_other_from_it(database: Database, 
     assert site.visible() == []
 
 
-def test_a_rejection_of_the_films_of_its_study_applies_beside_those_of_others(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_rejection_of_own_films_applies_beside_those_of_others(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     send(site, films.dx())
     another = replace(SENDER, calling_ae_title=AeTitle("ANOTHER"))

@@ -56,7 +56,7 @@ def send_film(client: SlowClient) -> None:
     connection.send(head, h11.Data(data=FILM), h11.EndOfMessage())
 
 
-def test_a_client_that_reads_on_gets_a_film_that_takes_longer_than_the_time_out_of_silence() -> None:
+def test_a_client_that_reads_slowly_but_on_gets_the_whole_film() -> None:
     client = SlowClient(rate=100_000, at_once=16_384)
     send_film(client)
 
@@ -64,7 +64,7 @@ def test_a_client_that_reads_on_gets_a_film_that_takes_longer_than_the_time_out_
     assert client.now > LIMITS.idle_timeout_s
 
 
-def test_a_client_that_reads_too_slowly_is_cut_off_at_the_deadline_of_the_request() -> None:
+def test_a_client_that_reads_too_slowly_is_cut_off_at_the_deadline() -> None:
     client = SlowClient(rate=1_000, at_once=16_384)
     with pytest.raises(TimeoutError):
         send_film(client)
@@ -73,7 +73,7 @@ def test_a_client_that_reads_too_slowly_is_cut_off_at_the_deadline_of_the_reques
     assert client.now == pytest.approx(LIMITS.request_timeout_s)
 
 
-def test_a_client_that_reads_nothing_is_cut_off_after_the_time_out_of_silence() -> None:
+def test_a_client_that_reads_nothing_is_cut_off_after_the_time_out() -> None:
     client = SlowClient(rate=1, at_once=16_384)
     with pytest.raises(TimeoutError):
         send_film(client)
