@@ -150,14 +150,14 @@ def agreements(pairs: Sequence[tuple[Values, Values]], *, least: int = 10) -> di
     for first, second in pairs:
         for key in first.keys() & second.keys():
             differences[key].append(second[key] - first[key])
-    return {key: agreement(np.array(found)) for key, found in sorted(differences.items()) if len(found) >= least}
+    return {key: agreement(np.array(values)) for key, values in sorted(differences.items()) if len(values) >= least}
 
 
-def table(view: View, found: Mapping[str, Agreement]) -> Iterator[str]:
+def table(view: View, by_key: Mapping[str, Agreement]) -> Iterator[str]:
     """Yield the lines of a view's table."""
     yield f"| {view}: value | n | bias | limits of agreement | limit in use |"
     yield "|---|---|---|---|---|"
-    for key, one in found.items():
+    for key, one in by_key.items():
         bias, lower, upper = (
             f"{mean:.3g} ({low:.3g} to {high:.3g})" for mean, low, high in (one.bias, one.lower, one.upper)
         )
@@ -174,9 +174,9 @@ def limits_file(digest: str, by_view: Mapping[View, Mapping[str, Agreement]]) ->
     """Yield the lines of cxr_node/measure/repeatability.toml, without scores: those of normal phantoms are low."""
     yield "# Written by `python -m benchmarks.repeatability`; docs/reference/measurements.md has the same limits."
     yield f'weights_digest = "{digest}"'
-    for view, found in by_view.items():
+    for view, by_key in by_view.items():
         yield f"\n[{view}]"
-        yield from (f'"{key}" = {rounded(one.limit)}' for key, one in found.items() if not key.startswith(SCORE))
+        yield from (f'"{key}" = {rounded(one.limit)}' for key, one in by_key.items() if not key.startswith(SCORE))
 
 
 def tried(results: Sequence[Repeated], limit: float) -> Iterator[str]:
@@ -214,11 +214,11 @@ def plot(path: Path, by_view: Mapping[str, Sequence[tuple[float, float]]]) -> No
     panels = figure.subplots(1, len(by_view), sharey=True, squeeze=False)[0]
     for axes, (name, pairs) in zip(panels, by_view.items(), strict=True):
         first, second = np.array(pairs).T
-        found = agreement(second - first)
+        limits = agreement(second - first)
         axes.scatter((first + second) / 2, second - first, s=12, color="#14507d")
-        for value, style in ((found.bias[0], "-"), (found.lower[0], "--"), (found.upper[0], "--")):
+        for value, style in ((limits.bias[0], "-"), (limits.lower[0], "--"), (limits.upper[0], "--")):
             axes.axhline(value, color="#a34a4a", linestyle=style, linewidth=1)
-        axes.set_title(f"{name}, {found.n} pairs")
+        axes.set_title(f"{name}, {limits.n} pairs")
         axes.set_xlabel("mean ratio of both films")
     panels[0].set_ylabel("second less first")
     figure.savefig(path, dpi=120)
@@ -244,9 +244,11 @@ def real_pairs(folders: Sequence[Path], labels: Path) -> dict[View, list[tuple[V
 
 def _real_values(picture: Radiograph) -> dict[str, float] | None:
     (prediction,) = _reader().read([picture])
-    seen = prediction.appearance
+    appearance = prediction.appearance
     return (
-        None if seen is not None and (seen.view is None or seen.distance > seen.limit) else _values(picture, prediction)
+        None
+        if appearance is not None and (appearance.view is None or appearance.distance > appearance.limit)
+        else _values(picture, prediction)
     )
 
 
@@ -283,15 +285,15 @@ def _phantoms(arguments: argparse.Namespace) -> None:
     repeated = _run(range(FIRST, last), views, arguments.processes, with_wider=False)
     further = _run(range(last, last + arguments.tried), views, arguments.processes, with_wider=True)
     by_view = {view: [one for one in repeated if one.view is view] for view in views}
-    found = {view: agreements([(one.first, one.second) for one in group]) for view, group in by_view.items()}
+    measured = {view: agreements([(one.first, one.second) for one in group]) for view, group in by_view.items()}
     for view in views:
-        print("\n".join(table(view, found[view])))
+        print("\n".join(table(view, measured[view])))
         if further:
             of_view = [one for one in further if one.view is view]
-            print(f"{view}: " + "; ".join(tried(of_view, float(rounded(found[view][_RATIO].limit)))))
+            print(f"{view}: " + "; ".join(tried(of_view, float(rounded(measured[view][_RATIO].limit)))))
     if arguments.limits:
         digest = bundle.load(bundle_registry.find("chest")).card.network.digest
-        arguments.limits.write_text("\n".join(limits_file(digest, found)) + "\n", encoding="utf-8")
+        arguments.limits.write_text("\n".join(limits_file(digest, measured)) + "\n", encoding="utf-8")
     if arguments.plot:
         ratios = {
             f"{view}": [(one.first[_RATIO], one.second[_RATIO]) for one in group if _has(one)]

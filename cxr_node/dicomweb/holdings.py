@@ -45,10 +45,10 @@ class HeaderCache:
     def _parsed(self, keys: Sequence[_Key]) -> dict[_Key, Json]:
         """Return the attributes of the objects whose header can be read, and remember them."""
         try:
-            found = self._executor.map(attributes, keys)
+            parsed = self._executor.map(attributes, keys)
         except ProcessDied:
             return {}
-        headers = {key: header for key, header in zip(keys, found, strict=True) if header is not None}
+        headers = {key: header for key, header in zip(keys, parsed, strict=True) if header is not None}
         with self._lock:
             self._known.update(headers)
             while len(self._known) > _CACHED:

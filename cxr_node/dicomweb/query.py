@@ -74,7 +74,7 @@ def parse_query(
     RequestRejected
         If a parameter is unknown, cannot be matched, or has no valid value.
     """
-    given: dict[str, str] = {}
+    conditions: dict[str, str] = {}
     warning = ""
     for name, value in parameters:
         if name == "fuzzymatching" and value.lower() == "true":
@@ -84,30 +84,32 @@ def parse_query(
             if keyword not in (*_TAGS, "limit", "offset"):
                 raise RequestRejected(400, f"the parameter is not supported; supported are {', '.join(_TAGS)}")
             if value:  # an empty value matches everything
-                given[keyword] = value
-    matching = _matching({**given, **path}, result_modalities)
+                conditions[keyword] = value
+    matching = _matching({**conditions, **path}, result_modalities)
     dates = "-".join(matching.dates) if any(matching.dates) else ""
     return Query(
         matching=matching,
-        limit=min(_number(given, "limit", MOST), MOST),
-        offset=_number(given, "offset", 0),
+        limit=min(_number(conditions, "limit", MOST), MOST),
+        offset=_number(conditions, "offset", 0),
         identifiers={**matching.identifiers, **({"study_date": dates} if dates else {})},
         warning=warning,
     )
 
 
-def _matching(given: Mapping[str, str], result_modalities: Mapping[str, str]) -> Matching:
-    uids = {field: _values(given[keyword], _uid) for keyword, field in _UIDS.items() if keyword in given}
-    if "SOPClassesInStudy" in given:
-        uids["sop_class_uids"] = _values(given["SOPClassesInStudy"], _uid)
-    identifiers = {column: _text(given[keyword]) for keyword, column in _IDENTIFIERS.items() if keyword in given}
-    modalities = given.get("ModalitiesInStudy") or given.get("Modality", "")
+def _matching(conditions: Mapping[str, str], result_modalities: Mapping[str, str]) -> Matching:
+    uids = {field: _values(conditions[keyword], _uid) for keyword, field in _UIDS.items() if keyword in conditions}
+    if "SOPClassesInStudy" in conditions:
+        uids["sop_class_uids"] = _values(conditions["SOPClassesInStudy"], _uid)
+    identifiers = {
+        column: _text(conditions[keyword]) for keyword, column in _IDENTIFIERS.items() if keyword in conditions
+    }
+    modalities = conditions.get("ModalitiesInStudy") or conditions.get("Modality", "")
     return Matching(
         **uids,
         modalities=_values(modalities, _modality) if modalities else (),
         result_modalities=result_modalities,
         identifiers={column: text for column, text in identifiers.items() if text.strip("*")},
-        dates=_dates(given.get("StudyDate", "")),
+        dates=_dates(conditions.get("StudyDate", "")),
     )
 
 
@@ -147,8 +149,8 @@ def _iso(text: str) -> str:
         raise RequestRejected(400, "StudyDate is no date") from None
 
 
-def _number(given: Mapping[str, str], name: str, default: int) -> int:
-    text = given.get(name, str(default))
+def _number(conditions: Mapping[str, str], name: str, default: int) -> int:
+    text = conditions.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or int(text) > _FARTHEST:
         raise RequestRejected(400, f"{name} is no number, or larger than {_FARTHEST}")
     return int(text)

@@ -53,35 +53,35 @@ class Retrieval:
     def instances(self, matching: Matching) -> list[HeldInstance]:
         """Return the instances of a request; raise RequestRejected if there are none."""
         with self.holdings.database.read() as connection:
-            found = held_instances.instances(connection, matching, limit=MOST)
-        if not found:
+            instances = held_instances.instances(connection, matching, limit=MOST)
+        if not instances:
             raise RequestRejected(404, "the node holds no such instance")
-        return found
+        return instances
 
-    def objects(self, exchange: Exchange, found: Sequence[HeldInstance]) -> None:
+    def objects(self, exchange: Exchange, instances: Sequence[HeldInstance]) -> None:
         """Respond with the files of instances, each in the transfer syntax in which it is stored."""
         ranges = _accepted(exchange)
-        is_single = len(found) == 1 and DICOM in {media_type.name for media_type in ranges}
+        is_single = len(instances) == 1 and DICOM in {media_type.name for media_type in ranges}
         if not is_single and not _accepts_parts(ranges, DICOM):
             raise RequestRejected(406, f'instances are given as multipart/related; type="{DICOM}"')
         with self._place():
-            first = self._file(found[0])
+            first = self._file(instances[0])
             if is_single:
                 exchange.respond(200, first, headers={"Content-Type": DICOM})
                 return
-            contents = (first if number == 0 else self._file(each) for number, each in enumerate(found))
-            types = (f"{DICOM}; transfer-syntax={each.transfer_syntax_uid}" for each in found)
+            contents = (first if number == 0 else self._file(each) for number, each in enumerate(instances))
+            types = (f"{DICOM}; transfer-syntax={each.transfer_syntax_uid}" for each in instances)
             _respond_in_parts(exchange, DICOM, zip(types, contents, strict=True))
 
-    def metadata(self, exchange: Exchange, found: Sequence[HeldInstance], base_url: str) -> None:
+    def metadata(self, exchange: Exchange, instances: Sequence[HeldInstance], base_url: str) -> None:
         """Respond with the data sets of instances in the DICOM JSON Model, without bulk data."""
         if not {media_type.name for media_type in _accepted(exchange)} & {JSON, "application/json", "*/*"}:
             raise RequestRejected(406, f"metadata is {JSON}")
-        first = self._metadata(found[0], base_url)
+        first = self._metadata(instances[0], base_url)
 
         def items() -> Iterator[bytes]:
             yield b"[" + first
-            for each in found[1:]:
+            for each in instances[1:]:
                 yield b"," + self._metadata(each, base_url)
             yield b"]"
 
@@ -134,12 +134,12 @@ class Retrieval:
     def _run(self, function: Callable[[JsonContext, Wanted], T | NoSuchPart], wanted: Wanted) -> T:
         """Return what a function of `json_model` returns of an object; raise RequestRejected if it has no such part."""
         try:
-            (found,) = self.holdings.executor.map(function, [wanted])
+            (part,) = self.holdings.executor.map(function, [wanted])
         except (GiveUp, ProcessDied) as error:
             raise _unusable(error) from error
-        if isinstance(found, NoSuchPart):
-            raise RequestRejected(404, found.detail)
-        return found
+        if isinstance(part, NoSuchPart):
+            raise RequestRejected(404, part.detail)
+        return part
 
     def _file(self, instance: HeldInstance) -> bytes:
         try:

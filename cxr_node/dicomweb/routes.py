@@ -42,23 +42,23 @@ class Resources:
             series_instance_uids=listed.get("series", ()),
             sop_instance_uids=listed.get("instances", ()),
         )
-        found = self.retrieval.instances(matching)
-        respond = self._responder(exchange, rest, found, base_url)
-        self.on_retrieve(found)
+        instances = self.retrieval.instances(matching)
+        respond = self._responder(exchange, rest, instances, base_url)
+        self.on_retrieve(instances)
         respond()
 
     def _responder(
-        self, exchange: Exchange, rest: Sequence[str], found: Sequence[HeldInstance], base_url: str
+        self, exchange: Exchange, rest: Sequence[str], instances: Sequence[HeldInstance], base_url: str
     ) -> Callable[[], None]:
         match rest:
             case []:
-                return lambda: self.retrieval.objects(exchange, found)
+                return lambda: self.retrieval.objects(exchange, instances)
             case ["metadata"]:
-                return lambda: self.retrieval.metadata(exchange, found, base_url)
+                return lambda: self.retrieval.metadata(exchange, instances, base_url)
             case ["frames", numbers]:
-                return lambda: self.retrieval.frames(exchange, found[0], numbers)
+                return lambda: self.retrieval.frames(exchange, instances[0], numbers)
             case ["bulkdata", tag]:
-                return lambda: self.retrieval.bulk_data(exchange, found[0], tag)
+                return lambda: self.retrieval.bulk_data(exchange, instances[0], tag)
             case _:
                 raise RequestRejected(404, "there is no such resource")
 

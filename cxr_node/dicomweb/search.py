@@ -42,16 +42,16 @@ def search(
     limit, offset, matching = query.limit, query.offset, query.matching
     with holdings.database.read() as connection:
         if level is Level.STUDIES:
-            found: Sequence[Any] = held_instances.studies(connection, matching, limit=limit + 1, offset=offset)
-            study_ids = set(found)
+            rows: Sequence[Any] = held_instances.studies(connection, matching, limit=limit + 1, offset=offset)
+            study_ids = set(rows)
         elif level is Level.SERIES:
-            found = held_instances.series(connection, matching, limit=limit + 1, offset=offset)
-            study_ids = {study_id for study_id, _ in found}
+            rows = held_instances.series(connection, matching, limit=limit + 1, offset=offset)
+            study_ids = {study_id for study_id, _ in rows}
         else:
-            found = held_instances.instances(connection, matching, limit=limit + 1, offset=offset)
-            study_ids = {instance.study_id for instance in found}
+            rows = held_instances.instances(connection, matching, limit=limit + 1, offset=offset)
+            study_ids = {instance.study_id for instance in rows}
         members = held_instances.of_studies(connection, study_ids)
-    groups = [_members(level, match, members) for match in found[:limit]]
+    groups = [_members(level, match, members) for match in rows[:limit]]
     tags = {
         Level.STUDIES: _PATIENT_AND_STUDY,
         Level.SERIES: (*_SERIES, *(_PATIENT_AND_STUDY if is_relational else ())),
@@ -62,7 +62,7 @@ def search(
         _shown(level, group, header, base_url)
         for group, header in zip(groups, _with_modalities(holdings, level, groups, headers), strict=True)
     ]
-    return shown, len(found) > limit
+    return shown, len(rows) > limit
 
 
 def _members(level: Level, match: Any, members: Iterable[HeldInstance]) -> list[HeldInstance]:

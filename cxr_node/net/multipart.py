@@ -86,13 +86,13 @@ class MultipartReader:
     def _until_delimiter(self) -> Iterator[bytes]:
         """Yield bytes up to the next delimiter, and take that from the buffer."""
         while True:
-            found = self._buffer.find(self._delimiter)
+            position = self._buffer.find(self._delimiter)
             # Without a delimiter, its beginning may be at the end of what was read.
-            end = found if found >= 0 else len(self._buffer) - len(self._delimiter) + 1
+            end = position if position >= 0 else len(self._buffer) - len(self._delimiter) + 1
             if end > 0:
                 yield bytes(memoryview(self._buffer)[:end])
                 del self._buffer[:end]
-            if found >= 0:
+            if position >= 0:
                 del self._buffer[: len(self._delimiter)]
                 return
             self._read_more()

@@ -50,23 +50,23 @@ def candidates(connection: Connection, current: Film, reading_of_current: Readin
     ).all()
     today = _study_date(connection, current.film_id)
     dated = [(date or received_at.date().isoformat(), film_id, bool(date)) for film_id, received_at, date in rows]
-    found: list[tuple[Film, Reading]] = []
+    priors: list[tuple[Film, Reading]] = []
     earlier: list[str] = []
     for date, film_id, is_stated in sorted(dated, reverse=True):
         if is_stated and today and date > today:
             continue
         # Films of one day are told apart by their headers alone.
-        if len(found) == _MOST or (len(earlier) >= _CANDIDATES and date != earlier[-1]):
+        if len(priors) == _MOST or (len(earlier) >= _CANDIDATES and date != earlier[-1]):
             break
         candidate = films.get(connection, film_id)
         value = readings.latest(connection, film_id, candidate.identity)
         if value is None or value.prediction is None or value.geometry is None:
             continue
         if value.geometry.view is reading_of_current.geometry.view:
-            found.append((candidate, value))
+            priors.append((candidate, value))
             if date != today:
                 earlier.append(date)
-    return found
+    return priors
 
 
 def _study_date(connection: Connection, film_id: int) -> str:
