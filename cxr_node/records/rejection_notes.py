@@ -33,7 +33,7 @@ class InstanceRejected(RejectObject):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRejection:
-    """A rejection of an instance; it `is_applied` once a film of the instance was here."""
+    """The rejection of an instance; `is_applied` states whether a film of it was received and rejected."""
 
     rejection_id: int
     title: RejectionTitle
