@@ -5,7 +5,7 @@
 # make dist       wheel and sdist in dist/; `make try-dist` installs the wheel into an empty environment and runs a node
 # make offline    one archive with everything, for hosts without a network; make deb: a Debian package; make container: an image
 # make quick      the package's unit, property and house tests in half a minute, for the developer's loop
-# make test       all tests but the long ones; with CI=true, their coverage too
+# make test       all tests but the long ones and those marked `ci`; with CI=true those too, and coverage
 # make soak       faults of every kind at random for an hour on each database, and a simulated day
 # make pictures   what viewers show of results, for the documents
 # make check      every gate: format, lint, types, layers, tests
@@ -16,7 +16,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-TEST_PROCESSES ?= 5
+TEST_PROCESSES ?= 4
 
 TOOLS := .venv-tools
 LOCK_OPTIONS := --quiet --upgrade --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
@@ -99,6 +99,7 @@ sbom: offline
 release:
 	$(PYTHON) deploy/scripts/release.py check
 	$(MAKE) gates test
+	$(PYTEST) -m "ci and not long"
 	$(MAKE) deb sbom
 	$(PYTHON) deploy/scripts/release.py finish
 
@@ -111,14 +112,14 @@ try-showcase: $(VENV)/installed
 tools: $(TOOLS)/installed
 
 quick: $(VENV)/installed-test
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal -p no:schemathesis -m "not long and not slow" $(QUICK)
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal -m "not long and not slow" $(QUICK)
 
 test: $(VENV)/installed-test
-	$(PYTEST) -m "not long" $(if $(CI),$(COVERAGE))
+	$(PYTEST) -m $(if $(CI),"not long" $(COVERAGE),"not long and not ci")
 
-# The suites that take longer than a developer waits; each has a short form in `make test`.
+# What takes longer than a developer waits; each has a short form in `make test`.
 test-long: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m "long or ci"
 
 soak: $(VENV)/installed-test
 	$(BIN)/cxr-node selftest faults --groups chaos,soak --chaos-minutes 60

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from cxr_node.archive.objects import Bucket
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from tests.support import object_store, receiver, shared_files
+from tests.support import marks, object_store, receiver, shared_files
 
 KINDS = ("sqlite", "postgresql")
 
@@ -53,11 +53,10 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `long` the PostgreSQL variants of tests that are `long_on_postgresql`."""
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        if item.get_closest_marker("long_on_postgresql") and parameters and "postgresql" in parameters.params.values():
-            item.add_marker(pytest.mark.long)
+    """Mark PostgreSQL variants, and end the run if a `ci` test names no test that runs in its place."""
+    marks.mark_postgresql(items)
+    if faults := marks.ci_faults(items):
+        raise pytest.UsageError("\n".join(faults))
 
 
 @pytest.fixture(autouse=True)

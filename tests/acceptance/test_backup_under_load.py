@@ -30,6 +30,7 @@ def run_command(*command: str, config: Path) -> dict[str, object]:
     return output
 
 
+@pytest.mark.ci(short="tests/integration/test_backup.py::test_restored_node_equals_the_backup_and_continues")
 @pytest.mark.long_on_postgresql
 def test_films_stored_before_a_backup_are_in_the_restored_node(
     tmp_path: Path, database_url: str, database_kind: str

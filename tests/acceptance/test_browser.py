@@ -110,6 +110,7 @@ def keep(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
+@pytest.mark.ci(short="tests/integration/test_web_looks.py::test_selected_heat_map_is_shown")
 def test_film_appears_on_the_operations_page_and_is_opened(
     context: BrowserContext, node: RunningNode, films: list[Path]
 ) -> None:
@@ -154,6 +155,9 @@ def test_film_appears_on_the_operations_page_and_is_opened(
     assert complaints == []
 
 
+@pytest.mark.ci(
+    short="tests/integration/test_web_operations.py::test_twenty_failed_deliveries_are_retried_in_one_action"
+)
 def test_dead_letter_is_retried_and_delivered(
     context: BrowserContext, node: RunningNode, films: list[Path], pacs_status: PacsStatus
 ) -> None:
@@ -188,6 +192,7 @@ def test_dead_letter_is_retried_and_delivered(
         keep(page, name)
 
 
+@pytest.mark.ci(short="tests/integration/test_web_search.py::test_one_hit_is_opened_and_several_are_listed")
 def test_study_is_found_by_a_patient_id(context: BrowserContext, node: RunningNode, films: list[Path]) -> None:
     patient_id = str(dcmread(films[1], stop_before_pixels=True).PatientID)
     page = context.new_page()
@@ -205,6 +210,7 @@ def test_study_is_found_by_a_patient_id(context: BrowserContext, node: RunningNo
     keep(page, "study-identifiers")
 
 
+@pytest.mark.ci(short="tests/integration/test_web_oidc.py::test_person_logs_in_with_the_roles_of_the_id_token")
 def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node: RunningNode) -> None:
     page = context.new_page()
     page.goto("/")
@@ -217,6 +223,7 @@ def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node:
     expect(page.get_by_role("heading", name="Studies")).to_be_visible()
 
 
+@pytest.mark.ci(short="tests/integration/test_web.py::test_only_an_operator_with_the_session_token_retries_a_job")
 def test_viewer_has_no_retry_button_and_keyboard_reaches_all_links(context: BrowserContext, node: RunningNode) -> None:
     page = context.new_page()
     log_in(page, "reader")

@@ -19,6 +19,8 @@ from tests.support.peers import LOOPBACK, storescp
 from tests.support.queue import NOON, claim_one
 from tests.support.running_node import opened, running, settings_file
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 Command = Callable[..., Result]
 
 

@@ -15,6 +15,8 @@ from tests.support.films import real
 from tests.support.peers import Orthanc, orthanc, program, storescu
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 REAL_FILMS = {
     # Option of storescu that proposes the film's own transfer syntax, by film.
     "RG1_J2KI": ["-xw"],

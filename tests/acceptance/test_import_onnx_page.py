@@ -54,6 +54,7 @@ def pacs(tmp_path: Path) -> Iterator[StoreScp]:
         yield peer
 
 
+@pytest.mark.ci(short="tests/house/test_site.py::test_every_call_in_the_pages_has_its_command_and_options")
 @pytest.mark.timeout(1200)
 def test_commands_of_the_page_lead_from_a_file_to_a_report(pacs: StoreScp, tmp_path: Path) -> None:
     """The ports of the page are replaced by free ones; engines are not measured, which takes longer than the rest."""

@@ -14,6 +14,7 @@ from tests.support.peers import echoscu, free_port, program, until
 PAGE = ROOT / "docs" / "tutorial" / "first-report.md"
 
 
+@pytest.mark.ci(short="tests/house/test_site.py::test_every_call_in_the_pages_has_its_command_and_options")
 @pytest.mark.timeout(600)
 def test_commands_of_the_tutorial_lead_to_a_report_in_orthanc(tmp_path: Path) -> None:
     """Ports are replaced by free ones. The engine is not measured, which takes longer than the rest."""

@@ -7,13 +7,18 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support import shared_files
 from tests.support.films import ROOT
 
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+WHEEL = f"cxr_node-{VERSION}-py3-none-any.whl"
+SDIST = f"cxr_node-{VERSION}.tar.gz"
 
 
 def project_files(*folders: str) -> set[str]:
@@ -28,14 +33,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sdist = pytest.importorskip("hatchling.builders.sdist", reason="hatchling is not installed")
     wheel = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed")
     folder = tmp_path_factory.mktemp("dist")
-    for builder in (wheel.WheelBuilder, sdist.SdistBuilder):
-        list(builder(str(ROOT)).build(directory=str(folder), versions=["standard"]))
+
+    def build(builder: Any) -> bytes:
+        (path,) = builder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+        return Path(path).read_bytes()
+
+    for name, builder in ((WHEEL, wheel.WheelBuilder), (SDIST, sdist.SdistBuilder)):
+        (folder / name).write_bytes(shared_files.made_once(name, partial(build, builder)))
     return folder
 
 
 @pytest.fixture(scope="module")
 def wheel(built: Path) -> Iterator[zipfile.ZipFile]:
-    with zipfile.ZipFile(built / f"cxr_node-{VERSION}-py3-none-any.whl") as opened:
+    with zipfile.ZipFile(built / WHEEL) as opened:
         yield opened
 
 
@@ -83,7 +93,7 @@ def test_the_wheel_states_license_files_command_and_python(wheel: zipfile.ZipFil
 
 @pytest.mark.slow
 def test_the_sdist_has_what_its_wheel_is_built_of_and_no_more(built: Path) -> None:
-    with tarfile.open(built / f"cxr_node-{VERSION}.tar.gz") as archive:
+    with tarfile.open(built / SDIST) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
 
     files = ("config.example.toml", "README.md", "CHANGELOG.md", "LICENSE", "NOTICE.md")

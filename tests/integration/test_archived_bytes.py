@@ -27,6 +27,8 @@ from tests.support.node import RULES, InProcessNode
 from tests.support.odd_encodings import DEFLATED, EXPLICIT, data_set_of, deflated, explicit, inserted
 from tests.support.queue import SENDER
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 @pytest.fixture
 def node(database: Database, tmp_path: Path) -> InProcessNode:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 
 from cxr_node.db.database import Database
@@ -21,6 +22,8 @@ from cxr_node.work.periodic.constancy import Outcome, Phantom
 from tests.support import films
 from tests.support.node import InProcessNode, StubNetwork, prediction
 from tests.support.queue import SENDER
+
+pytestmark = pytest.mark.ci_on_postgresql
 
 Answer = Callable[[Sequence[Radiograph]], tuple[Prediction, ...]]
 

@@ -42,6 +42,8 @@ from tests.support.node import InProcessNode, received
 from tests.support.queue import NOON, SENDER
 from tests.support.receiver import deliver_responses_to_requestor
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 TRANSACTION = Uid("1.2.826.0.1.3680043.8.1055.77.1")
 
 

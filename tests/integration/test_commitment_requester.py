@@ -29,6 +29,8 @@ from tests.support import films, peers
 from tests.support.node import InProcessNode
 from tests.support.receiver import deliver_responses_to_requestor
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 AGAIN_S = 60.0
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 from pydicom.uid import UID
 
@@ -25,6 +26,8 @@ from cxr_node.work.periodic.constancy import Outcome, Phantom, new_uid
 from tests.support import films
 from tests.support.node import InProcessNode, StubNetwork, prediction
 from tests.support.queue import SENDER
+
+pytestmark = pytest.mark.ci_on_postgresql
 
 MODALITY = replace(SENDER, calling_ae_title=AeTitle("CXRCONSTANCY"))
 WITHOUT_CHECKS = ("v1_films", "v1_findings", "v1_measurements", "v1_turnaround")

@@ -110,6 +110,7 @@ def predecessor(report: Dataset) -> str:
     return str(study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
 
+@pytest.mark.ci_on_postgresql
 @pytest.mark.parametrize("outage", OUTAGES)
 @pytest.mark.parametrize("story", STORIES)
 def test_the_archive_shows_the_film_under_its_last_patient_alone(
@@ -145,6 +146,7 @@ def test_the_archive_shows_the_film_under_its_last_patient_alone(
         assert {entry.fate for entry in ledger.entries(connection)} == {Fate.DELIVERED}
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_rejection_note_is_filed_where_the_results_are_and_is_valid(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send({})
@@ -162,6 +164,7 @@ def test_a_rejection_note_is_filed_where_the_results_are_and_is_valid(database: 
     assert validators.sr_errors(path) == []
 
 
+@pytest.mark.ci_on_postgresql
 def test_the_study_says_what_was_corrected_and_withdrawn(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send({})
@@ -183,6 +186,7 @@ def test_the_study_says_what_was_corrected_and_withdrawn(database: Database, tmp
     assert not any("RIGHT" in sentence or PATIENT_ID in sentence for sentence in [*away, *back])
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_destination_without_notes_gets_none_and_the_study_says_so(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path, takes_notes=False)
     site.send({})
@@ -199,6 +203,7 @@ def test_a_destination_without_notes_gets_none_and_the_study_says_so(database: D
     assert {name: route.takes_notes for name, route in routes(settings).items()} == {"ris": False, "pacs": True}
 
 
+@pytest.mark.ci_on_postgresql
 def test_the_first_study_is_reported_without_the_moved_film(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     study = films.dx().StudyInstanceUID
@@ -219,6 +224,7 @@ def test_the_first_study_is_reported_without_the_moved_film(database: Database, 
     assert not any(moved in str(one) for one in site.visible() if one.StudyInstanceUID == study)
 
 
+@pytest.mark.ci_on_postgresql
 def test_results_that_follow_the_archive_stay(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path, issues_anew=False)
     site.send({})
@@ -234,6 +240,7 @@ def test_results_that_follow_the_archive_stay(database: Database, tmp_path: Path
     assert site.archive.notes == []
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_film_whose_results_follow_the_archive_is_not_open(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path, issues_anew=False)
     site.send({})
@@ -243,6 +250,7 @@ def test_a_film_whose_results_follow_the_archive_is_not_open(database: Database,
         assert [entry.fate for entry in ledger.entries(connection)] == [Fate.DELIVERED, Fate.DELIVERED]
 
 
+@pytest.mark.ci_on_postgresql
 @pytest.mark.parametrize("is_read", [False, True], ids=["not read", "not reported"])
 def test_a_copy_is_reported_if_the_archive_has_no_results_to_correct(
     is_read: bool, database: Database, tmp_path: Path
@@ -267,6 +275,7 @@ def test_a_copy_is_reported_if_the_archive_has_no_results_to_correct(
     assert {(one.PatientID, one.StudyInstanceUID) for one in site.sent()} == {("RIGHT", OTHER_STUDY)}
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_copy_does_not_take_the_place_of_one_received_after_it(database: Database, tmp_path: Path) -> None:
     """Another process has compared the second copy sooner than this one the first."""
     site = Site(database, tmp_path)
@@ -317,6 +326,7 @@ def test_of_two_copies_at_one_moment_the_last_received_counts(
         assert [film_rows.get(connection, film_id).is_original for film_id in (1, 2, 3)] == [False, False, True]
 
 
+@pytest.mark.ci_on_postgresql
 def test_what_is_composed_while_a_study_is_corrected_is_discarded(database: Database, tmp_path: Path) -> None:
     """A correction between reading the rows of a study and writing its results."""
 

@@ -19,6 +19,8 @@ from tests.support.deadly import DEADLY_HEADER, DEADLY_PIXELS, compose_context, 
 from tests.support.node import InProcessNode
 from tests.support.queue import claim_one
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 KINDS = (tid1500.REPORT, secondary_capture.PICTURE)
 
 

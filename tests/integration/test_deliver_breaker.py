@@ -22,6 +22,8 @@ from tests.support import films, peers
 from tests.support.node import QUIET_S, InProcessNode
 from tests.support.queue import LEASE, NOON
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 STUDIES = 5
 
 

@@ -30,6 +30,8 @@ from tests.support import films
 from tests.support.node import ATTRIBUTE_RULES, InProcessNode, received
 from tests.support.queue import SENDER
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 EQUIPMENT = ("modality", "manufacturer", "manufacturer_model_name", "station_name")
 IDENTIFIERS = (
     "accession_number",

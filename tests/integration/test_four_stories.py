@@ -27,6 +27,8 @@ from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 from tests.support.web import PASSWORD, reject, users
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 ACCESSION = "A123"
 SEEN = users(("op", "operator", True))
 

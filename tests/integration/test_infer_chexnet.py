@@ -19,6 +19,7 @@ from tests.support import films
 PACKAGES = Path(sys.prefix) / "reference"
 pytest.importorskip("safetensors", reason="needs the extra safetensors")
 pytestmark = [
+    pytest.mark.ci(short="tests/unit/infer/test_infer_chexnet.py::test_the_mean_of_a_map_is_the_logit"),
     pytest.mark.timeout(600),
     pytest.mark.skipif(not (PACKAGES / "torchvision").is_dir(), reason="no torchvision; `make test` puts it there"),
 ]

@@ -83,6 +83,7 @@ def of_issuer(**changes: object) -> dict[str, object]:
     return {"IssuerOfPatientID": ISSUER, **changes}
 
 
+@pytest.mark.ci_on_postgresql
 @pytest.mark.parametrize("is_away", [False, True], ids=["reachable", "away"])
 @pytest.mark.parametrize("event", ["A08", "A31"])
 def test_an_update_corrects_films_and_results_of_the_patient(
@@ -120,6 +121,7 @@ def test_an_update_corrects_films_and_results_of_the_patient(
         assert len(connection.execute(select(patient_message.c.id)).all()) == 1
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_copy_differs_from_its_film_in_the_patient_alone(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer(SpecificCharacterSet=None))
@@ -136,6 +138,7 @@ def test_a_copy_differs_from_its_film_in_the_patient_alone(database: Database, t
     assert copy == film
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_merge_moves_the_films_of_the_patient_who_ceases_to_exist(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer(PatientID="OLD"))
@@ -166,6 +169,7 @@ def test_a_merge_moves_the_films_of_the_patient_who_ceases_to_exist(database: Da
     ]
 
 
+@pytest.mark.ci_on_postgresql
 def test_an_update_back_to_the_first_name_corrects_again(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer())
@@ -179,6 +183,7 @@ def test_an_update_back_to_the_first_name_corrects_again(database: Database, tmp
     assert len(last.OriginalAttributesSequence) == 4
 
 
+@pytest.mark.ci_on_postgresql
 def test_what_the_films_state_already_changes_nothing(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer(PatientName="Filmer^Testa=山田^太郎", SpecificCharacterSet="ISO_IR 192"))
@@ -197,6 +202,7 @@ def test_what_the_films_state_already_changes_nothing(database: Database, tmp_pa
         assert transaction.connection.execute(select(patient_message.c.id)).all() == []
 
 
+@pytest.mark.ci_on_postgresql
 def test_results_that_follow_the_archive_stay_as_they_are(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path, follows="archive")
     site.send(of_issuer())
@@ -214,6 +220,7 @@ def test_results_that_follow_the_archive_stay_as_they_are(database: Database, tm
     assert "IDENTITY" not in str(report)
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_film_that_comes_while_a_message_is_applied_is_corrected_too(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +243,7 @@ def test_a_film_that_comes_while_a_message_is_applied_is_corrected_too(
         assert ledger.archive_keys(connection) == set(site.node.archive.stored_keys())
 
 
+@pytest.mark.ci_on_postgresql
 @pytest.mark.parametrize("error", [DatabaseUnavailable("database unavailable"), RuntimeError("a fault")], ids=type)
 def test_a_message_that_was_not_committed_is_not_accepted(
     error: Exception, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -351,6 +359,7 @@ def test_another_message_of_a_known_control_id_is_refused(database: Database, tm
     assert {str(one.PatientName) for one in site.visible()} == {NEW_NAME_IN_DICOM}
 
 
+@pytest.mark.ci_on_postgresql
 def test_the_client_of_python_hl7_updates_a_patient(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer())

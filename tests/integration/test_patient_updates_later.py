@@ -21,6 +21,8 @@ from tests.support.films import PATIENT_ID, PATIENT_NAME
 from tests.support.hl7_messages import adt
 from tests.support.node import ATTRIBUTE_RULES
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 def test_messages_wait_for_copies_of_an_earlier_one(database: Database, tmp_path: Path) -> None:
     """Until the copies are compared, the films that count do not state what the earlier message says."""

@@ -21,6 +21,8 @@ from tests.support.films import ROOT
 from tests.support.node import OWNER, InProcessNode, StubNetwork, prediction
 from tests.support.queue import claim_one
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 SICK_ROWS = 66
 """Rows of the film that the network of these tests cannot read."""
 

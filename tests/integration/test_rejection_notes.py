@@ -35,6 +35,8 @@ from tests.support.queue import SENDER
 from tests.support.rejection_notes import rejection_note
 from tests.support.running_node import settings_file, to_pacs
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 STUDY = films.dx().StudyInstanceUID
 OTHER = films.dx(seed=1, changes={"StudyInstanceUID": STUDY})
 MAY_COME_AGAIN = (RejectionTitle.QUALITY, RejectionTitle.RETENTION)

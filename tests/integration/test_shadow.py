@@ -60,6 +60,7 @@ def shadowed(database: Database) -> list[dict[str, object]]:
         return view_rows.rows(connection, VIEWS["v1_shadow"], order="shadow_id")
 
 
+@pytest.mark.ci_on_postgresql
 def test_shadow_readings_follow_the_first_and_appear_in_their_view_only(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path)
     shadow = shadow_of(node, second(0.2, 0.9))
@@ -87,6 +88,7 @@ def test_shadow_readings_follow_the_first_and_appear_in_their_view_only(database
     assert both == [("second", 0.2, 0.75, True), ("second", 0.9, 0.75, False)]
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_new_shadow_model_starts_with_films_received_from_then_on(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path)
     node.accept(films.dx())
@@ -95,6 +97,7 @@ def test_a_new_shadow_model_starts_with_films_received_from_then_on(database: Da
     assert not shadow_of(node, second(0.5)).turn()
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_film_that_crashes_the_shadow_each_time_is_skipped(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path)
     crashing = StubNetwork(lambda _: pytest.fail("simulated crash"))
@@ -111,6 +114,7 @@ def test_a_film_that_crashes_the_shadow_each_time_is_skipped(database: Database,
     assert node.reader.calls == 1
 
 
+@pytest.mark.ci_on_postgresql
 def test_a_film_read_again_replaces_its_shadow_reading(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path)
     shadow = shadow_of(node, second(0.2, 0.3))

@@ -15,6 +15,8 @@ from tests.support.node import InProcessNode, received
 from tests.support.queue import SENDER
 from tests.unit.report.studies import with_bytes
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 SENT = "王^小东".encode("gb18030")
 MISREAD = SENT.decode("latin-1")
 

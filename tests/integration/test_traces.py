@@ -27,6 +27,8 @@ from tests.support.otlp_collector import Collector, collector
 from tests.support.queue import SENDER
 from tests.support.web import reject
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 STEPS = ("accept", "read", "compose", "deliver", "confirm")
 
 

@@ -31,6 +31,8 @@ from tests.support.films import ROOT
 from tests.support.queue import SENDER
 from tests.support.web import PASSWORD, Page, served_page, token_of
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 PAGES = ("/", "/parts/operations", "/studies", "/studies/1", "/films", "/films/1", "/films/2", "/findings",
          "/results/1", "/deliveries", "/jobs", "/refusals", "/devices", "/trends", "/trends?days=1", "/monitoring",
          "/settings", "/users", "/tokens")  # fmt: skip

@@ -66,7 +66,15 @@ def log_in(page: Tab, name: str = "op") -> None:
     page.wait_for_url("/")
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light")])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        pytest.param(
+            1280, "dark", marks=pytest.mark.ci(short="test_every_page_meets_wcag_aa_and_fits_the_width[390-light]")
+        ),
+        (390, "light"),
+    ],
+)
 def test_every_page_meets_wcag_aa_and_fits_the_width(
     served: Page, chromium: Browser, width: int, theme: Literal["dark", "light"]
 ) -> None:

@@ -41,6 +41,8 @@ from tests.support import films
 from tests.support.node import CRASH_LIMIT, MAX_WAIT_S, QUIET_S, InProcessNode, StubNetwork, prediction, received
 from tests.support.queue import LEASE, claim_one
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 WITHOUT_VIEW = {"ViewPosition": None, "ViewCodeSequence": None}
 
 

@@ -24,6 +24,8 @@ from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import LEASE, NOON
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 DUE_WITHIN = timedelta(hours=2)
 
 

@@ -59,6 +59,7 @@ def test_no_film_is_lost_or_reported_twice_in_the_short_form(group: str) -> None
         assert result.confirmed == result.films > 0, result
 
 
+@pytest.mark.ci(short="test_no_film_is_lost_or_reported_twice_in_the_short_form")
 @pytest.mark.parametrize("group", sorted(ON_BOTH))
 @pytest.mark.timeout(600)
 def test_no_film_is_lost_or_reported_twice_on_postgresql(group: str) -> None:

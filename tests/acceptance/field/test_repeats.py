@@ -30,6 +30,8 @@ from tests.support.pixel_films import encoded
 from tests.support.queue import SENDER
 from tests.support.running_node import opened, settings_file
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 OTHER_STUDY = derive_uid("test study", "corrected")
 
 
