@@ -1,8 +1,9 @@
 """Input of results: films with their readings, the observing node, earlier results, and the request to compose."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from importlib.metadata import version
 
 from pydicom.dataset import Dataset
 
@@ -65,7 +66,7 @@ class Observer:
     serial_number: str = "1"
     manufacturer: str = "cxr-node developers"
     model_name: str = "cxr-node"
-    software_version: str = "0.1.0"
+    software_version: str = field(default_factory=lambda: version("cxr-node"))
     first_series_number: int = 9001
     time_zone: tzinfo = UTC
     language: Language = ENGLISH

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from functools import partial
-from importlib.metadata import version
 
 from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route
@@ -49,7 +48,6 @@ def observer(process: Process) -> Observer:
     return Observer(
         name=settings.node.name,
         serial_number=settings.report.serial_number,
-        software_version=version("cxr-node"),
         first_series_number=settings.report.series_number,
         language=LANGUAGES[settings.report.language],
         # A film without a time zone has the site's local times, and so do its results.

@@ -1,4 +1,5 @@
-"""Registry of the languages of results. A new language is one TOML file in this folder and its name here."""
+"""Registry of the languages of results. A new language is one TOML file in this folder and its name in
+`domain.result_languages`."""
 
 import tomllib
 from collections.abc import Mapping, Set
@@ -9,6 +10,7 @@ from typing import Any
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.domain.result_languages import LANGUAGE_NAMES
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language, Phrases, Terms
 
@@ -70,7 +72,7 @@ def _check(place: str, required: Set[str], table: Mapping[str, object], optional
 
 LANGUAGES: Mapping[str, Language] = {
     name: parse_language(name, files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
-    for name in ("en", "zh", "de", "es", "fr", "ja")
+    for name in LANGUAGE_NAMES
 }
 """Name in the settings and of the file to the language."""
 

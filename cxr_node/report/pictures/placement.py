@@ -53,12 +53,12 @@ def placed(requests: Sequence[Request], film: Box, avoided: Sequence[Box] = ()) 
     Labels are inside `film` and do not overlap. Each is as near to its anchor as the earlier ones permit, and outside
     of `avoided` where that is possible.
     """
-    taken: list[Box] = []
+    placed_boxes: list[Box] = []
     boxes: list[Box | None] = []
     for request in requests:
-        box = _free(request, film, [*taken, *avoided]) or _free(request, film, taken)
+        box = _free(request, film, [*placed_boxes, *avoided]) or _free(request, film, placed_boxes)
         boxes.append(box)
-        taken += [box] if box else []
+        placed_boxes += [box] if box else []
     return boxes
 
 
@@ -68,14 +68,14 @@ def around(points: Sequence[Point]) -> Box:
     return Box(left=min(columns), top=min(rows), width=max(columns) - min(columns), height=max(rows) - min(rows))
 
 
-def _free(request: Request, film: Box, taken: Sequence[Box]) -> Box | None:
+def _free(request: Request, film: Box, occupied: Sequence[Box]) -> Box | None:
     """Return the free rectangle that is nearest to the anchor; of equally near ones the first."""
     width, height = request.width, request.height
-    lefts, tops = _candidates(request, film, taken)
+    lefts, tops = _candidates(request, film, occupied)
     if not lefts or not tops:
         return None
-    beside = [[box.left < left + width and left < box.right for box in taken] for left in lefts]
-    level = [[box.top < top + height and top < box.bottom for box in taken] for top in tops]
+    beside = [[box.left < left + width and left < box.right for box in occupied] for left in lefts]
+    level = [[box.top < top + height and top < box.bottom for box in occupied] for top in tops]
     # Boxes that a candidate overlaps: those that are neither beside nor above or below it.
     overlapped = np.array(beside, np.int64).reshape(len(lefts), -1) @ np.array(level, np.int64).reshape(len(tops), -1).T
     column, row = request.anchor
@@ -88,14 +88,14 @@ def _free(request: Request, film: Box, taken: Sequence[Box]) -> Box | None:
     return Box(left=lefts[at], top=tops[below], width=width, height=height)
 
 
-def _candidates(request: Request, film: Box, taken: Sequence[Box]) -> tuple[list[float], list[float]]:
-    """Return left and upper edges within the film: beside the anchor, at the edges of those taken, and on a grid."""
+def _candidates(request: Request, film: Box, occupied: Sequence[Box]) -> tuple[list[float], list[float]]:
+    """Return left and upper edges within the film: beside the anchor, at the edges of occupied rectangles, and on a grid."""
     (column, row), width, height = request.anchor, request.width, request.height
     gap = height / 4
     lefts = [column + gap, column - gap - width, column - width / 2, film.left, film.right - width]
     tops = [row - gap - height, row + gap, row - height / 2, film.top, film.bottom - height]
-    lefts += [edge for box in taken for edge in (box.right, box.left - width)]
-    tops += [edge for box in taken for edge in (box.bottom, box.top - height)]
+    lefts += [edge for box in occupied for edge in (box.right, box.left - width)]
+    tops += [edge for box in occupied for edge in (box.bottom, box.top - height)]
     return (
         [left for left in dict.fromkeys(lefts) if film.left <= left and left + width <= film.right],
         [top for top in dict.fromkeys(tops) if film.top <= top and top + height <= film.bottom],

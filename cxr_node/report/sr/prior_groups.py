@@ -46,35 +46,44 @@ def change_of_ratio(film: ReportedFilm) -> list[ContentItem]:
 
 def prior_ratios(films: Sequence[ReportedFilm], observer: Observer, group: _Group) -> Iterator[ContentItem]:
     """Yield a group for each prior film, once, with its cardiothoracic ratio."""
-    for film, comparison in _compared(films):
-        ratio = comparison.of(RATIO_KEY)
-        if ratio is not None:
-            rows = [*_tracking(observer, comparison, "Film", "quality"), *measuring(film, observer, _MODIFIER)]
-            yield group([*rows, _number(ratio), *_sources(comparison)])
+    for compared in _films_by_prior(films):
+        for film, comparison in compared:
+            ratio = comparison.of(RATIO_KEY)
+            if ratio is not None:
+                rows = [*_tracking(observer, comparison, "Film", "quality"), *measuring(film, observer, _MODIFIER)]
+                yield group([*rows, _number(ratio), *_sources(comparison)])
+                break
 
 
 def prior_measurements(films: Sequence[ReportedFilm], observer: Observer, group: _Group) -> Iterator[ContentItem]:
     """Yield a group for each measured place of each prior film, with what was measured there on both films."""
-    for film, comparison in _compared(films):
-        places: dict[_Place, list[ComparedValue]] = {}
-        measurements = {one.key for one in film.reading.measurements}
-        for value in comparison.values:
-            if value.key in measurements:
-                site = codes.HEART if value.site is None and value.key in codes.MEASUREMENTS else value.site
-                places.setdefault((site, value.laterality), []).append(value)
-        for (site, side), values in places.items():
+    for compared in _films_by_prior(films):
+        film, comparison = compared[0]
+        for (site, side), values in _values_by_place(compared).items():
             label, key = tracked_place(site, side)
             rows = [*_tracking(observer, comparison, label, key), *measuring(film, observer, _MODIFIER)]
             yield group([*rows, *site_rows(site, side), *map(_number, values), *_sources(comparison)])
 
 
-def _compared(films: Sequence[ReportedFilm]) -> Iterator[tuple[ReportedFilm, Comparison]]:
-    """Yield a film with its comparison for each prior film, once."""
-    known: set[str] = set()
+def _films_by_prior(films: Sequence[ReportedFilm]) -> list[list[tuple[ReportedFilm, Comparison]]]:
+    """Return the films that are compared, with their comparisons, those with one prior film together."""
+    priors: dict[str, list[tuple[ReportedFilm, Comparison]]] = {}
     for film in films:
-        if film.comparison is not None and film.comparison.prior.sop_instance_uid not in known:
-            known.add(film.comparison.prior.sop_instance_uid)
-            yield film, film.comparison
+        if film.comparison is not None:
+            priors.setdefault(film.comparison.prior.sop_instance_uid, []).append((film, film.comparison))
+    return list(priors.values())
+
+
+def _values_by_place(compared: Sequence[tuple[ReportedFilm, Comparison]]) -> dict[_Place, list[ComparedValue]]:
+    """Return each measurement of a prior film that is compared with any of these films, once, by its place."""
+    places: dict[_Place, dict[str, ComparedValue]] = {}
+    for film, comparison in compared:
+        measurements = {one.key for one in film.reading.measurements}
+        for value in comparison.values:
+            if value.key in measurements:
+                site = codes.HEART if value.site is None and value.key in codes.MEASUREMENTS else value.site
+                places.setdefault((site, value.laterality), {}).setdefault(value.key, value)
+    return {place: list(values.values()) for place, values in places.items()}
 
 
 def _tracking(observer: Observer, comparison: Comparison, label: str, key: str) -> list[ContentItem]:

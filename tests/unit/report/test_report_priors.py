@@ -34,8 +34,8 @@ _AREA = ComparedValue(
 _FORMS = (tid1500.REPORT, tid1500.REPORT_COMPREHENSIVE, tid1500.REPORT_ENHANCED, tid1500.REPORT_MEASUREMENTS)
 
 
-def _film() -> ReportedFilm:
-    film = everything(films.dx())
+def _film(header: Dataset | None = None) -> ReportedFilm:
+    film = everything(films.dx() if header is None else header)
     area = Measurement(
         key=_AREA.key,
         code=_AREA.code,
@@ -157,6 +157,24 @@ def test_films_with_one_prior_name_it_once() -> None:
     document = parsed(composed(tid1500.REPORT, [first, second]))
 
     assert len(_groups_on(document, first.comparison.prior.sop_instance_uid)) == 1
+
+
+def test_a_film_without_a_ratio_takes_no_number_of_the_prior() -> None:
+    """Both films have the same prior; the ratio, and the area, were measured on the second alone."""
+    second = _film(films.cr())
+    comparison = second.comparison
+    assert comparison is not None
+    first = replace(everything(films.dx()), comparison=replace(comparison, values=()))
+
+    for kind, expected in ((tid1500.REPORT, [0.47]), (tid1500.REPORT_MEASUREMENTS, [0.47, 281.4])):
+        document = parsed(composed(kind, [first, second]))
+        numbers = [
+            float(row.MeasuredValueSequence[0].NumericValue)
+            for group in _groups_on(document, comparison.prior.sop_instance_uid)
+            for row in children_of(group)
+            if row.ValueType == "NUM"
+        ]
+        assert numbers == expected
 
 
 def test_numbers_of_the_prior_film_are_not_read_as_those_of_the_study() -> None:
