@@ -96,8 +96,8 @@ def read_films(reader: Reader, folders: Sequence[Path], labels: Path) -> list[Ro
                 continue
             film = radiograph(by_set[line["set"]] / line["file"], line)
             (prediction,) = reader.read([film])
-            seen = prediction.appearance
-            if seen is not None and (seen.view is None or seen.distance > seen.limit):
+            appearance = prediction.appearance
+            if appearance is not None and (appearance.view is None or appearance.distance > appearance.limit):
                 continue
             values = ratios(film, prediction.structures)
             if values is not None:

@@ -152,7 +152,7 @@ class Version:
             return preprocessed
         passed, prepared = preprocessed
         pairs = [(passed, self._forward(prepared))]
-        (reading,) = InProcess(context).map(lambda of, pair: postprocess(of, pair, adapter=adapter), pairs)
+        (reading,) = InProcess(context).map(lambda film, pair: postprocess(film, pair, adapter=adapter), pairs)
         return reading
 
     def _forward(self, prepared: Float32) -> Mapping[str, Float32]:

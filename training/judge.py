@@ -57,10 +57,10 @@ def opacity(
     planted = film_logits(planted_logits, tested.lungs) - heads["shift"] * _in_view(own, "AP")
     has_room = tested.opacity.max((1, 2)) > 0
     limit = np.quantile(raw[without], 1 - FALSE_SHARE)
-    patients = _of(films, without)
+    patients = _films_of(films, without)
     table["maps"] = {
         "radiologists' boxes hit by the map's maximum": _share(
-            _hits(cell_logits, features)[read & positive], _of(films, read & positive)
+            _hits(cell_logits, features)[read & positive], _films_of(films, read & positive)
         ),
         "planted opacities found": _share((planted >= limit)[has_room], _pick(patients, has_room)),
         "planted opacities hit by the map's maximum": _share(
@@ -140,15 +140,15 @@ def _figures(
         "rows": _rows(labels, films, raw, positive, judged),
         "shares": {
             "sensitivity at the operating point": _share(
-                (logits >= threshold)[judged & positive], _of(films, judged & positive)
+                (logits >= threshold)[judged & positive], _films_of(films, judged & positive)
             ),
             "sensitivity on PA films": _share(*_of_view(films, logits >= threshold, judged & positive, "PA")),
             "sensitivity on AP films": _share(*_of_view(films, logits >= threshold, judged & positive, "AP")),
-            "present on films without finding": _share((logits >= threshold)[negative], _of(films, negative)),
+            "present on films without finding": _share((logits >= threshold)[negative], _films_of(films, negative)),
             "present on PA films without finding": _share(*_of_view(films, logits >= threshold, negative, "PA")),
             "present on AP films without finding": _share(*_of_view(films, logits >= threshold, negative, "AP")),
             "present on films without finding at sensitivity 0.8": _share(
-                (logits >= at)[negative], _of(films, negative)
+                (logits >= at)[negative], _films_of(films, negative)
             ),
         },
         "correlations": {key: rank_correlation(values, logits[negative]) for key, values in columns.items()},
@@ -166,7 +166,7 @@ def _rows(labels: str, films: Sequence[ReadFilm], raw: Floats, positive: Bools, 
         y, scores = positive[group], raw[group]
         if not y.any() or y.all():
             continue
-        estimate = metrics.with_interval(partial(_auc_of, y, scores), _of(films, group))
+        estimate = metrics.with_interval(partial(_auc_of, y, scores), _films_of(films, group))
         rows.append(
             {
                 "labels": labels,
@@ -231,10 +231,10 @@ def _share(flags: Bools, patients: list[str]) -> dict[str, float]:
 
 def _of_view(films: Sequence[ReadFilm], flags: Bools, chosen: Bools, view: str) -> tuple[Bools, list[str]]:
     group = chosen & np.array([film.view == view for film in films])
-    return flags[group], _of(films, group)
+    return flags[group], _films_of(films, group)
 
 
-def _of(films: Sequence[ReadFilm], chosen: Bools) -> list[str]:
+def _films_of(films: Sequence[ReadFilm], chosen: Bools) -> list[str]:
     return [film.patient for film, one in zip(films, chosen, strict=True) if one]
 
 

@@ -97,18 +97,18 @@ def read_table(table: Path, films: Path, *, chosen: str) -> tuple[ReadFilm, ...]
     with table.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     rows.sort(key=lambda row: (re.fullmatch(chosen, row["set"]) is None, row["set"], row["file"]))
-    found: dict[str, ReadFilm] = {}
+    read: dict[str, ReadFilm] = {}
     for row in rows:
         path = films / row["set"] / row["file"]
         is_fair = re.fullmatch(chosen, row["set"]) is not None
-        if row["file"] in found or not path.is_file() or _width(path) < LEAST_SIDE:
+        if row["file"] in read or not path.is_file() or _width(path) < LEAST_SIDE:
             continue
         film = _film(row, path, is_fair=is_fair)
         if is_fair or film.opacity is not None or film.soft:
-            found[row["file"]] = film
-    if not found:
+            read[row["file"]] = film
+    if not read:
         raise ValueError(f"no film of {table} lies in {films}")
-    return tuple(found.values())
+    return tuple(read.values())
 
 
 def pixels_of(film: ReadFilm, side: int) -> Floats:

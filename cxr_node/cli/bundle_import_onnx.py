@@ -75,7 +75,7 @@ def import_onnx(
             raise CommandError(str(error)) from None
 
 
-def _open(file: Path, answers_file: Path | None, given: list[str]) -> _Opened:
+def _open(file: Path, answers_file: Path | None, answer_texts: list[str]) -> _Opened:
     """Read the file, ask the questions, and compare with ONNX Runtime."""
     from cxr_node.infer.onnx import file as onnx_file
     from cxr_node.infer.onnx.answers import Answers, slug
@@ -87,9 +87,11 @@ def _open(file: Path, answers_file: Path | None, given: list[str]) -> _Opened:
         raise CommandError(f"{file}: {error.strerror}") from None
     graph = onnx_file.parse(content)
     proposal = propose(graph)
-    asked = onnx_questions.questions(proposal, slug(file.stem).replace("_", "-") or "imported", list(codes.FINDINGS))
-    texts = onnx_questions.read_answers(answers_file, given, [question.key for question in asked])
-    completed = Answers(texts=onnx_questions.complete(asked, texts, _prompt if sys.stdin.isatty() else None))
+    questions = onnx_questions.questions(
+        proposal, slug(file.stem).replace("_", "-") or "imported", list(codes.FINDINGS)
+    )
+    texts = onnx_questions.read_answers(answers_file, answer_texts, [question.key for question in questions])
+    completed = Answers(texts=onnx_questions.complete(questions, texts, _prompt if sys.stdin.isatty() else None))
     return _converted(content, proposal, completed)
 
 

@@ -59,7 +59,7 @@ def init(
             raise CommandError(f"{path} exists, and is not overwritten: name another file with --config")
         options = Answers(ae_title=ae_title, port=port, data_folder=data_folder, database_url=database)
         options = _parsed(_with_pacs, options, pacs or _NONE)
-        answers = options if yes else _asked(options)
+        answers = options if yes else _ask(options)
         answers.settings()
         user = user if yes else _asked_user(user)
         password = _read_password(answers, user, is_asked=not yes) if user else ""
@@ -73,7 +73,7 @@ def init(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _asked(defaults: Answers) -> Answers:
+def _ask(defaults: Answers) -> Answers:
     """Return the answers of a person to the first five questions."""
     if not _has_terminal():
         raise CommandError("there is no terminal to ask at: give --yes and the options; see `cxr-node init --help`")

@@ -83,7 +83,7 @@ def questions(proposal: "Proposal", name: str, known: Sequence[str]) -> tuple[Qu
     )
 
 
-def read_answers(file: Path | None, given: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+def read_answers(file: Path | None, pairs: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
     """Return answers from a TOML file and from KEY=VALUE texts, which come before those of the file.
 
     Raises
@@ -98,7 +98,7 @@ def read_answers(file: Path | None, given: Sequence[str], keys: Sequence[str]) -
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise CommandError(f'{file}: {error}; expected a TOML file of answers, such as size = "224x224"') from None
         answers.update({key: _plain(value) for key, value in document.items()})
-    for text in given:
+    for text in pairs:
         key, separator, value = text.partition("=")
         if not separator:
             raise CommandError(f"--answer {text}: expected KEY=VALUE, such as size=224x224")
@@ -117,7 +117,7 @@ def _plain(value: object) -> str:
 
 
 def complete(
-    asked: Sequence[Question], answers: Mapping[str, str], prompt: Callable[[Question], str] | None
+    questions: Sequence[Question], answers: Mapping[str, str], prompt: Callable[[Question], str] | None
 ) -> dict[str, str]:
     """Return an answer to each question: as given, else from `prompt`, else as proposed.
 
@@ -127,12 +127,12 @@ def complete(
         If questions without a proposal are left and there is no `prompt`.
     """
     texts = dict(answers)
-    for question in asked:
+    for question in questions:
         key, value = question.applies_if or ("", "")
         applies = question.applies_if is None or texts.get(key) == value
         if question.key not in texts:
             texts[question.key] = prompt(question) if prompt and applies else question.proposal
-    missing = [question.key for question in asked if not texts[question.key]]
+    missing = [question.key for question in questions if not texts[question.key]]
     if missing:
         raise CommandError(
             f"no answer to {', '.join(missing)}: add --answer {missing[0]}=..., or run the command in a terminal"

@@ -102,14 +102,14 @@ def _view(name: str) -> View:
 
 def _condition(view: View, text: str) -> Condition:
     try:
-        return parse_condition(text, _kinds(view), of=view.name, now=utc_now())
+        return parse_condition(text, _kinds(view), owner=view.name, now=utc_now())
     except InvalidCondition as error:
         raise CommandError(f"--where {error}") from None
 
 
 def _require_column(view: View, column: str) -> None:
     try:
-        kind_of(column, _kinds(view), of=view.name)
+        kind_of(column, _kinds(view), owner=view.name)
     except InvalidCondition as error:
         raise CommandError(str(error)) from None
 

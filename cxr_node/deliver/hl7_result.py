@@ -141,9 +141,9 @@ def _names(header: "Dataset") -> list[Repetition]:
     """Return the type XPN of each group of Patient Name; its prefix and suffix change their places."""
     names: list[Repetition] = []
     for group, representation in zip(str(header.get("PatientName") or "").split("="), _NAME_CODES, strict=False):
-        family, given, middle, prefix, suffix = [*map(str.strip, group.split("^")), "", "", "", ""][:5]
+        family, given_name, middle, prefix, suffix = [*map(str.strip, group.split("^")), "", "", "", ""][:5]
         if group.strip("^ "):
-            names.append((family, given, middle, suffix, prefix, "", "L", representation))
+            names.append((family, given_name, middle, suffix, prefix, "", "L", representation))
     return names or [("", "", "", "", "", "", "U")]
 
 

@@ -69,8 +69,8 @@ class Retrieval:
             if is_single:
                 exchange.respond(200, first, headers={"Content-Type": DICOM})
                 return
-            contents = (first if number == 0 else self._file(each) for number, each in enumerate(instances))
-            types = (f"{DICOM}; transfer-syntax={each.transfer_syntax_uid}" for each in instances)
+            contents = (first if number == 0 else self._file(instance) for number, instance in enumerate(instances))
+            types = (f"{DICOM}; transfer-syntax={instance.transfer_syntax_uid}" for instance in instances)
             _respond_in_parts(exchange, DICOM, zip(types, contents, strict=True))
 
     def metadata(self, exchange: Exchange, instances: Sequence[HeldInstance], base_url: str) -> None:
@@ -81,8 +81,8 @@ class Retrieval:
 
         def items() -> Iterator[bytes]:
             yield b"[" + first
-            for each in instances[1:]:
-                yield b"," + self._metadata(each, base_url)
+            for instance in instances[1:]:
+                yield b"," + self._metadata(instance, base_url)
             yield b"]"
 
         exchange.respond(200, items(), headers={"Content-Type": JSON})

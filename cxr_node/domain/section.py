@@ -129,12 +129,12 @@ class OneOf:
         tables = {table.model_fields["kind"].default: table for table in self.types()}
         if value.get("kind") not in tables:
             kinds = " or ".join(f'"{kind}"' for kind in tables)
-            got = (
+            beginning = (
                 f"{json.dumps(value['kind'], default=str)} is not right; expected"
                 if "kind" in value
                 else "must be set to"
             )
-            error = ValueError(f"{got} {kinds}")
+            error = ValueError(f"{beginning} {kinds}")
             raise ValidationError.from_exception_data(
                 "kind", [{"type": "value_error", "loc": ("kind",), "input": value, "ctx": {"error": error}}]
             )

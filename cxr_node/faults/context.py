@@ -24,6 +24,8 @@ class Amounts:
     program_kills: int = 20
     peer_kills: int = 50
     """Kills while DCMTK sends."""
+    correction_kills: int = 100
+    """Kills while patients are corrected and films rejected."""
     messages: int = 10_000
     idle_peers: int = 200
     rounds: int = 5
@@ -58,6 +60,7 @@ SHORT = Amounts(
     kills=4,
     program_kills=0,
     peer_kills=2,
+    correction_kills=3,
     messages=60,
     idle_peers=20,
     rounds=1,

@@ -29,8 +29,8 @@ _IDLE_TIMEOUT_S = 180.0
 
 
 @dataclass(slots=True, kw_only=True)
-class _KillPoints:
-    """Known checkpoints, and how often a node was killed at each."""
+class KillPoints:
+    """Known checkpoints, and how often a node was killed at each; `next_fault` chooses where it is killed next."""
 
     rng: Random
     kills: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ def is_of_first_start(step: str) -> bool:
 
 def run(context: FaultContext) -> GroupResult:
     """Kill a node under load repeatedly, let the last one finish, and check the ledger."""
-    kills, kill_points = context.amounts.kills, _KillPoints(rng=context.rng(GROUP))
+    kills, kill_points = context.amounts.kills, KillPoints(rng=context.rng(GROUP))
     group = GroupRun(context, GROUP)
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())

@@ -13,6 +13,7 @@ from pathlib import Path
 from cxr_node.faults import (
     chaos,
     clock_jumps,
+    correction_kills,
     database_restarts,
     fuzz,
     hostile_films,
@@ -42,6 +43,7 @@ Group = Callable[[FaultContext], GroupResult]
 
 GROUPS: Mapping[str, tuple[Group, ...]] = {
     "kills": (startup_kills.run, kills.run, supervisor_kills.run),
+    "corrections": (correction_kills.run,),
     "pacs": (pacs_modes.run,),
     "web": (receiver_modes.web,),
     "hl7": (receiver_modes.hl7,),

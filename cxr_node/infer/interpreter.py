@@ -219,12 +219,12 @@ class _Builder:
     def _step(self, node: Mapping[str, Any]) -> _Step:
         positional: list[Any] = []
         named: dict[str, Any] = {}
-        for given in node["inputs"]:
-            argument = self._argument(given["arg"])
-            if given["kind"] == _POSITIONAL:
+        for entry in node["inputs"]:
+            argument = self._argument(entry["arg"])
+            if entry["kind"] == _POSITIONAL:
                 positional.append(argument)
             else:
-                named[given["name"]] = argument
+                named[entry["name"]] = argument
         outputs = node["outputs"]
         is_sequence = len(outputs) > 1 or "as_tensors" in outputs[0]
         names = [name for output in outputs for name in _names_of(output)]

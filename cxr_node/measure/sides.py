@@ -63,9 +63,9 @@ def without_sides(
 
     A measurement whose sign is a side is not measurable.
     """
-    kept = tuple(_unsided_measurement(one) for one in measurements if one.code not in _SIGNED)
+    unsided = tuple(_unsided_measurement(one) for one in measurements if one.code not in _SIGNED)
     signed = (_not_measurable(one) for one in measurements if one.code in _SIGNED)
-    return kept, (*(_unsided_observation(one) for one in observations), *signed)
+    return unsided, (*(_unsided_observation(one) for one in observations), *signed)
 
 
 def _unsided_measurement(measurement: Measurement) -> Measurement:

@@ -92,8 +92,8 @@ _products = _by_words("HEAT MAP", "HEATMAP", "SALIENCY", "CAD", "AI", "SCREENSHO
 def _capture(dataset: Dataset) -> str:
     """A picture that a workstation or an analysis made: a film that was only scanned or converted is none."""
     is_capture = elements.text(dataset, "SOPClassUID") in _SECONDARY_CAPTURES
-    made = elements.text(dataset, "ConversionType").upper() in _MADE_ON_A_WORKSTATION
-    if is_capture and made and _types(dataset)[:2] == ("DERIVED", "SECONDARY"):
+    is_made_on_workstation = elements.text(dataset, "ConversionType").upper() in _MADE_ON_A_WORKSTATION
+    if is_capture and is_made_on_workstation and _types(dataset)[:2] == ("DERIVED", "SECONDARY"):
         return "Conversion Type (0008,0064) with Image Type (0008,0008)"
     return _products(dataset) if is_capture or _is_derived(dataset) else ""
 

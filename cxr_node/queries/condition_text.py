@@ -21,8 +21,8 @@ class InvalidCondition(ValueError):
     """The text is no condition on these columns; the sentence says what is expected."""
 
 
-def parse_condition(text: str, columns: Mapping[str, ColumnType], *, of: str, now: datetime) -> Condition:
-    """Return a condition on one of `columns`, which are those of a view or table named `of`.
+def parse_condition(text: str, columns: Mapping[str, ColumnType], *, owner: str, now: datetime) -> Condition:
+    """Return a condition on one of `columns`, which are those of a view or table named `owner`.
 
     The value `none` is that of an empty column.
 
@@ -34,7 +34,7 @@ def parse_condition(text: str, columns: Mapping[str, ColumnType], *, of: str, no
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise InvalidCondition(f"{text!r}: expected COLUMN=VALUE, such as state=failed")
-    kind = kind_of(match["column"], columns, of=of)
+    kind = kind_of(match["column"], columns, owner=owner)
     comparison = Comparison(match["comparison"])
     value = parse_value(kind, match["value"], now=now)
     if not _applies(comparison, kind, value):
@@ -42,12 +42,12 @@ def parse_condition(text: str, columns: Mapping[str, ColumnType], *, of: str, no
     return Condition(column=match["column"], comparison=comparison, value=value)
 
 
-def kind_of(column: str, columns: Mapping[str, ColumnType], *, of: str) -> ColumnType:
+def kind_of(column: str, columns: Mapping[str, ColumnType], *, owner: str) -> ColumnType:
     """Return the type of a column; raise InvalidCondition if there is none."""
     try:
         return columns[column]
     except KeyError:
-        raise InvalidCondition(f"{of} has no column {column!r}; it has {', '.join(columns)}") from None
+        raise InvalidCondition(f"{owner} has no column {column!r}; it has {', '.join(columns)}") from None
 
 
 def parse_value(kind: ColumnType, text: str, *, now: datetime) -> object:

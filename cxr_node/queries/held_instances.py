@@ -61,9 +61,9 @@ def series(connection: Connection, matching: Matching, *, limit: int, offset: in
     rows: list[tuple[int, int, int, Uid]] = []
     for arm, (table, query) in enumerate(_arms(matching)):
         uid, first = table.c.series_instance_uid, func.min(table.c.id)
-        found = query.with_only_columns(table.c.study_id, first, uid, maintain_column_froms=True)
-        found = found.group_by(table.c.study_id, uid)
-        ordered = found.order_by(table.c.study_id.desc(), first).limit(offset + limit)
+        grouped = query.with_only_columns(table.c.study_id, first, uid, maintain_column_froms=True)
+        grouped = grouped.group_by(table.c.study_id, uid)
+        ordered = grouped.order_by(table.c.study_id.desc(), first).limit(offset + limit)
         rows += [(-study_id, arm, number, Uid(text)) for study_id, number, text in connection.execute(ordered)]
     return [(-study_id, uid) for study_id, _, _, uid in sorted(rows)[offset : offset + limit]]
 

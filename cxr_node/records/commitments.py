@@ -102,9 +102,13 @@ def _rows(connection: Connection, table: Table, uid: Uid, *sender: Column[str]) 
     )
     return [
         HeldInstance(
-            sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest), size_bytes=size, sender=tuple(of)
+            sop_class_uid=Uid(sop_class),
+            archive_key=key,
+            digest=Digest(digest),
+            size_bytes=size,
+            sender=tuple(received_from),
         )
-        for sop_class, key, digest, size, *of in rows
+        for sop_class, key, digest, size, *received_from in rows
     ]
 
 

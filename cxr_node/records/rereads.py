@@ -68,7 +68,7 @@ class Group:
 def groups(connection: Connection, selection: Selection) -> list[Group]:
     """Return the films of a selection by standing and by the bundle of their newest reading."""
     columns = _standing(), reading.c.model_name, reading.c.model_version
-    query = _of(select(*columns, func.count()), selection).group_by(*columns).order_by(*columns)
+    query = _selected(select(*columns, func.count()), selection).group_by(*columns).order_by(*columns)
     return [
         Group(standing=Standing(value), model=None if name is None else (name, version), films=films)
         for value, name, version, films in connection.execute(query)
@@ -110,10 +110,10 @@ def read_again(transaction: Transaction, film_ids: Sequence[int], *, actor: str,
 
 
 def _again(query: Select[Any], selection: Selection) -> Select[Any]:
-    return _of(query, selection).where(_standing() == Standing.AGAIN.value)
+    return _selected(query, selection).where(_standing() == Standing.AGAIN.value)
 
 
-def _of(query: Select[Any], selection: Selection) -> Select[Any]:
+def _selected(query: Select[Any], selection: Selection) -> Select[Any]:
     other = reading.alias("other")
     newest = select(func.max(other.c.id)).where(other.c.film_id == film.c.id).correlate(film).scalar_subquery()
     query = (

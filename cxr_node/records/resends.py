@@ -66,7 +66,9 @@ def groups(connection: Connection, selection: Selection) -> list[Group]:
     standing = _standing()
     query = select(delivery.c.destination, standing, func.count(), func.count(distinct(result.c.study_id)))
     rows = connection.execute(
-        _of(query, selection).group_by(delivery.c.destination, standing).order_by(delivery.c.destination, standing)
+        _selected(query, selection)
+        .group_by(delivery.c.destination, standing)
+        .order_by(delivery.c.destination, standing)
     )
     return [
         Group(destination=name, standing=Standing(value), results=results, studies=studies)
@@ -76,7 +78,7 @@ def groups(connection: Connection, selection: Selection) -> list[Group]:
 
 def to_send_again(connection: Connection, selection: Selection) -> list[int]:
     """Return the ids of the deliveries of a selection that are sent again, the oldest first."""
-    query = _of(select(delivery.c.id), selection).where(_standing() == Standing.AGAIN.value)
+    query = _selected(select(delivery.c.id), selection).where(_standing() == Standing.AGAIN.value)
     return list(connection.execute(query.order_by(delivery.c.id)).scalars())
 
 
@@ -85,12 +87,12 @@ def send_again(transaction: Transaction, delivery_ids: Sequence[int], *, actor: 
 
     The same instances are sent. One that waits already, or was superseded meanwhile, stays as it is.
     """
-    query = _of(select(job.c.id), Selection(delivery_ids=delivery_ids)).where(_standing() == Standing.AGAIN.value)
+    query = _selected(select(job.c.id), Selection(delivery_ids=delivery_ids)).where(_standing() == Standing.AGAIN.value)
     job_ids = list(transaction.connection.execute(query).scalars())
     return len(queue.requeue(transaction, job_ids, actor=actor, now=now, is_background=True))
 
 
-def _of(query: Select[Any], selection: Selection) -> Select[Any]:
+def _selected(query: Select[Any], selection: Selection) -> Select[Any]:
     query = (
         query.select_from(delivery)
         .join(result, result.c.id == delivery.c.result_id)

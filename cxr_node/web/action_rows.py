@@ -19,7 +19,7 @@ from cxr_node.web.table_address import ApiSelection, Word, address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RowsRequest:
     """Rows as a request names them: table, keys of chosen rows, or None for all rows of a selection."""
 
     table: str
@@ -32,8 +32,8 @@ def _shown(
     text: ApiSelection,
     number: Annotated[list[Annotated[int, Query(ge=1, le=2**63 - 1)]] | None, Query(max_length=MOST)] = None,
     chosen: Word = "",
-) -> Asked:
-    return Asked(table=table, numbers=(number or []) if chosen else None, text=text)
+) -> RowsRequest:
+    return RowsRequest(table=table, numbers=(number or []) if chosen else None, text=text)
 
 
 def _posted(
@@ -41,14 +41,14 @@ def _posted(
     text: ApiSelection,
     rows: Annotated[Literal["chosen", "all"], Form()],
     numbers: Annotated[str, Form(pattern=r"^(\d{1,18}(,\d{1,18})*)?$")] = "",
-) -> Asked:
+) -> RowsRequest:
     keys = [int(number) for number in numbers.split(",") if number][:MOST]
-    return Asked(table=table, numbers=keys if rows == "chosen" else None, text=text)
+    return RowsRequest(table=table, numbers=keys if rows == "chosen" else None, text=text)
 
 
-ShownRows = Annotated[Asked, Depends(_shown)]
+ShownRows = Annotated[RowsRequest, Depends(_shown)]
 """Rows of a request for the page that shows what an action would do."""
-PostedRows = Annotated[Asked, Depends(_posted)]
+PostedRows = Annotated[RowsRequest, Depends(_posted)]
 """Rows of the form of that page: the action itself."""
 
 
@@ -95,10 +95,12 @@ class ActionRows:
         return address(path, text, table=self.table.name)
 
 
-def rows_of(context: WebContext, asked: Asked, person: Person, *, among: Collection[str], what: str) -> ActionRows:
+def rows_of(
+    context: WebContext, request: RowsRequest, person: Person, *, among: Collection[str], what: str
+) -> ActionRows:
     """Return the rows of a request; respond 404 to a table that is not `among` those whose rows have `what`."""
-    table = table_of(asked.table, person)
+    table = table_of(request.table, person)
     if table.name not in among:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"the rows of this table are no {what}")
-    selection = selection_of(context, table, asked.text, person) if asked.numbers is None else None
-    return ActionRows(table=table, text=asked.text, numbers=asked.numbers, selection=selection)
+    selection = selection_of(context, table, request.text, person) if request.numbers is None else None
+    return ActionRows(table=table, text=request.text, numbers=request.numbers, selection=selection)

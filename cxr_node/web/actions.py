@@ -36,18 +36,18 @@ TABLES_WITH_FILMS = ("films", "studies")
 
 
 @router.get("/actions/retry")
-def retry_page(request: Request, context: InContext, person: HasOperatorRole, asked: ShownRows) -> Response:
+def retry_page(request: Request, context: InContext, person: HasOperatorRole, rows_request: ShownRows) -> Response:
     """Show which jobs would be queued again: the chosen rows of a table, or else all of a selection."""
-    rows = rows_of(context, asked, person, among=TABLES_WITH_JOBS, what="jobs")
+    rows = rows_of(context, rows_request, person, among=TABLES_WITH_JOBS, what="jobs")
     with answering(rows.selection), context.connection() as connection:
         plan = retries.plan(connection, rows.jobs)
     return render_page(request, person, "retry.html", active=rows.table.name, plan=plan, rows=rows)
 
 
 @router.post("/actions/retry")
-def retry(context: InContext, person: Operator, asked: PostedRows) -> Response:
+def retry(context: InContext, person: Operator, rows_request: PostedRows) -> Response:
     """Queue the jobs again that the page has shown; of a list those that match it now."""
-    rows = rows_of(context, asked, person, among=TABLES_WITH_JOBS, what="jobs")
+    rows = rows_of(context, rows_request, person, among=TABLES_WITH_JOBS, what="jobs")
     with answering(rows.selection), context.connection() as connection:
         job_ids = retries.job_ids(connection, rows.jobs)
     requeued = context.retry(job_ids, by=person.actor)

@@ -18,18 +18,18 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/actions/reread")
-def reread_page(request: Request, context: InContext, person: HasOperatorRole, asked: ShownRows) -> Response:
+def reread_page(request: Request, context: InContext, person: HasOperatorRole, rows_request: ShownRows) -> Response:
     """Show which films would be read again: of the chosen rows, or else of all of a selection."""
-    rows = rows_of(context, asked, person, among=TABLES_WITH_FILMS, what="films")
+    rows = rows_of(context, rows_request, person, among=TABLES_WITH_FILMS, what="films")
     with answering(rows.selection), context.connection() as connection:
         plan = rereads.plan(context.process, connection, _selection(rows))
     return render_page(request, person, "reread.html", active=rows.table.name, plan=plan, rows=rows)
 
 
 @router.post("/actions/reread")
-def reread(context: InContext, person: Operator, asked: PostedRows) -> Response:
+def reread(context: InContext, person: Operator, rows_request: PostedRows) -> Response:
     """Queue the films that the page has shown; of a list those that match it now."""
-    rows = rows_of(context, asked, person, among=TABLES_WITH_FILMS, what="films")
+    rows = rows_of(context, rows_request, person, among=TABLES_WITH_FILMS, what="films")
     with answering(rows.selection):
         queued = rereads.reread(
             context.process, _selection(rows), what=rows.words, by=person.actor, reads=context.connection

@@ -20,9 +20,9 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/actions/resend")
-def resend_page(request: Request, context: InContext, person: HasOperatorRole, asked: ShownRows) -> Response:
+def resend_page(request: Request, context: InContext, person: HasOperatorRole, rows_request: ShownRows) -> Response:
     """Show how many results would go to each destination: of the chosen rows, or else of all of a selection."""
-    rows = rows_of(context, asked, person, among=TABLES_WITH_RESULTS, what="results")
+    rows = rows_of(context, rows_request, person, among=TABLES_WITH_RESULTS, what="results")
     with answering(rows.selection), context.connection() as connection:
         plans = resends.plans(connection, _selection(rows))
     return render_page(request, person, "resend.html", active=rows.table.name, plans=plans, rows=rows)
@@ -32,11 +32,11 @@ def resend_page(request: Request, context: InContext, person: HasOperatorRole, a
 def resend(
     context: InContext,
     person: Operator,
-    asked: PostedRows,
+    rows_request: PostedRows,
     destination: Annotated[str, Form(min_length=1, max_length=64)],
 ) -> Response:
     """Send the results again that the page has shown for a destination; of a list those that match it now."""
-    rows = rows_of(context, asked, person, among=TABLES_WITH_RESULTS, what="results")
+    rows = rows_of(context, rows_request, person, among=TABLES_WITH_RESULTS, what="results")
     selection = _selection(rows, destination=destination)
     with answering(rows.selection):
         queued = resends.resend(context.process, selection, what=rows.words, by=person.actor, reads=context.connection)

@@ -46,7 +46,7 @@ def _of_api(
     columns: Columns = None,
 ) -> SelectionText:
     return SelectionText(
-        where=_given(where), since=since, until=until, order=order, columns=_given(_split(columns or ()))
+        where=_values(where), since=since, until=until, order=order, columns=_values(_split(columns or ()))
     )
 
 
@@ -98,7 +98,7 @@ def _condition(column: str, comparison: str, value: str) -> str:
     return f"{column}{comparison}{value}"
 
 
-def _given(values: Sequence[str] | None) -> tuple[str, ...]:
+def _values(values: Sequence[str] | None) -> tuple[str, ...]:
     """Return the values that are not empty, each once."""
     return tuple(dict.fromkeys(value for value in values or () if value))
 

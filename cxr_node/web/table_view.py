@@ -49,7 +49,7 @@ class TableView:
 
     Parameters
     ----------
-    kept
+    further_conditions
         Conditions that no choice of the form has.
     since_time, until_time
         Bounds of the period as local times for the form; empty for a relative one.
@@ -64,7 +64,7 @@ class TableView:
     periods: tuple[Link, ...]
     filters: tuple[Link, ...]
     choices: tuple[Choice, ...]
-    kept: tuple[str, ...]
+    further_conditions: tuple[str, ...]
     columns: tuple[TableColumn, ...]
     since_time: str
     until_time: str
@@ -104,7 +104,7 @@ def table_view(
         periods=tuple(_periods(path, text)),
         filters=tuple(_filters(selection, text, path)),
         choices=choices,
-        kept=tuple(condition for condition in text.where if condition not in options),
+        further_conditions=tuple(condition for condition in text.where if condition not in options),
         columns=columns,
         since_time=_time_of_form(selection.period.since, text.since),
         until_time=_time_of_form(selection.period.until, text.until),

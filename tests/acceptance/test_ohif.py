@@ -75,8 +75,8 @@ class Archive:
     def content(self, film: str, kind: str) -> bytes:
         """Return the file of the result of a kind on a film."""
         number = str(9001 + KIND_BY_NAME[kind].result_type.series_offset)
-        (found,) = self.orthanc.query("Instance", {"StudyInstanceUID": self.studies[film], "SeriesNumber": number})
-        return self.orthanc.content(found)
+        (instance,) = self.orthanc.query("Instance", {"StudyInstanceUID": self.studies[film], "SeriesNumber": number})
+        return self.orthanc.content(instance)
 
     def result(self, film: str, kind: str) -> Dataset:
         """Return the result of a kind on a film."""

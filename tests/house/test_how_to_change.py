@@ -42,7 +42,7 @@ EXPECTED: dict[str, Callable[..., bool]] = {
     "DESTINATIONS": lambda kinds: bool(kinds) and all(map(is_class(DestinationKind), kinds)),
     "VIEWS": lambda views: holds(View)(views.values()),
     "FINDINGS": lambda rows: all(len(row) == len(("code", "site", "proof")) for row in rows.values()),
-    "LANGUAGES": lambda languages: holds(Language)(languages.values()),
+    "LANGUAGE_NAMES": holds(str),
     "_CHECKS": lambda checks: bool(checks) and all(map(callable, checks)),
     "_Node": lambda collector: hasattr(collector, "collect"),
     "COMMANDS": lambda commands: all(":" in entry.place for entry in commands.values()),

@@ -27,13 +27,13 @@ def test_no_picture_is_older_than_the_code_that_makes_results() -> None:
         assert entry == screenshots.entry(screenshots.FOLDER / name), f"{name} is out of date: make pictures"
 
 
-def test_a_moved_import_makes_no_picture_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_or_docstring_makes_no_picture_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "kind.py"
     monkeypatch.setattr(screenshots, "_SOURCES", tmp_path)
     source.write_text("from a import name\nWIDTH = name\n", encoding="utf-8")
     before = screenshots.digest_of_report()
 
-    source.write_text("# Moved.\nfrom b import name\nWIDTH = name\n", encoding="utf-8")
+    source.write_text('"""Words."""\n# Moved.\nfrom b import name\nWIDTH = name\n', encoding="utf-8")
     assert screenshots.digest_of_report() == before
 
     source.write_text("from b import name\nWIDTH = 2 * name\n", encoding="utf-8")

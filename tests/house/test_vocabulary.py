@@ -41,6 +41,8 @@ FORBIDDEN = frozenset(
         "urge",
     ]
 )
+EMPTY = frozenset(["said", "told", "found", "kept", "made", "each", "of", "given", "seen", "got", "asked"])
+"""Words that name nothing by themselves. A method `of` makes an instance, or returns a value by its key."""
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 LONGEST_TEST_NAME = 70
@@ -73,6 +75,34 @@ def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
 def parts(name: str) -> set[str]:
     """Return the words of an identifier in lower case."""
     return {part.lower() for part in _PART.findall(name)}
+
+
+def variables(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the name of every variable, argument, function of a module and class, with its line."""
+    methods = {
+        id(statement)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.FunctionDef)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.ClassDef() if id(node) not in methods:
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_variable_has_a_name(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        empty = [f"{path}:{line}: {name}" for line, name in variables(tree) if name.strip("_") in EMPTY]
+        assert not empty, empty
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path)
 
 
-def kept(node: InProcessNode, kind: str) -> list[Path]:
+def kept_files(node: InProcessNode, kind: str) -> list[Path]:
     """Return the archived files of a kind, films or results."""
     return sorted(Path(node.archive._root).glob(f"{kind}/*/*.dcm"))
 
@@ -68,7 +68,7 @@ def of_one_study() -> tuple[Dataset, Dataset]:
 def test_a_patient_changed_on_disk_is_in_no_report(node: InProcessNode) -> None:
     film, other = of_one_study()
     node.accept(film)
-    (path,) = kept(node, "films")
+    (path,) = kept_files(node, "films")
     rewrite(path, PatientID="ANOTHER", PatientName="Another^Patient")
     node.accept(other)
 
@@ -87,7 +87,7 @@ def test_a_patient_changed_on_disk_is_in_no_report(node: InProcessNode) -> None:
 def test_pixels_changed_on_disk_are_reported_and_not_read(node: InProcessNode) -> None:
     film = films.dx()
     node.accept(film)
-    flip(kept(node, "films")[0])
+    flip(kept_files(node, "films")[0])
 
     node.work()
 
@@ -101,7 +101,7 @@ def test_a_film_damaged_after_it_was_read_has_no_findings_in_a_new_report(node: 
     film, other = of_one_study()
     node.accept(film)
     node.turn(Stage.READ)
-    flip(kept(node, "films")[0])
+    flip(kept_files(node, "films")[0])
     node.accept(other)
 
     node.work()
@@ -114,7 +114,7 @@ def test_a_film_damaged_after_it_was_read_has_no_findings_in_a_new_report(node: 
 def test_a_missing_film_is_named_and_the_others_are_reported(node: InProcessNode) -> None:
     film, other = of_one_study()
     node.accept(film)
-    kept(node, "films")[0].unlink()
+    kept_files(node, "films")[0].unlink()
     node.accept(other)
 
     node.work()
@@ -164,7 +164,7 @@ def test_a_film_that_cannot_be_parsed_is_named_and_the_others_reported(
 def test_a_damaged_film_sent_again_is_whole_and_can_be_read(node: InProcessNode) -> None:
     film = films.dx()
     node.accept(film)
-    flip(kept(node, "films")[0])
+    flip(kept_files(node, "films")[0])
     node.work()
     assert not node.accept(film)
     with node.database.write() as transaction:
@@ -186,7 +186,7 @@ def test_a_damaged_result_is_composed_again_bit_by_bit(node: InProcessNode, *, i
 
     node.pacs.before_send = away
     node.work()
-    (path,) = kept(node, "results")
+    (path,) = kept_files(node, "results")
     composed = path.read_bytes()
     if is_missing:
         path.unlink()
@@ -209,8 +209,8 @@ def test_a_damaged_result_that_cannot_be_composed_again_needs_a_person(node: InP
 
     node.pacs.before_send = away
     node.work()
-    flip(kept(node, "results")[0])
-    flip(kept(node, "films")[0])
+    flip(kept_files(node, "results")[0])
+    flip(kept_files(node, "films")[0])
     node.pacs.before_send = lambda: None
     for _ in range(6):
         node.clock.advance(minutes=5)
@@ -248,7 +248,7 @@ def test_the_page_paints_no_damaged_film(node: InProcessNode) -> None:
         film = film_rows.get(connection, 1)
     context = PictureContext(archive=node.archive, limits=Limits())
     assert set(render(context, film)) == {"film", "thumbnail"}
-    flip(kept(node, "films")[0])
+    flip(kept_files(node, "films")[0])
 
     with pytest.raises(Damaged):
         render(context, film)
@@ -258,7 +258,7 @@ def test_intact_bytes_are_returned_and_others_never(node: InProcessNode) -> None
     node.accept(films.dx())
     with node.database.read() as connection:
         film = film_rows.get(connection, 1)
-    (path,) = kept(node, "films")
+    (path,) = kept_files(node, "films")
     content = path.read_bytes()
 
     assert read_intact(node.archive, film) == content

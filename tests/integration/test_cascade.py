@@ -129,10 +129,10 @@ def models_in(report: Dataset) -> dict[str, tuple[str, str]]:
     for group in groups:
         rows = children_of(group)
         texts = {name_of(row): str(row.TextValue) for row in rows if row.ValueType == "TEXT"}
-        found = next((row for row in rows if name_of(row) == codes.FINDING.value), None)
-        if found is not None and codes.ALGORITHM_NAME.value in texts:
+        row = next((row for row in rows if name_of(row) == codes.FINDING.value), None)
+        if row is not None and codes.ALGORITHM_NAME.value in texts:
             name, version = texts[codes.ALGORITHM_NAME.value], texts[codes.ALGORITHM_VERSION.value]
-            models[str(found.ConceptCodeSequence[0].CodeMeaning)] = (name, version)
+            models[str(row.ConceptCodeSequence[0].CodeMeaning)] = (name, version)
     return models
 
 

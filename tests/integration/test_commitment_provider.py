@@ -194,10 +194,10 @@ def test_reading_ends_with_the_association(database: Database, tmp_path: Path) -
     film = films.dx()
     node = InProcessNode(database, tmp_path)
     node.accept(film)
-    asked = iter((False, True))
+    states = iter((False, True))
 
     with pytest.raises(RetryLater, match="ended its association"):
-        committed(node, [film, film], CommitmentLimits(is_over=lambda: next(asked)))
+        committed(node, [film, film], CommitmentLimits(is_over=lambda: next(states)))
 
 
 def committed(node: InProcessNode, wanted: Sequence[Dataset], limits: CommitmentLimits) -> CommitmentResult:

@@ -22,8 +22,8 @@ def checked(folder: Path, section: str) -> list[tuple[Status, str]]:
     config = settings_file(folder, more=f"[dicomweb]\n{section}")
     assert CliRunner().invoke(app, ["db", "upgrade", "--config", str(config)]).exit_code == 0
     if "WEB1" in section:
-        made = CliRunner().invoke(app, ["token", "add", "WEB1", "--config", str(config)])
-        assert made.exit_code == 0, made.output
+        added = CliRunner().invoke(app, ["token", "add", "WEB1", "--config", str(config)])
+        assert added.exit_code == 0, added.output
     with Process.open(load(config)) as process:
         return [(check.status, check.message) for check in dicomweb.server(process)]
 

@@ -15,12 +15,12 @@ from pydicom.uid import RLELossless
 
 from cxr_node.queries import held_instances
 from cxr_node.queries.held_instances import Matching
+from cxr_node.simulators.rejection_notes import rejection_note
 from cxr_node.wiring.audit import trail_folder
 from tests.support import films
 from tests.support.audit_rules import recorded
 from tests.support.dicomweb import Entrance, entrance, file_of
 from tests.support.node import InProcessNode
-from tests.support.rejection_notes import rejection_note
 
 ORIGIN = "https://ohif.example.org"
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -44,7 +44,7 @@ class Reading:
         fields = {"Accept": accept, **headers}
         return self.web.request("GET", path, headers=fields, token=self.token)
 
-    def found(self, path: str) -> list[str]:
+    def uids(self, path: str) -> list[str]:
         """Return the Study Instance UIDs that a search finds."""
         response = self.get(path)
         assert response.status_code == 200, response.text
@@ -82,20 +82,20 @@ def studies(*data_sets: Dataset) -> list[str]:
 def test_studies_are_found_by_each_attribute_the_newest_first(reading: Reading) -> None:
     first, second, third = reading.sent
 
-    assert reading.found("/studies") == studies(third, second, first)
-    assert reading.found(f"/studies?StudyInstanceUID={first.StudyInstanceUID}") == studies(first)
-    assert reading.found("/studies?PatientID=A-*") == studies(second, first)
-    assert reading.found("/studies?00100020=A-?&limit=1") == studies(second)
-    assert reading.found("/studies?PatientID=A-*&limit=1&offset=1") == studies(first)
-    assert reading.found("/studies?PatientID=B_3") == studies(third)
-    assert reading.found("/studies?PatientID=A_*") == []
-    assert reading.found("/studies?AccessionNumber=ACC%253") == studies(third)
-    assert reading.found("/studies?AccessionNumber=ACC%25*") == studies(third)
-    assert reading.found("/studies?StudyDate=20260115-20260215") == studies(second)
-    assert reading.found("/studies?StudyDate=20260301") == studies(third)
-    assert reading.found("/studies?StudyDate=-20260201") == studies(second, first)
-    assert reading.found("/studies?ModalitiesInStudy=SR") == studies(third, second, first)
-    assert reading.found("/studies?ModalitiesInStudy=CT") == []
+    assert reading.uids("/studies") == studies(third, second, first)
+    assert reading.uids(f"/studies?StudyInstanceUID={first.StudyInstanceUID}") == studies(first)
+    assert reading.uids("/studies?PatientID=A-*") == studies(second, first)
+    assert reading.uids("/studies?00100020=A-?&limit=1") == studies(second)
+    assert reading.uids("/studies?PatientID=A-*&limit=1&offset=1") == studies(first)
+    assert reading.uids("/studies?PatientID=B_3") == studies(third)
+    assert reading.uids("/studies?PatientID=A_*") == []
+    assert reading.uids("/studies?AccessionNumber=ACC%253") == studies(third)
+    assert reading.uids("/studies?AccessionNumber=ACC%25*") == studies(third)
+    assert reading.uids("/studies?StudyDate=20260115-20260215") == studies(second)
+    assert reading.uids("/studies?StudyDate=20260301") == studies(third)
+    assert reading.uids("/studies?StudyDate=-20260201") == studies(second, first)
+    assert reading.uids("/studies?ModalitiesInStudy=SR") == studies(third, second, first)
+    assert reading.uids("/studies?ModalitiesInStudy=CT") == []
 
 
 def test_a_study_is_shown_with_what_a_viewer_lists(reading: Reading) -> None:
@@ -249,17 +249,17 @@ def test_only_a_token_that_shows_identifiers_reads(reading: Reading) -> None:
 def test_a_film_that_was_rejected_is_not_shown(reading: Reading) -> None:
     data_set = film(5, PatientID="GONE")
     assert reading.web.store(file_of(data_set)).status_code == 200
-    assert reading.found("/studies?PatientID=GONE") == studies(data_set)
+    assert reading.uids("/studies?PatientID=GONE") == studies(data_set)
 
     assert reading.web.store(file_of(rejection_note("113037", data_set))).status_code == 200
 
-    assert reading.found("/studies?PatientID=GONE") == []
+    assert reading.uids("/studies?PatientID=GONE") == []
     assert reading.get(path_of(data_set)).status_code == 404
 
 
 def test_searches_and_retrievals_are_audited(reading: Reading) -> None:
     first = reading.sent[1]
-    reading.found("/studies?PatientID=A-2")
+    reading.uids("/studies?PatientID=A-2")
     for _ in range(2):
         reading.get(f"{path_of(first)}/frames/1")
         reading.get(path_of(first))
@@ -340,4 +340,4 @@ def test_an_archive_that_is_away_is_503(reading: Reading) -> None:
 
     assert response.status_code == 503
     assert response.headers["retry-after"]
-    assert reading.found("/studies?PatientID=AWAY") == studies(data_set)
+    assert reading.uids("/studies?PatientID=AWAY") == studies(data_set)

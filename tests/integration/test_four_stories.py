@@ -100,7 +100,7 @@ def run(config: Path, command: str) -> str:
     return ended.output
 
 
-def asked(config: Path, query: str) -> list[tuple[object, ...]]:
+def rows_of(config: Path, query: str) -> list[tuple[object, ...]]:
     """Return the rows of a query, for yesterday, today or the last week in place of the document's days."""
     yesterday, today = (f"{utc_now() - timedelta(days=days):%Y-%m-%d}" for days in (1, 0))
     query = query.replace("2026-01-01", yesterday).replace("2026-01-02", today)
@@ -113,7 +113,7 @@ def test_why_a_study_of_an_accession_number_has_no_report(config: Path, client: 
 
     page = client.post("/search", data={"text": ACCESSION})
     (command,) = story.commands
-    rows = asked(config, story.query)
+    rows = rows_of(config, story.query)
 
     assert page.url.path.startswith("/studies/")
     for shown in (page.text, run(config, command)):
@@ -131,20 +131,20 @@ def test_how_long_reports_took_yesterday_by_modality(config: Path, client: httpx
     for modality in ("CR", "DX"):
         assert f"<td>{modality}</td>" in table
         assert re.search(rf"{modality} +│ 1 +│ 1 +│ 2.0 s", run(config, command))
-    assert sorted(asked(config, story.query)) == [("CR", 2.0), ("DX", 2.0)]
+    assert sorted(rows_of(config, story.query)) == [("CR", 2.0), ("DX", 2.0)]
 
 
 def test_what_is_stuck_after_a_night_is_found_and_sent_again(config: Path, client: httpx.Client) -> None:
     story = stories()[2]
 
     page = client.get(story.address)
-    found, sent, resent = (run(config, command) for command in story.commands)
+    listed, sent, resent = (run(config, command) for command in story.commands)
 
     assert page.text.count("0xA700, out of resources") >= 1
-    assert "pacs" in found
+    assert "pacs" in listed
     assert sent == "1 jobs queued again\n"
     assert resent == "2 results of 2 studies to pacs queued to be sent again\n"
-    assert [row[:3] for row in asked(config, story.query)] == [("pacs", "waiting", 3)]
+    assert [row[:3] for row in rows_of(config, story.query)] == [("pacs", "waiting", 3)]
 
 
 def test_findings_above_80_of_last_week_are_a_csv_file(config: Path, client: httpx.Client) -> None:
@@ -158,4 +158,4 @@ def test_findings_above_80_of_last_week_are_a_csv_file(config: Path, client: htt
 
     assert [float(row["score"]) for row in by_page] == [90.0]
     assert {row["film_id"] for row in by_page} == {row["film_id"] for row in by_command}
-    assert len(asked(config, story.query)) == len(by_command)
+    assert len(rows_of(config, story.query)) == len(by_command)

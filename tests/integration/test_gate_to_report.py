@@ -151,8 +151,8 @@ def test_a_stated_frontal_chest_is_refused_only_by_a_certain_model(
     film: Dataset, rules: Rules, is_read: bool, tmp_path: Path
 ) -> None:
     def doubting(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-        seen = Appearance(view=None, score=0.7, distance=1.0, limit=4.0)
-        return tuple(replace(predicted, appearance=seen) for predicted in prediction(films))
+        appearance = Appearance(view=None, score=0.7, distance=1.0, limit=4.0)
+        return tuple(replace(predicted, appearance=appearance) for predicted in prediction(films))
 
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)

@@ -16,7 +16,7 @@ def film(seed: int, **changes: object) -> Dataset:
     return films.dx(seed=seed, changes=changes)
 
 
-def found(database: Database, matching: Matching, *, limit: int = 10, offset: int = 0) -> list[str]:
+def matching_uids(database: Database, matching: Matching, *, limit: int = 10, offset: int = 0) -> list[str]:
     """Return the SOP Instance UIDs of films and results that match."""
     with database.read() as connection:
         held = held_instances.instances(connection, matching, limit=limit, offset=offset)
@@ -37,21 +37,21 @@ def test_instances_are_found_by_their_own_and_their_studys_attributes(database: 
         node.accept(one)
     uids = [str(one.SOPInstanceUID) for one in (first, second)]
 
-    assert found(database, Matching()) == uids[::-1]
-    assert found(database, Matching(), limit=1) == uids[1:]
-    assert found(database, Matching(), limit=1, offset=1) == uids[:1]
-    assert found(database, Matching(identifiers={"patient_id": "50%_A"})) == uids[:1]
-    assert found(database, Matching(identifiers={"patient_id": "50*A"})) == uids[::-1]
-    assert found(database, Matching(identifiers={"patient_id": "50%?A"})) == uids[:1]
-    assert found(database, Matching(identifiers={"accession_number": "X!*"})) == uids[:1]
-    assert found(database, Matching(dates=("2026-01-15", ""))) == uids[1:]
-    assert found(database, Matching(dates=("", "2026-01-15"))) == uids[:1]
-    assert found(database, Matching(sop_instance_uids=(uids[0], "1.2"))) == uids[:1]
-    assert found(database, Matching(series_instance_uids=(str(second.SeriesInstanceUID),))) == uids[1:]
-    assert found(database, Matching(study_instance_uids=(str(first.StudyInstanceUID),))) == uids[:1]
-    assert found(database, Matching(modalities=("DX",))) == uids[::-1]
-    assert found(database, Matching(modalities=("CR",))) == []
-    assert found(database, Matching(sop_class_uids=("1.2",))) == []
+    assert matching_uids(database, Matching()) == uids[::-1]
+    assert matching_uids(database, Matching(), limit=1) == uids[1:]
+    assert matching_uids(database, Matching(), limit=1, offset=1) == uids[:1]
+    assert matching_uids(database, Matching(identifiers={"patient_id": "50%_A"})) == uids[:1]
+    assert matching_uids(database, Matching(identifiers={"patient_id": "50*A"})) == uids[::-1]
+    assert matching_uids(database, Matching(identifiers={"patient_id": "50%?A"})) == uids[:1]
+    assert matching_uids(database, Matching(identifiers={"accession_number": "X!*"})) == uids[:1]
+    assert matching_uids(database, Matching(dates=("2026-01-15", ""))) == uids[1:]
+    assert matching_uids(database, Matching(dates=("", "2026-01-15"))) == uids[:1]
+    assert matching_uids(database, Matching(sop_instance_uids=(uids[0], "1.2"))) == uids[:1]
+    assert matching_uids(database, Matching(series_instance_uids=(str(second.SeriesInstanceUID),))) == uids[1:]
+    assert matching_uids(database, Matching(study_instance_uids=(str(first.StudyInstanceUID),))) == uids[:1]
+    assert matching_uids(database, Matching(modalities=("DX",))) == uids[::-1]
+    assert matching_uids(database, Matching(modalities=("CR",))) == []
+    assert matching_uids(database, Matching(sop_class_uids=("1.2",))) == []
 
 
 def test_results_follow_their_films_and_count_by_their_modality(database: Database, tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_results_follow_their_films_and_count_by_their_modality(database: Databa
     assert str(film_row.sop_instance_uid) == str(one.SOPInstanceUID)
     assert node.archive.get(result.archive_key)
     reports = Matching(modalities=("SR",), result_modalities={str(result.sop_class_uid): "SR"})
-    assert len(found(database, reports)) == 2
-    assert found(database, Matching(modalities=("SR",))) == []
+    assert len(matching_uids(database, reports)) == 2
+    assert matching_uids(database, Matching(modalities=("SR",))) == []
 
 
 def test_identifiers_are_matched_with_regard_to_case_on_both_databases(database: Database, tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_identifiers_are_matched_with_regard_to_case_on_both_databases(database:
     for one in (upper, lower):
         node.accept(one)
 
-    assert found(database, Matching(identifiers={"patient_id": "ab*"})) == [str(lower.SOPInstanceUID)]
-    assert found(database, Matching(identifiers={"patient_id": "AB?[*]"})) == [str(upper.SOPInstanceUID)]
-    assert found(database, Matching(identifiers={"patient_id": "ab1[x]"})) == []
+    assert matching_uids(database, Matching(identifiers={"patient_id": "ab*"})) == [str(lower.SOPInstanceUID)]
+    assert matching_uids(database, Matching(identifiers={"patient_id": "AB?[*]"})) == [str(upper.SOPInstanceUID)]
+    assert matching_uids(database, Matching(identifiers={"patient_id": "ab1[x]"})) == []
 
 
 def test_names_are_matched_without_regard_to_case_on_both_databases(database: Database, tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_names_are_matched_without_regard_to_case_on_both_databases(database: Da
     accented = [str(one.SOPInstanceUID) for one in named[2::-1]]
 
     for text in ("MÜLLER*", "müller^h?ns", "Müller^Hans", "*Ü*"):
-        assert found(database, Matching(identifiers={"patient_name": text})) == accented
+        assert matching_uids(database, Matching(identifiers={"patient_name": text})) == accented

@@ -29,9 +29,9 @@ pytestmark = [
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chexnet")
     random = np.random.default_rng(6)
-    made = [np.kron(random.integers(0, 256, (6, 6)), np.ones(size)).astype(np.uint8) for size in ((60, 50), (70, 80))]
-    ramps = [np.tile(np.linspace(0, 255, 400), (300, 1)).astype(np.uint8), (255 - made[0][::-1]).astype(np.uint8)]
-    np.savez(folder / "films.npz", *made, *ramps)
+    images = [np.kron(random.integers(0, 256, (6, 6)), np.ones(size)).astype(np.uint8) for size in ((60, 50), (70, 80))]
+    ramps = [np.tile(np.linspace(0, 255, 400), (300, 1)).astype(np.uint8), (255 - images[0][::-1]).astype(np.uint8)]
+    np.savez(folder / "films.npz", *images, *ramps)
     subprocess.run(
         [sys.executable, "-m", "tests.support.chexnet_reference", PACKAGES, folder], cwd=films.ROOT, check=True
     )

@@ -181,9 +181,9 @@ def scores_file(folder: Path, films: Path, content: bytes, fault: Fault) -> Path
 
 
 def imported(file: Path, to: Path, *options: object, answers: Mapping[str, str] | None = None) -> Result:
-    given = [f"--answer={key}={value}" for key, value in {**ANSWERS, **(answers or {})}.items()]
+    by_key = [f"--answer={key}={value}" for key, value in {**ANSWERS, **(answers or {})}.items()]
     return CliRunner().invoke(
-        app.app, ["bundle", "import-onnx", str(file), "--to", str(to), *given, *map(str, options)]
+        app.app, ["bundle", "import-onnx", str(file), "--to", str(to), *by_key, *map(str, options)]
     )
 
 
@@ -303,8 +303,8 @@ def test_answers_file_chooses_labels_codes_and_points(tmp_path: Path) -> None:
     )
 
     options = ("--answers", tmp_path / "answers.toml")
-    given = [f"--answer={key}={value}" for key, value in ANSWERS.items() if key != "labels"]
-    command = ["bundle", "import-onnx", str(file), "--to", str(tmp_path / "bundle"), *map(str, options), *given]
+    by_key = [f"--answer={key}={value}" for key, value in ANSWERS.items() if key != "labels"]
+    command = ["bundle", "import-onnx", str(file), "--to", str(tmp_path / "bundle"), *map(str, options), *by_key]
     result = CliRunner().invoke(app.app, command)
 
     assert result.exit_code == 0, result.output

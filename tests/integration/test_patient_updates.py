@@ -28,6 +28,7 @@ from cxr_node.queries.study_status import study_status
 from cxr_node.queue import queue
 from cxr_node.records import patient_updates
 from cxr_node.settings.root import Settings
+from cxr_node.simulators.his import ISSUER, adt
 from cxr_node.wiring import roles
 from cxr_node.wiring.adt import answering, listening
 from cxr_node.wiring.audit import Audit
@@ -37,7 +38,6 @@ from tests.integration import test_corrections
 from tests.integration.test_corrections import KilledDatabase, stored_bytes
 from tests.support import films, peers
 from tests.support.films import PATIENT_ID, PATIENT_NAME
-from tests.support.hl7_messages import ISSUER, adt
 from tests.support.running_node import settings_file
 
 hl7_client = pytest.importorskip("hl7.client")

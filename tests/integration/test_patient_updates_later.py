@@ -15,10 +15,10 @@ from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.tables import film
 from cxr_node.queries import ledger
 from cxr_node.records import patient_updates
+from cxr_node.simulators.his import adt
 from cxr_node.work.periodic import film_attributes
 from tests.integration.test_patient_updates import NEW_NAME, NEW_NAME_IN_DICOM, Site, of_issuer
 from tests.support.films import PATIENT_ID, PATIENT_NAME
-from tests.support.hl7_messages import adt
 from tests.support.node import ATTRIBUTE_RULES
 
 pytestmark = pytest.mark.ci_on_postgresql

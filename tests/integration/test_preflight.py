@@ -15,7 +15,7 @@ PORTS = "[receive]\nport = 0\n[web]\nport = 0\n"
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def used_port() -> Iterator[int]:
     """A port where another program listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
@@ -33,14 +33,14 @@ def refused(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 @pytest.mark.parametrize("key", ["receive", "web", "dicomweb", "adt"])
-def test_a_port_in_use_is_named(key: str, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_named(key: str, used_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     optional = "[dicomweb]\nport = 0\nenabled = true\n[adt]\nport = 0\nenabled = true\naddresses = ['127.0.0.1']\n"
-    settings = f"{PORTS}{optional}".replace(f"[{key}]\nport = 0", f"[{key}]\nport = {taken}")
+    settings = f"{PORTS}{optional}".replace(f"[{key}]\nport = 0", f"[{key}]\nport = {used_port}")
 
     output = refused(tmp_path, settings, monkeypatch)
 
     assert f"{key}.port (line " in output
-    assert f"port {taken} of 127.0.0.1 is not available (address already in use)" in output
+    assert f"port {used_port} of 127.0.0.1 is not available (address already in use)" in output
     assert "set another port" in output
     assert "node.toml" in output
 

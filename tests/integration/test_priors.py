@@ -20,9 +20,9 @@ from cxr_node.records import comparisons, readings
 from cxr_node.records import films as film_rows
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
+from cxr_node.simulators.rejection_notes import rejection_note
 from tests.support import films
 from tests.support.node import InProcessNode
-from tests.support.rejection_notes import rejection_note
 from tests.support.web import served_page
 
 DAYS = 1826

@@ -26,13 +26,13 @@ from cxr_node.queries import ledger
 from cxr_node.queries.study_status import study_status
 from cxr_node.records import rejection_notes, retention
 from cxr_node.records.rejection_notes import InstanceRejected
+from cxr_node.simulators.rejection_notes import rejection_note
 from cxr_node.wiring.receive import note_scope
 from cxr_node.work.periodic.retention import remove_expired
 from tests.integration.test_corrections import Site, stored_bytes
 from tests.support import films
 from tests.support.node import received
 from tests.support.queue import SENDER
-from tests.support.rejection_notes import rejection_note
 from tests.support.running_node import settings_file, to_pacs
 
 pytestmark = pytest.mark.ci_on_postgresql

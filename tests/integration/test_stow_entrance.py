@@ -28,13 +28,13 @@ from cxr_node.receive.events import WebRequestRejected
 from cxr_node.receive.rejection import WebRejection
 from cxr_node.records import api_tokens
 from cxr_node.simulators import web_modality
+from cxr_node.simulators.rejection_notes import rejection_note
 from cxr_node.wiring.audit import trail_folder
 from cxr_node.wiring.rejection_counters import RejectionCounters
 from tests.support import films, peers
 from tests.support.audit_rules import recorded
 from tests.support.dicomweb import BOUNDARY, MULTIPART, SENDER, Entrance, body, entrance, file_of, verdicts
 from tests.support.peers import LOOPBACK
-from tests.support.rejection_notes import rejection_note
 
 WRONG = "cxr_wrong"
 CANNOT_UNDERSTAND, MISMATCH, NO_SOP_CLASS, NO_TRANSFER_SYNTAX, NO_ROOM = 0xC000, 0xA900, 0x0122, 0xC122, 0xA700
@@ -98,13 +98,13 @@ def test_the_data_set_is_kept_bit_by_bit_as_one_sent_by_c_store(web: Entrance) -
     sent = file_of(film(2))
     assert web.store(sent).status_code == 200
 
-    kept = next(
+    content = next(
         content
         for key in web.process.archive.stored_keys()
         if (content := web.process.archive.get(key)).endswith(sent[films.data_set_offset(sent) :])
     )
-    assert kept[films.data_set_offset(kept) :] == sent[films.data_set_offset(sent) :]
-    assert SENDER.encode() in kept[: films.data_set_offset(kept)]
+    assert content[films.data_set_offset(content) :] == sent[films.data_set_offset(sent) :]
+    assert SENDER.encode() in content[: films.data_set_offset(content)]
 
 
 def test_a_film_that_comes_again_by_either_service_is_stored_once(web: Entrance, tmp_path: Path) -> None:
@@ -311,11 +311,11 @@ def test_objects_and_authentications_are_audited_and_no_patient_is_logged(
 
 def test_rejected_requests_are_counted_by_token_and_reason(web: Entrance, tmp_path: Path) -> None:
     counters = RejectionCounters(tmp_path / "rejections.json")
-    seen = len(web.events)
+    count = len(web.events)
     web.request(content=b"", token=WRONG)
     web.request(content=b"", token=web.token_of("curious"))
     web.store(b"garbage")
-    for event in web.events[seen:]:
+    for event in web.events[count:]:
         counters.note(event)
 
     assert {(row.calling_ae_title, row.reason): row.rejections for row in counters.rows()} == {

@@ -35,8 +35,8 @@ def test_orthanc_stores_its_films_at_the_node(in_chunks: bool, tmp_path: Path) -
         entrance(tmp_path / "node") as web,
         orthanc(web, web.token, tmp_path / "orthanc", in_chunks=in_chunks) as client,
     ):
-        kept = [client.post("/instances", content=file_of(data_set)).json()["ID"] for data_set in data_sets]
-        answer = client.post("/dicom-web/servers/node/stow", content=json.dumps({"Resources": kept}))
+        identifiers = [client.post("/instances", content=file_of(data_set)).json()["ID"] for data_set in data_sets]
+        answer = client.post("/dicom-web/servers/node/stow", content=json.dumps({"Resources": identifiers}))
 
         assert answer.status_code == 200, answer.text
         assert web.stored().keys() == {str(data_set.SOPInstanceUID) for data_set in data_sets}

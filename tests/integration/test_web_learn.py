@@ -36,7 +36,7 @@ def films() -> dict[str, dict[str, Any]]:
         "breathed out": request(breath=0.1),
     }
     with open_reader() as reader:
-        return {name: film_content(take_film(reader, asked)) for name, asked in requests.items()}
+        return {name: film_content(take_film(reader, choice)) for name, choice in requests.items()}
 
 
 def request(

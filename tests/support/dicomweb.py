@@ -49,8 +49,8 @@ class Entrance:
 
     def token_of(self, name: str, **permissions: bool) -> str:
         """Make an API token."""
-        made = TokenAdministration(process=self.process, by="test")
-        return made.add(name, Permissions(**permissions), days=1)  # type: ignore[arg-type]  # by name
+        administration = TokenAdministration(process=self.process, by="test")
+        return administration.add(name, Permissions(**permissions), days=1)  # type: ignore[arg-type]  # by name
 
     def request(
         self,

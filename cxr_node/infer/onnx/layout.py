@@ -323,7 +323,7 @@ def _depth_to_space(node: Node, inputs: Inputs) -> Tensor:
 def _shape(node: Node, inputs: Inputs) -> Numbers:
     shape = list(_sizes(inputs[0]))
     end = node.attributes.get("end")
-    return numbers.of(shape[whole(node, "start") : end if isinstance(end, int) else None])
+    return numbers.to_numbers(shape[whole(node, "start") : end if isinstance(end, int) else None])
 
 
 def _size(_node: Node, inputs: Inputs) -> Numbers:

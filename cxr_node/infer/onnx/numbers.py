@@ -52,7 +52,7 @@ class Numbers:
         return self.items[0]
 
 
-def of(values: Sequence[Any] | Any) -> Numbers:
+def to_numbers(values: Sequence[Any] | Any) -> Numbers:
     """Return numbers from a list, or from one number."""
     return Numbers(np.array(values, dtype=object))
 

@@ -166,10 +166,12 @@ def _where(source: Source, selection: Selection) -> Iterator[ColumnElement[bool]
     if period.until is not None:
         yield time < period.until
     for condition in selection.all_conditions:
-        of = table.columns[condition.column]
-        column = _column(source, of)
+        table_column = table.columns[condition.column]
+        column = _column(source, table_column)
         by_source = Condition(
-            column=of.source, comparison=condition.comparison, value=source_value(of, condition.value)
+            column=table_column.source,
+            comparison=condition.comparison,
+            value=source_value(table_column, condition.value),
         )
         yield expression(column if _is_selective(selection, condition) else WithoutIndex(column), by_source)
 

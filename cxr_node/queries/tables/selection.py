@@ -70,9 +70,9 @@ def parse_selection(table: Table, text: SelectionText, *, now: datetime, sees_fi
     """
     visible = table.visible_columns(sees_films=sees_films)
     kinds = {name: column.kind for name, column in visible.items()}
-    of = f"the table of {table.row}"
+    name_of_table = f"the table of {table.row}"
     try:
-        conditions = tuple(parse_condition(condition, kinds, of=of, now=now) for condition in text.where)
+        conditions = tuple(parse_condition(condition, kinds, owner=name_of_table, now=now) for condition in text.where)
         since = None if text.since == EVER else parse_time(text.since or DEFAULT_SINCE, now=now)
         period = Period(since=since, until=parse_time(text.until, now=now))
     except (InvalidCondition, InvalidTime) as error:
@@ -83,17 +83,17 @@ def parse_selection(table: Table, text: SelectionText, *, now: datetime, sees_fi
         table=table,
         conditions=conditions,
         period=period,
-        order=_column(visible, order.removeprefix("-"), of),
+        order=_column(visible, order.removeprefix("-"), name_of_table),
         descending=order.startswith("-"),
-        columns=tuple(_column(visible, name, of) for name in text.columns or shown),
+        columns=tuple(_column(visible, name, name_of_table) for name in text.columns or shown),
     )
 
 
-def _column(visible: Mapping[str, TableColumn], name: str, of: str) -> TableColumn:
+def _column(visible: Mapping[str, TableColumn], name: str, name_of_table: str) -> TableColumn:
     try:
         return visible[name]
     except KeyError:
-        raise InvalidSelection(f"{of} has no column {name!r}; it has {', '.join(visible)}") from None
+        raise InvalidSelection(f"{name_of_table} has no column {name!r}; it has {', '.join(visible)}") from None
 
 
 def source_value(column: TableColumn, value: object) -> object:

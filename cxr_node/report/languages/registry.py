@@ -1,5 +1,4 @@
-"""Registry of the languages of results. A new language is one TOML file in this folder and its name in
-`domain.result_languages`."""
+"""Languages of results by name: one TOML file in this folder for each name of `domain.result_languages`."""
 
 import tomllib
 from collections.abc import Mapping, Set

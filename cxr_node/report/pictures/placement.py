@@ -89,7 +89,7 @@ def _free(request: Request, film: Box, occupied: Sequence[Box]) -> Box | None:
 
 
 def _candidates(request: Request, film: Box, occupied: Sequence[Box]) -> tuple[list[float], list[float]]:
-    """Return left and upper edges within the film: beside the anchor, at the edges of occupied rectangles, and on a grid."""
+    """Return left and upper edges in the film: beside the anchor, at the edges of other rectangles, and on a grid."""
     (column, row), width, height = request.anchor, request.width, request.height
     gap = height / 4
     lefts = [column + gap, column - gap - width, column - width / 2, film.left, film.right - width]

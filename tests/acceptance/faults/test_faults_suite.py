@@ -13,6 +13,7 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.faults import ledger_check, scratch, suite
 from cxr_node.faults.context import SHORT, Amounts, DatabaseKind
+from cxr_node.faults.correction_kills import wrong_reports
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.steps import INJECTED, Action, Checkpoints, Fault
 from cxr_node.faults.suite import GROUPS, Request
@@ -149,6 +150,15 @@ def test_the_ledger_check_detects_lost_duplicated_and_missing_films(tmp_path: Pa
     assert (ledger.films, ledger.confirmed, ledger.lost, ledger.duplicated) == (2, 0, ("1.2.3",), (study,))
     assert any("is missing" in problem for problem in ledger.problems)
     assert any("leftover staging file" in problem for problem in ledger.problems)
+
+
+def test_a_report_of_the_old_patient_or_of_a_rejected_film_is_wrong() -> None:
+    expected = {"1.2.1": [("OTHER1", "Filmer")], "1.2.2": [("PATIENT2", "Corrected")]}
+
+    assert wrong_reports({"1.2.1": [("OTHER1", "Filmer")]}, expected) == ()
+    for shown in ({"1.2.1": [("OTHER1", "Filmer"), ("PATIENT1", "Filmer")]}, {"1.2.3": [("PATIENT3", "Filmer")]}):
+        (problem,) = wrong_reports(shown, expected)
+        assert problem.startswith(f"study {next(iter(shown))} has a report")
 
 
 def test_a_result_with_a_lost_or_duplicated_film_is_not_good() -> None:

@@ -151,13 +151,15 @@ def test_a_film_with_a_flat_corner_is_whole(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["cut", "cut and closed"])
-@pytest.mark.parametrize("kept", [3, 10, 20, 40, 200, 1000, -500, -20])
+@pytest.mark.parametrize("length", [3, 10, 20, 40, 200, 1000, -500, -20])
 @pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.JPEGLSNearLossless], ids=lambda syntax: syntax.name)
-def test_a_cut_jpeg_ls_frame_ends_the_decoder_at_once(syntax: uid.UID, kept: int, end: bytes, sandbox: Sandbox) -> None:
+def test_a_cut_jpeg_ls_frame_ends_the_decoder_at_once(
+    syntax: uid.UID, length: int, end: bytes, sandbox: Sandbox
+) -> None:
     film, frame = frame_of(syntax)
 
     with pytest.raises(GiveUp) as gave_up:
-        p_values(with_frame(film, frame[:kept] + end, syntax), sandbox)
+        p_values(with_frame(film, frame[:length] + end, syntax), sandbox)
 
     assert gave_up.value.reason is Reason.DECODE  # TIMEOUT: the decoder hung
 

@@ -17,16 +17,16 @@ KEYS = [question.key for question in ASKED]
 
 
 def test_only_questions_that_apply_and_have_no_answer_are_asked() -> None:
-    asked: list[str] = []
+    questions: list[str] = []
 
     def prompt(question: Question) -> str:
-        asked.append(question.key)
+        questions.append(question.key)
         return question.proposal or "MIT"
 
     texts = onnx_questions.complete(ASKED, {}, prompt)
     onnx_questions.complete(ASKED, {"fit": "center-crop", "licence": "MIT"}, prompt)
 
-    assert asked == ["fit", "licence", "shorter_side"]
+    assert questions == ["fit", "licence", "shorter_side"]
     assert texts == {"fit": "squash", "shorter_side": "0", "licence": "MIT"}
 
 
@@ -45,11 +45,11 @@ def test_answers_of_the_command_line_come_before_those_of_the_file(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [("fit", "expected KEY=VALUE"), ("colour=red", "no question 'colour'; expected one of fit")]
+    ("text", "message"), [("fit", "expected KEY=VALUE"), ("colour=red", "no question 'colour'; expected one of fit")]
 )
-def test_unusable_answer_of_the_command_line_is_refused(given: str, message: str) -> None:
+def test_unusable_answer_of_the_command_line_is_refused(text: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
-        onnx_questions.read_answers(None, [given], KEYS)
+        onnx_questions.read_answers(None, [text], KEYS)
 
 
 def test_unreadable_file_of_answers_is_refused(tmp_path: Path) -> None:

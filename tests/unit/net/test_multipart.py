@@ -81,19 +81,19 @@ def test_any_bytes_are_parts_or_an_error(content: bytes, sizes: list[int]) -> No
 
 @given(contents=st.lists(CONTENT, min_size=1, max_size=3), sizes=SIZES)
 def test_an_independent_parser_reads_the_same(contents: list[bytes], sizes: list[int]) -> None:
-    found: list[bytearray] = []
+    parts: list[bytearray] = []
     parser = MultipartParser(
         BOUNDARY,
         {
-            "on_part_begin": lambda: found.append(bytearray()),
-            "on_part_data": lambda data, start, end: found[-1].extend(data[start:end]),
+            "on_part_begin": lambda: parts.append(bytearray()),
+            "on_part_data": lambda data, start, end: parts[-1].extend(data[start:end]),
         },
     )
     body = written(*(({"content-type": "application/dicom"}, content) for content in contents))
     for block in blocks(body, sizes):
         parser.write(block)
 
-    assert [content for _, content in read(body, sizes)] == [bytes(content) for content in found]
+    assert [content for _, content in read(body, sizes)] == [bytes(content) for content in parts]
 
 
 def test_preamble_padding_and_epilogue_are_left_out() -> None:

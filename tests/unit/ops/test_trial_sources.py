@@ -39,10 +39,10 @@ def test_nested_folders_and_archives_are_searched_in_order(tmp_path: Path) -> No
     (tmp_path / "a.dcm").write_bytes(FILM)
     zipped(tmp_path / "z.zip", {"folder/": b"", "folder/1.dcm": FILM, "2.dcm": FILM})
 
-    found = find_sources([tmp_path])
+    sources = find_sources([tmp_path])
 
-    assert [source.name for source in found] == ["a.dcm", "z.zip/folder/1.dcm", "z.zip/2.dcm", "b/c/film"]
-    assert {read(source) for source in found} == {FILM}
+    assert [source.name for source in sources] == ["a.dcm", "z.zip/folder/1.dcm", "z.zip/2.dcm", "b/c/film"]
+    assert {read(source) for source in sources} == {FILM}
 
 
 def test_files_that_are_no_films_have_a_reason(tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ def test_names_of_several_folders_are_whole(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "film").write_bytes(FILM)
 
-    found = find_sources([tmp_path / "one", tmp_path / "two"])
+    sources = find_sources([tmp_path / "one", tmp_path / "two"])
 
-    assert [source.name for source in found] == [str(tmp_path / "one" / "film"), str(tmp_path / "two" / "film")]
+    assert [source.name for source in sources] == [str(tmp_path / "one" / "film"), str(tmp_path / "two" / "film")]
 
 
 def test_names_are_shown_in_printable_characters() -> None:
@@ -190,7 +190,7 @@ def test_names_are_shown_in_printable_characters() -> None:
 
 
 def test_limit_spreads_over_all_files(tmp_path: Path) -> None:
-    found = [Source(name=str(number), path=tmp_path) for number in range(10)]
+    sources = [Source(name=str(number), path=tmp_path) for number in range(10)]
 
-    assert [source.name for source in spread(found, 4)] == ["0", "2", "5", "7"]
-    assert spread(found, 10) == found
+    assert [source.name for source in spread(sources, 4)] == ["0", "2", "5", "7"]
+    assert spread(sources, 10) == sources

@@ -148,7 +148,7 @@ def test_findings_of_the_same_code_and_site_are_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "of", "unmet"),
+    ("condition", "film", "unmet"),
     [
         (Condition(views=frozenset({View.PA})), film(View.PA), ""),
         (Condition(views=frozenset({View.PA})), film(View.AP), "the view is AP"),
@@ -166,10 +166,10 @@ def test_findings_of_the_same_code_and_site_are_the_same() -> None:
         (Condition(finding="mass"), film(), "no earlier bundle read mass"),
     ],
 )
-def test_a_bundle_reads_the_films_of_its_condition(condition: Condition, of: Radiograph, unmet: str) -> None:
+def test_a_bundle_reads_the_films_of_its_condition(condition: Condition, film: Radiograph, unmet: str) -> None:
     first, second = Model("first", {"opacity": 0.9, "effusion": 0.35}), Model("second", {"edema": 0.5})
 
-    (prediction,) = read(cascade((first, EVERY_FILM), (second, condition)), of)
+    (prediction,) = read(cascade((first, EVERY_FILM), (second, condition)), film)
 
     assert states(prediction)[1] == ("second", "not_read" if unmet else "answered", unmet)
     assert bool(second.batches) is not bool(unmet)
@@ -257,12 +257,12 @@ def test_structures_are_those_of_the_first_bundle_that_outlines_anatomy() -> Non
 
 
 def test_a_later_bundle_that_does_not_know_such_films_is_left_out() -> None:
-    def seen(distance: float) -> Appearance:
+    def appearance_at(distance: float) -> Appearance:
         return Appearance(view=View.PA, score=0.99, distance=distance, limit=4.0)
 
     network = cascade(
-        (Model("first", {"opacity": 0.9}, appearance=seen(1.0)), EVERY_FILM),
-        (Model("second", {"edema": 0.9}, appearance=seen(9.0)), EVERY_FILM),
+        (Model("first", {"opacity": 0.9}, appearance=appearance_at(1.0)), EVERY_FILM),
+        (Model("second", {"edema": 0.9}, appearance=appearance_at(9.0)), EVERY_FILM),
     )
 
     (prediction,) = read(network, film())
@@ -270,7 +270,7 @@ def test_a_later_bundle_that_does_not_know_such_films_is_left_out() -> None:
     assert [one.key for one in prediction.findings] == ["opacity"]
     assert prediction.steps[1].state is StepState.FAILED
     assert prediction.steps[1].reason is Reason.UNUSUAL
-    assert prediction.appearance == seen(1.0)
+    assert prediction.appearance == appearance_at(1.0)
 
 
 @pytest.mark.parametrize(

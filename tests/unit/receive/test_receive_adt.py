@@ -18,7 +18,7 @@ from cxr_node.domain.patient_update import (
 from cxr_node.receive import adt
 from cxr_node.receive.adt import AckCode, NotAccepted, acknowledgment, parse_header, parse_updates
 from cxr_node.receive.hl7_message import Segment, parse_message
-from tests.support.hl7_messages import adt as message
+from cxr_node.simulators.his import adt as message
 
 hl7 = pytest.importorskip("hl7")
 

@@ -51,9 +51,9 @@ def _study() -> list[ReportedFilm]:
         "Lung Opacity", 0.86, Presence.PRESENT, laterality=Laterality.RIGHT, regions=(square(2, 2, 9), square(20, 2, 9))
     )
     portable = films.cr(changes={"AccessionNumber": "A1", "AcquisitionTime": "181500"})
-    found = (replace(opacity, operating_point=0.46), finding("Effusion", 0.041, Presence.ABSENT))
+    of_second = (replace(opacity, operating_point=0.46), finding("Effusion", 0.041, Presence.ABSENT))
     wide = replace(first.reading.measurements[0], value=0.61)
-    second = read(portable, *found, measurements=(wide,), view=View.AP)
+    second = read(portable, *of_second, measurements=(wide,), view=View.AP)
     near = replace(first.reading.measurements[0], value=0.528)
     by_ratio = replace(finding("Cardiomegaly", 0.528, Presence.UNDETERMINED), key=CARDIOMEGALY_BY_RATIO)
     assert first.reading.prediction is not None

@@ -28,7 +28,7 @@ def test_a_line_is_as_long_as_its_letters(name: str) -> None:
         assert typeface.width(line, TEXT) == whole
 
 
-def one_by_one(request: Request, taken: list[Box]) -> Box | None:
+def one_by_one(request: Request, occupied: list[Box]) -> Box | None:
     """Return the nearest free rectangle, each candidate compared with each box."""
 
     def candidates() -> Iterator[Box]:
@@ -36,8 +36,8 @@ def one_by_one(request: Request, taken: list[Box]) -> Box | None:
         gap = height / 4
         lefts = [column + gap, column - gap - width, column - width / 2, FILM.left, FILM.right - width]
         tops = [row - gap - height, row + gap, row - height / 2, FILM.top, FILM.bottom - height]
-        lefts += [edge for box in taken for edge in (box.right, box.left - width)]
-        tops += [edge for box in taken for edge in (box.bottom, box.top - height)]
+        lefts += [edge for box in occupied for edge in (box.right, box.left - width)]
+        tops += [edge for box in occupied for edge in (box.bottom, box.top - height)]
         for left in dict.fromkeys(lefts):
             for top in dict.fromkeys(tops):
                 if FILM.left <= left and left + width <= FILM.right and FILM.top <= top and top + height <= FILM.bottom:
@@ -47,7 +47,7 @@ def one_by_one(request: Request, taken: list[Box]) -> Box | None:
         column, row = box.nearest(request.anchor)
         return (column - request.anchor[0]) ** 2 + (row - request.anchor[1]) ** 2
 
-    free = (box for box in candidates() if not any(box.overlaps(other) for other in taken))
+    free = (box for box in candidates() if not any(box.overlaps(other) for other in occupied))
     return min(free, key=distance, default=None)
 
 
@@ -66,12 +66,12 @@ def test_labels_lie_where_a_search_of_every_place_puts_them(seed: int) -> None:
         )
         for _ in range(12)
     ]
-    taken: list[Box] = []
+    occupied: list[Box] = []
     expected = []
     for request in requests:
-        box = one_by_one(request, [*taken, *avoided]) or one_by_one(request, taken)
+        box = one_by_one(request, [*occupied, *avoided]) or one_by_one(request, occupied)
         expected.append(box)
-        taken += [box] if box else []
+        occupied += [box] if box else []
 
     assert placed(requests, FILM, avoided) == expected
     assert any(expected)

@@ -102,15 +102,15 @@ def test_the_picture_grows_with_the_number_of_findings() -> None:
 def test_labels_neither_overlap_nor_leave_the_film(name: str) -> None:
     """Twelve regions in one place, in each corner too, with names as long as they come."""
     places = [(0.0, 0.0), (412.0, 0.0), (0.0, 540.0), (412.0, 540.0), *[(200.0, 200.0)] * 8]
-    found = [
+    findings = [
         finding(key, 0.9, Presence.PRESENT, regions=(square(*place, 100),))
         for key, place in zip(codes.FINDINGS, places, strict=False)
     ]
     drawing = _drawing(LANGUAGES[name])
-    overlay.draw_findings(drawing, read(films.cr(rows=640, columns=512), *found), LANGUAGES[name])
+    overlay.draw_findings(drawing, read(films.cr(rows=640, columns=512), *findings), LANGUAGES[name])
     boxes = [box for box in drawing.boxes() if box is not None]
 
-    assert len(boxes) == len(found)
+    assert len(boxes) == len(findings)
     for one, other in combinations(boxes, 2):
         assert not one.overlaps(other)
     for box in boxes:
@@ -133,17 +133,17 @@ def test_a_label_without_room_is_left_out() -> None:
 
 def test_labels_avoid_the_regions_of_findings() -> None:
     regions = [square(150, 100, 200), square(150, 350, 150)]
-    found = [finding("Nodule", 0.9, Presence.PRESENT, regions=(region,)) for region in regions]
+    findings = [finding("Nodule", 0.9, Presence.PRESENT, regions=(region,)) for region in regions]
     drawing = _drawing(ENGLISH)
-    overlay.draw_findings(drawing, read(films.cr(rows=640, columns=512), *found), ENGLISH)
+    overlay.draw_findings(drawing, read(films.cr(rows=640, columns=512), *findings), ENGLISH)
     areas = [around([(column * 1.5, row * 1.5) for column, row in region.outline]) for region in regions]
 
     assert not any(box and box.overlaps(area) for box in drawing.boxes() for area in areas)
 
 
 def test_findings_have_colors_of_their_own_and_absent_ones_none() -> None:
-    found = [finding("Nodule", 0.9, Presence.PRESENT), finding("Mass", 0.1, Presence.ABSENT)]
-    film = read(films.cr(), *found, finding("Effusion", 0.5, Presence.UNDETERMINED))
+    findings = [finding("Nodule", 0.9, Presence.PRESENT), finding("Mass", 0.1, Presence.ABSENT)]
+    film = read(films.cr(), *findings, finding("Effusion", 0.5, Presence.UNDETERMINED))
 
     numbered = list(overlay.numbered_findings(film.reading))
 
@@ -267,8 +267,8 @@ def test_labels_of_a_state_are_words_with_units_on_anchors_of_their_own(name: st
         Measurement(key=key, code=codes.MEASUREMENTS[key], value=value, unit=unit, line=line, provenance="")
         for key, value, unit in values
     )
-    found = [finding(key, 0.9, Presence.PRESENT, regions=(square(50, 50, 60),)) for key in ("Nodule", "Mass")]
-    film = read(films.cr(rows=640, columns=512), *found, measurements=measurements)
+    findings = [finding(key, 0.9, Presence.PRESENT, regions=(square(50, 50, 60),)) for key in ("Nodule", "Mass")]
+    film = read(films.cr(rows=640, columns=512), *findings, measurements=measurements)
     observer = Observer(language=LANGUAGES[name])
     state = parsed(composed(presentation_state.PRESENTATION_STATE, [film], observer=observer))
     texts = [text for one in state.GraphicAnnotationSequence for text in one.get("TextObjectSequence", ())]

@@ -58,10 +58,10 @@ def _measured() -> ReportedFilm:
 
 
 def _study() -> list[ReportedFilm]:
-    seen = ("Nodule", "Pneumothorax")
-    absent = [finding(key, 0.1, Presence.ABSENT) for key in codes.FINDINGS if key not in seen]
-    found = [finding(key, 0.9, Presence.PRESENT, regions=(square(9, 9, 9),)) for key in seen]
-    return [_measured(), read(films.cr(), *absent, *found, view=View.AP), not_read(films.sc(), Reason.VIEW)]
+    present = ("Nodule", "Pneumothorax")
+    absent = [finding(key, 0.1, Presence.ABSENT) for key in codes.FINDINGS if key not in present]
+    findings = [finding(key, 0.9, Presence.PRESENT, regions=(square(9, 9, 9),)) for key in present]
+    return [_measured(), read(films.cr(), *absent, *findings, view=View.AP), not_read(films.sc(), Reason.VIEW)]
 
 
 def _words(texts: Iterable[str]) -> set[str]:
@@ -95,10 +95,10 @@ def test_no_kind_has_english_words_in_another_language(name: str) -> None:
     foreign = _vocabulary(ENGLISH) - _vocabulary(language) - _NAMES
     wanted = request(_study(), observer=replace(NODE, language=language))
 
-    found = {
+    english = {
         (kind.name, word)
         for kind in RESULT_KINDS
         for _, texts in results_with_words(kind, wanted)
         for word in _words(texts) & foreign
     }
-    assert found == set()
+    assert english == set()

@@ -138,11 +138,11 @@ def test_exported_graph_has_only_listed_operators_and_equal_outputs() -> None:
 
     opened = archive.open_network(content)
     with torch.inference_mode():
-        expected, given = chest(film), opened(film)
+        expected, output = chest(film), opened(film)
 
-    assert given.keys() == {"finding_logits", "finding_maps", "structure_logits", "view_logits", "distance"}
+    assert output.keys() == {"finding_logits", "finding_maps", "structure_logits", "view_logits", "distance"}
     for name, value in expected.items():
-        assert torch.allclose(given[name], value, atol=1e-5), name
+        assert torch.allclose(output[name], value, atol=1e-5), name
 
 
 def test_opacity_head_and_fit_are_the_same_function() -> None:
@@ -154,9 +154,9 @@ def test_opacity_head_and_fit_are_the_same_function() -> None:
         head.own.weight[0, :, 0, 0] = torch.from_numpy(fit.own)
         head.bias.fill_(fit.bias)
         head.other.weight[0, :, 0, 0] = torch.from_numpy(fit.other)
-        given = head(torch.from_numpy(cells)).numpy()
+        output = head(torch.from_numpy(cells)).numpy()
 
-    np.testing.assert_allclose(given, fit.cell_logits(cells), rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(output, fit.cell_logits(cells), rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.slow

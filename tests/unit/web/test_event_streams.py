@@ -20,7 +20,7 @@ def changes(*topics: str, newest: int = 7, changed_at: datetime = LONG_AGO) -> C
     return Changes(topics=frozenset(topics), newest=newest, changed_at=changed_at)
 
 
-def made(find: Callable[[], Changes]) -> EventStreams:
+def streams_of(find: Callable[[], Changes]) -> EventStreams:
     return EventStreams(find, clock=lambda: NOON)
 
 
@@ -39,7 +39,7 @@ def test_a_stream_sends_the_topics_and_the_newest_change(quick: None) -> None:
     polls = iter([changes(), changes("jobs", "study-3", newest=8)])
 
     async def event() -> str:
-        streams = made(lambda: next(polls, changes(newest=8)))
+        streams = streams_of(lambda: next(polls, changes(newest=8)))
         async with aclosing(streams.stream("op", since=None, is_valid=lambda: True)) as stream:
             assert await anext(stream) == ": open\n\n"
             return await anext(stream)
@@ -70,7 +70,7 @@ def test_a_page_that_may_lack_a_change_loads_everything(
     monkeypatch.setattr(event_streams, "TICK_S", 0.05)
 
     async def data() -> str:
-        streams = made(lambda: changes(changed_at=changed_at))
+        streams = streams_of(lambda: changes(changed_at=changed_at))
         async with aclosing(streams.stream("op", since=since, is_valid=lambda: True)) as stream:
             await anext(stream)
             return await data_of(stream)
@@ -97,7 +97,7 @@ def test_streams_of_a_login_and_in_all_are_bounded(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(event_streams, "MAXIMUM_STREAMS_PER_LOGIN", 2)
 
     async def run() -> None:
-        streams = made(changes)
+        streams = streams_of(changes)
         opened = [streams.stream(login, since=None, is_valid=lambda: True) for login in ("a", "a", "b")]
         for stream in opened[:2]:
             await anext(stream)
@@ -114,7 +114,7 @@ def test_streams_of_a_login_and_in_all_are_bounded(monkeypatch: pytest.MonkeyPat
 
 def test_a_stream_ends_with_its_session(quick: None) -> None:
     async def events() -> list[str]:
-        streams = made(lambda: changes("jobs"))
+        streams = streams_of(lambda: changes("jobs"))
         return [event async for event in streams.stream("op", since=7, is_valid=lambda: False)]
 
     assert asyncio.run(events()) == [": open\n\n"]
@@ -122,7 +122,7 @@ def test_a_stream_ends_with_its_session(quick: None) -> None:
 
 def test_streams_end_with_the_server_and_no_other_begins() -> None:
     async def run() -> list[str]:
-        streams = made(changes)
+        streams = streams_of(changes)
         stream = streams.stream("op", since=7, is_valid=lambda: True)
         await anext(stream)
         streams.close()
@@ -141,7 +141,7 @@ def test_the_database_is_queried_once_for_all_streams(monkeypatch: pytest.Monkey
         return changes("jobs")
 
     async def run() -> None:
-        streams = made(find)
+        streams = streams_of(find)
         opened = [streams.stream("op", since=7, is_valid=lambda: True) for _ in range(20)]
         for stream in opened:
             await anext(stream)
@@ -154,7 +154,7 @@ def test_the_database_is_queried_once_for_all_streams(monkeypatch: pytest.Monkey
 
 def test_queries_end_with_the_last_stream(quick: None) -> None:
     async def run() -> None:
-        streams = made(lambda: changes("jobs"))
+        streams = streams_of(lambda: changes("jobs"))
         async with aclosing(streams.stream("op", since=7, is_valid=lambda: True)) as stream:
             await anext(stream)
         assert streams._task is not None
@@ -173,7 +173,7 @@ def test_a_fault_of_the_query_ends_the_streams_and_the_next_begins(quick: None) 
                 raise ZeroDivisionError
             return outcome
 
-        streams = made(find)
+        streams = streams_of(find)
         assert [event async for event in streams.stream("op", since=7, is_valid=lambda: True)] == [": open\n\n"]
         assert streams._task is not None
         assert isinstance(streams._task.exception(), ZeroDivisionError)

@@ -1,8 +1,11 @@
-"""HL7 messages on patients, as a HIS sends them."""
+"""Simulated HIS: messages ADT that update or merge patients, and their acknowledgments."""
 
-from cxr_node.domain.hl7_text import Repetition, segment
+from cxr_node.domain.hl7_text import Repetition, fields_of, segment
+from cxr_node.net.mllp import MllpError, MllpServer
 
 ISSUER = "NORTH"
+_CONTROL_ID = 9
+"""Index of the Message Control ID (MSH-10): the separator is a field too."""
 
 
 def adt(
@@ -31,3 +34,14 @@ def adt(
     ]  # fmt: skip
     encoding = {"UNICODE UTF-8": "utf-8", "8859/1": "latin-1"}.get(character_set, "utf-8")
     return "".join(segments).encode(encoding)
+
+
+def send(message: bytes, port: int, *, timeout_s: float) -> str:
+    """Send a message to this machine; return the acknowledgment code (MSA-1), empty without an acknowledgment."""
+    control_id = fields_of(message, "MSH")[_CONTROL_ID]
+    server = MllpServer(host="127.0.0.1", port=port, timeout_s=timeout_s)
+    try:
+        response = server.send(message, is_answer=lambda content: fields_of(content, "MSA")[2:3] == [control_id])
+    except MllpError:
+        return ""
+    return fields_of(response, "MSA")[1]

@@ -13,12 +13,14 @@ def rejection_note(title: str, *films: Dataset, scheme: str = "DCM", number: int
     note.file_meta = FileMetaDataset()
     note.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     note.SOPClassUID = KeyObjectSelectionDocumentStorage
-    note.SOPInstanceUID = derive_uid("test note", title, str(number), *(str(film.SOPInstanceUID) for film in films))
+    note.SOPInstanceUID = derive_uid(
+        "simulated rejection note", title, str(number), *(str(film.SOPInstanceUID) for film in films)
+    )
     note.file_meta.MediaStorageSOPClassUID = note.SOPClassUID
     note.file_meta.MediaStorageSOPInstanceUID = note.SOPInstanceUID
-    study = films[0].StudyInstanceUID if films else derive_uid("test note", "study")
+    study = films[0].StudyInstanceUID if films else derive_uid("simulated rejection note", "study")
     note.StudyInstanceUID = study
-    note.SeriesInstanceUID = derive_uid("test note", "series", str(study))
+    note.SeriesInstanceUID = derive_uid("simulated rejection note", "series", str(study))
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber"):
         setattr(note, keyword, films[0].get(keyword, "") if films else "")
     note.Modality = "KO"
