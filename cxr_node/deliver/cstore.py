@@ -18,6 +18,7 @@ from cxr_node.deliver.destination import (
     VerificationRule,
 )
 from cxr_node.deliver.dicom_file import JPEG_BASELINE, DicomFile, converted, read_dicom_file
+from cxr_node.deliver.held_associations import Context, HeldAssociation, HeldAssociations
 from cxr_node.deliver.outcome import DeliveryOutcome, of_status, warning_text
 from cxr_node.deliver.peer import (
     ApplicationEntitySection,
@@ -34,7 +35,6 @@ from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, VERIFICATION
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-    from pynetdicom.association import Association
 
 _log = logging.getLogger(__name__)
 
@@ -121,13 +121,18 @@ class CStore(ApplicationEntitySection, DestinationKind):
         return self.peer(calling_ae_title=own)
 
 
+class _HeldAssociationEnded(Exception):
+    """An association that was held for this object brought no response."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CStoreDestination:
-    """Sends each object on an association of its own."""
+    """Sends each object on an association of its own, or with `associations` on the one that the thread holds."""
 
     name: str
     peer: Peer
     compress_pictures: bool = True
+    associations: HeldAssociations | None = None
 
     def send(self, content: bytes) -> Receipt:
         """Send the data set of the DICOM file `content`; see `Destination.send`.
@@ -135,20 +140,40 @@ class CStoreDestination:
         In its own transfer syntax, byte for byte. If the peer accepts only another, uncompressed one, the object is
         converted, and the receipt's comment names the transfer syntax. So is a picture that is not to be compressed.
         """
-        from pynetdicom import build_context
-
         file = read_dicom_file(content)
+        if self.associations is not None:
+            return self._send(file, self.associations)
+        own = HeldAssociations()
+        try:
+            return self._send(file, own)
+        finally:
+            own.release()
+
+    def _send(self, file: DicomFile, associations: HeldAssociations) -> Receipt:
+        contexts = self._contexts(file)
+        try:
+            with associations.association(self.peer, contexts) as held:
+                return self._stored(file, held)
+        except _HeldAssociationEnded:
+            # The peer may have ended it between two objects, or for the object before: this one gets a new one.
+            with associations.association(self.peer, contexts) as held:
+                return self._stored(file, held)
+
+    def _contexts(self, file: DicomFile) -> list[Context]:
         # A separate context for the file's transfer syntax: within one context the peer chooses.
         is_proposed = self.compress_pictures or file.transfer_syntax_uid != JPEG_BASELINE
-        contexts = [build_context(file.sop_class_uid, file.transfer_syntax_uid)] if is_proposed else []
+        contexts: list[Context] = [(file.sop_class_uid, (file.transfer_syntax_uid,))] if is_proposed else []
         if file.alternatives:
-            contexts.append(build_context(file.sop_class_uid, list(file.alternatives)))
-        with self.peer.association(contexts) as association:
-            accepted = [Uid(str(context.transfer_syntax[0])) for context in association.accepted_contexts]
-            sent = _in_accepted_syntax(file, accepted)
-            response = _c_store(association, sent)
-            if "Status" not in response:
-                raise_without_response(association, self.peer, "C-STORE")
+            contexts.append((file.sop_class_uid, file.alternatives))
+        return contexts
+
+    def _stored(self, file: DicomFile, held: HeldAssociation) -> Receipt:
+        sent = _in_accepted_syntax(file, self.peer.accepted(held.association, file.sop_class_uid))
+        response = _c_store(held, sent)
+        if "Status" not in response:
+            if held.is_reused and not held.has_timed_out:
+                raise _HeldAssociationEnded
+            raise_without_response(held.association, self.peer, "C-STORE")
         return self._receipt(response.Status, str(response.get("ErrorComment", "")), file, sent)
 
     def echo(self) -> None:
@@ -182,7 +207,7 @@ def _in_accepted_syntax(file: DicomFile, accepted: list[Uid]) -> DicomFile:
     return converted(file, transfer_syntax_uid=accepted[0])
 
 
-def _c_store(association: "Association", file: DicomFile) -> "Dataset":
+def _c_store(held: HeldAssociation, file: DicomFile) -> "Dataset":
     """Send the encoded data set of the file unchanged; return an empty data set without a response."""
     from pydicom.dataset import Dataset
     from pynetdicom import _config
@@ -193,7 +218,7 @@ def _c_store(association: "Association", file: DicomFile) -> "Dataset":
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as memory:
             memory.write(file.content)
-        return association.send_c_store(f"/proc/self/fd/{descriptor}")
+        return held.association.send_c_store(f"/proc/self/fd/{descriptor}", msg_id=held.objects + 1)
     except RuntimeError:  # the association ended between its opening and this call
         return Dataset()
     finally:

@@ -11,7 +11,7 @@ from pydantic import Field
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.deliver.outcome import DeliveryOutcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
 from cxr_node.domain.section import Port, Seconds, Title
 from cxr_node.net.association_request import AssociationRequest
 from cxr_node.net.reachability import why_unreachable
@@ -68,6 +68,26 @@ class Peer(AssociationRequest):
             self._drop_unproposed(association)
             yield association
 
+    def accepted(self, association: "Association", sop_class_uid: Uid) -> list[Uid]:
+        """Return the transfer syntaxes that it accepted for a SOP Class, the first proposed first.
+
+        Raises
+        ------
+        RetryLater, DeliveryRejected
+            If there is none, by the result of the context.
+        """
+        accepted = [
+            Uid(str(context.transfer_syntax[0]))
+            for context in association.accepted_contexts
+            if str(context.abstract_syntax) == sop_class_uid
+        ]
+        if not accepted:
+            rejected = [one for one in association.rejected_contexts if str(one.abstract_syntax) == sop_class_uid]
+            if not rejected:
+                raise DeliveryRejected(f"{self} accepted this SOP Class in a transfer syntax that was not proposed")
+            self._raise_not_accepted(rejected[0].result)
+        return accepted
+
     @contextmanager
     def _requested(
         self,
@@ -118,11 +138,13 @@ class Peer(AssociationRequest):
             raise DeliveryRejected(message) if outcome is DeliveryOutcome.REJECTED else DestinationUnreachable(message)
         if association.rejected_contexts:
             # The first context is the one with the object's own transfer syntax.
-            context_result = association.rejected_contexts[0].result
-            message = f"{self} does not accept this SOP Class (result {context_result})"
-            raise_for_outcome(of_context(context_result), message)
+            self._raise_not_accepted(association.rejected_contexts[0].result)
         cause = why_unreachable(self.host, self.port, timeout_s=min(self.connection_timeout_s, _PROBE_S))
         raise DestinationUnreachable(f"no association with {self}: {cause}")
+
+    def _raise_not_accepted(self, context_result: int | None) -> NoReturn:
+        message = f"{self} does not accept this SOP Class (result {context_result})"
+        raise_for_outcome(of_context(context_result), message)
 
 
 class ApplicationEntitySection(TlsClient):

@@ -5,6 +5,7 @@ message is a function that opens the context; each further one is a function and
 program travel on it: film content is parsed here and in the sandbox, and leaves as readings, headers and arrays.
 """
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -50,6 +51,9 @@ def serve(connection: Connection, log: _LogBuffer) -> None:
     """Open the context, report readiness, and run calls until the connection closes."""
     open_context: Callable[[], AbstractContextManager[object]] = connection.recv()
     with open_context() as context:
+        # As in a role: a collection would otherwise look through the objects of all modules, about once a film.
+        gc.collect()
+        gc.freeze()
         connection.send((Status.DONE, None, log.drain()))
         with suppress(BrokenPipeError):  # the parent has ended
             for call, item in _calls(connection):

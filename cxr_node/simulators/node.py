@@ -59,12 +59,17 @@ class InProcessNode:
 
     def turn(self, stage: Stage) -> bool:
         """Run one due job of a stage, or one batch; return whether there was one."""
-        return self.workers[stage].turn()
+        has_run = self.workers[stage].turn()
+        if not has_run:
+            self.workers[stage].rest()
+        return has_run
 
     def run_due(self) -> None:
         """Run everything that is due."""
         while sum(worker.turn() for worker in self.workers.values() if _is_due(worker)):
             self.turns += 1
+        for worker in self.workers.values():
+            worker.rest()
 
     def pass_time(self, span: timedelta) -> None:
         """Let time pass from one due job to the next, with the periodic jobs in between."""

@@ -5,7 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 from cxr_node.db.states import Stage
+from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination, VerificationRule
+from cxr_node.deliver.held_associations import HeldAssociations
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.queue.retry import RULES, RetryRule
@@ -17,10 +19,14 @@ from cxr_node.work.handlers.commitment import CommitmentHandler
 from cxr_node.work.handlers.deliver import DeliverHandler
 
 
-def open_destinations(settings: Settings) -> dict[str, Destination]:
-    """Return the configured destinations by name."""
+def open_destinations(settings: Settings, associations: HeldAssociations | None = None) -> dict[str, Destination]:
+    """Return the configured destinations by name; C-STORE ones hold `associations` from object to object."""
     calling_ae_title = parse_ae_title(settings.receive.ae_title)
-    return {row.name: row.open(calling_ae_title=calling_ae_title) for row in settings.deliver.destinations}
+    opened = {row.name: row.open(calling_ae_title=calling_ae_title) for row in settings.deliver.destinations}
+    return {
+        name: replace(to, associations=associations) if isinstance(to, CStoreDestination) else to
+        for name, to in opened.items()
+    }
 
 
 def verification(settings: Settings) -> dict[str, VerificationRule]:
@@ -36,8 +42,10 @@ def delivery_handler(process: Process, to: Mapping[str, Destination] | None = No
     Its destinations are those of the settings in force at each delivery; `to` replaces them, by name.
     """
 
+    associations = HeldAssociations()
+
     def destinations(settings: Settings) -> dict[str, Destination]:
-        opened = open_destinations(settings) if to is None else to
+        opened = open_destinations(settings, associations) if to is None else to
         return audit_decorators.destinations(process.audit, settings.deliver.destinations, opened)
 
     def rules(settings: Settings) -> dict[str, VerificationRule]:
@@ -48,6 +56,7 @@ def delivery_handler(process: Process, to: Mapping[str, Destination] | None = No
         archive=process.archive,
         destinations=process.live.mapping(destinations),
         verification=process.live.mapping(rules),
+        associations=associations,
         clock=process.clock,
         new_uid=process.new_uid,
         retry=retry_rule(process.settings),

@@ -53,6 +53,9 @@ class Handler(Protocol):
     def excluded(self) -> Exclusions:
         """Return the jobs not to be claimed now."""
 
+    def before_wait(self) -> None:
+        """Release what the worker's thread holds for its next job: it had none to run, and waits."""
+
     def run(self, claims: Sequence[Claim]) -> list[Completion]:
         """Run claimed jobs, at most `batching.size`, and return the completion of each.
 

@@ -50,6 +50,7 @@ class Worker:
     ) -> None:
         self.stage = handler.stage
         self._handler = handler
+        self.rest = handler.before_wait
         self._database = database
         self._owner = owner
         self._lease = lease
@@ -111,6 +112,7 @@ class Worker:
             except RetryLater as error:
                 _log.warning("%s waits: %s", self.stage, error)
                 wait_s = None
+            self.rest()
             listener.wait(tick_s if wait_s is None else min(tick_s, wait_s if wait_s > 0 else _BLOCKED_S))
         with suppress(RetryLater):  # the lease expires, and another worker runs the job again
             self._unrecorded.record()

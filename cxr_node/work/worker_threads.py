@@ -27,6 +27,7 @@ def run_workers(
                 worker.run(listener, tick_s=tick_s, stopping=stopping.is_set)
         finally:
             stopping.set()
+            worker.rest()
 
     threads: list[tuple[Worker, threading.Thread]] = []
 

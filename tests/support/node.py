@@ -17,6 +17,7 @@ from cxr_node.composing.route import Route
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt, VerificationRule
+from cxr_node.deliver.held_associations import HeldAssociations
 from cxr_node.deliver.notification_rules import NotificationRule
 from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
@@ -161,6 +162,7 @@ class InProcessNode(node.InProcessNode):
         verification: VerificationRule | None = None,
         peers: Mapping[str, Peer] | None = None,
         pacs: Destination | None = None,
+        associations: HeldAssociations | None = None,
         retry: RetryRule = RETRY_RULES[Stage.DELIVER],
         notification_rules: Sequence[NotificationRule] = (),
         issues_anew: bool = True,
@@ -213,6 +215,7 @@ class InProcessNode(node.InProcessNode):
                 archive=archive,
                 destinations={self.pacs.name: pacs or self.pacs},
                 verification={} if verification is None else {self.pacs.name: verification},
+                associations=associations,
                 clock=clock,
                 retry=retry,
             ),

@@ -1,6 +1,7 @@
 """Deliver handler: sends results to destinations, behind a circuit breaker, and verifies that they are stored."""
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.deliver.circuit_breaker import CircuitBreakers
 from cxr_node.deliver.destination import DeliveryRejected, Destination, DestinationUnreachable, VerificationRule
+from cxr_node.deliver.held_associations import HeldAssociations
 from cxr_node.deliver.slots import PeerSlots
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import CommitmentResult, FailureReason
@@ -62,6 +64,7 @@ class DeliverHandler(OneJobHandler):
         archive: Archive,
         destinations: Mapping[str, Destination],
         verification: Mapping[str, VerificationRule] | None = None,
+        associations: HeldAssociations | None = None,
         clock: Clock,
         new_uid: Callable[[], Uid] = new_uid,
         retry: RetryRule = RULES[Stage.DELIVER],
@@ -70,20 +73,24 @@ class DeliverHandler(OneJobHandler):
         self._archive = archive
         self._destinations = destinations
         self._verification = verification or {}
+        self._associations = associations or HeldAssociations()
         self._clock = clock
         self._new_uid = new_uid
         self.retry = retry
         self._breakers = CircuitBreakers(clock)
         self._slots = PeerSlots()
+        self._thread = threading.local()
         self._damaged: Counter[int] = Counter()
 
     def excluded(self) -> Exclusions:
         """Return the destinations that have as many deliveries as they may, or an open circuit breaker.
 
-        With the latter, when the first of them is probed.
+        With the latter, when the first of them is probed. This thread may have a delivery to the destination of the
+        association that it holds.
         """
         destinations, probe_at = self._breakers.held()
-        return Exclusions(destinations=destinations | self._slots.full(), probe_at=probe_at)
+        full = self._slots.full() - {self._held_destination}
+        return Exclusions(destinations=destinations | full, probe_at=probe_at)
 
     def run_one(self, claim: Claim) -> Completion:
         """Send the result of the claimed delivery, or verify that the destination stored it."""
@@ -94,13 +101,38 @@ class DeliverHandler(OneJobHandler):
             return completion.finish(claim, "withdrawn: not sent any more")
         if destination not in self._destinations:
             return self._not_configured(claim, destination)
-        if not self._slots.enter(destination):
+        if not self._enter(destination):
             return self._release(claim, f"{destination} has as many deliveries as it may")
         try:
             if not self._breakers.enter(destination):
                 return self._release(claim, f"{destination} is unreachable")
             return self._deliver(claim, delivery)
         finally:
+            self._leave(destination)
+
+    def before_wait(self) -> None:
+        """Release the association that this thread holds: there is no delivery for it."""
+        self._associations.release()
+        held, self._thread.destination = self._held_destination, ""
+        if held:
+            self._slots.leave(held)
+
+    @property
+    def _held_destination(self) -> str:
+        """Destination of the association that this thread holds, and of the delivery that it counts as; "" for none."""
+        return getattr(self._thread, "destination", "")
+
+    def _enter(self, destination: str) -> bool:
+        """Whether another delivery to a destination may begin; an association with another one is released before."""
+        if self._held_destination == destination:
+            return True
+        self.before_wait()
+        return self._slots.enter(destination)
+
+    def _leave(self, destination: str) -> None:
+        """Note the end of a delivery; while this thread holds an association it counts as one."""
+        self._thread.destination = destination if self._associations.is_holding else ""
+        if not self._associations.is_holding:
             self._slots.leave(destination)
 
     def note_changed(self, destination: str) -> None:
@@ -186,6 +218,7 @@ class DeliverHandler(OneJobHandler):
             # The first attempt after an operator's retry sends again.
             if rule is None or not delivery.is_delivered or claim.attempts == 1:
                 return self._send(claim, delivery, rule)
+            self._associations.release()  # the verification opens its own
             return self._verify(claim, delivery, rule)
         except DeliveryRejected as error:
             return self.give_up(claim, str(error))

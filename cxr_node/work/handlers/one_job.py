@@ -30,6 +30,9 @@ class OneJobHandler(ABC):
         """Return nothing."""
         return NOTHING_EXCLUDED
 
+    def before_wait(self) -> None:  # noqa: B027  # most handlers hold nothing
+        """Hold nothing."""
+
     def give_up(self, claim: Claim, detail: str) -> Completion:
         """Return the completion of a job that fails until an operator retries it."""
         return completion.fail_permanently(claim, None, detail)

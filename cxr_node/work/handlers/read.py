@@ -79,6 +79,9 @@ class ReadHandler:
         self._issues_anew = issues_anew
         self._on_correction = on_correction
 
+    def before_wait(self) -> None:
+        """Hold nothing."""
+
     def excluded(self) -> Exclusions:
         """Return every film while there is no network."""
         until = self._held_until()
