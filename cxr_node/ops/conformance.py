@@ -30,6 +30,8 @@ from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, VERIFICATION
+from cxr_node.export.attributes import action_table
+from cxr_node.export.options import BASIC_PROFILE, Option, codes_of
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
 from cxr_node.receive.rejection import Rejection
@@ -100,6 +102,9 @@ def tables() -> Mapping[str, str]:
                 "Visit": patient_study.PATIENT_STUDY,
             },
             "private": _private_codes(),
+            "actions": action_table(),
+            "profile_options": Option,
+            "profile_codes": [code for code in codes_of(frozenset(Option)) if code != BASIC_PROFILE],
             "coded_findings": codes.FINDINGS,
             "result_languages": LANGUAGES,
             "character_set_terms": python_encoding,

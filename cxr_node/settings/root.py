@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cxr_node.domain.section import Section
 from cxr_node.settings.adt import AdtSection
 from cxr_node.settings.dicomweb import DicomWebSection
+from cxr_node.settings.export import ExportSection
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
 from cxr_node.settings.node import (
     ArchiveSection,
@@ -49,6 +50,7 @@ class Settings(Section):
     corrections: CorrectionsSection = CorrectionsSection()
     adt: AdtSection = AdtSection()
     deliver: DeliverSection = DeliverSection()
+    export: ExportSection = ExportSection()
     schedule: ScheduleSection = ScheduleSection()
     drift: DriftSection = DriftSection()
     constancy: ConstancySection = ConstancySection()
