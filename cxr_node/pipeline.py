@@ -5,6 +5,7 @@ queue, threads or settings: `work.worker` decides when a stage runs and records 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -197,6 +198,7 @@ def compose(
     is_guarded: bool = False,
     replaced: Sequence[Result] = (),
     comparisons: Mapping[int, Comparison] = MappingProxyType({}),
+    awaiting: AbstractSet[int] = frozenset(),
     issue: int = 0,
     now: datetime,
 ) -> list[Composed]:
@@ -207,8 +209,8 @@ def compose(
     the first if there is none, so that every study has an archived report. The report is composed last and refers to
     the other results of its run, of which at least one destination receives both. Films that contradict each other
     about the patient are answered by a report for each patient, without findings. `replaced` are results of other
-    studies on films that were moved to this one. `comparisons` are with prior films, by the id of the film. `issue`
-    counts how often the study's results were withdrawn.
+    studies on films that were moved to this one. `comparisons` are with prior films, by the id of the film; films that
+    are `awaiting` one have none yet. `issue` counts how often the study's results were withdrawn.
 
     Films are parsed and results composed in `executor`, which may end at a limit. With `is_guarded`, after such ends, a
     film that ends it is named without its header, and no picture is painted.
@@ -228,6 +230,7 @@ def compose(
         is_guarded=is_guarded,
         replaced=replaced,
         comparisons=comparisons,
+        awaiting=awaiting,
         issue=issue,
         now=now,
     )
@@ -245,6 +248,7 @@ def compose_again(
     archive: Archive,
     replaced: Sequence[Result] = (),
     comparisons: Mapping[int, Comparison] = MappingProxyType({}),
+    awaiting: AbstractSet[int] = frozenset(),
     issue: int = 0,
 ) -> Instance | None:
     """Compose and archive a result whose bytes were damaged, at its own time; return it.
@@ -261,6 +265,7 @@ def compose_again(
         routes=routes,
         replaced=replaced,
         comparisons=comparisons,
+        awaiting=awaiting,
         issue=issue,
         now=damaged.composed_at,
     )

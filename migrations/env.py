@@ -13,6 +13,7 @@ from cxr_node.db import (  # noqa: F401  # they add to the metadata
     identifier_tables,
     monitoring_tables,
     point_tables,
+    prior_tables,
 )
 from cxr_node.db.tables import metadata
 

@@ -8,7 +8,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import StagedObject
 
-_KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm|bundles/[0-9a-f]{2}/[0-9a-f]{64}\.zip")
+_KEY = re.compile(r"(films|results|priors)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm|bundles/[0-9a-f]{2}/[0-9a-f]{64}\.zip")
 
 
 class ArchiveAway(RetryLater):
@@ -32,7 +32,7 @@ class ReadableArchive(Protocol):
 
 
 class Archive(ReadableArchive, Protocol):
-    """Content by key. A key is from `film_key`, `result_key` or `bundle_key`, never from a peer's string."""
+    """Content by key. A key is from a function of this module, never from a peer's string."""
 
     def put(self, key: str, content: bytes) -> None:
         """Store `content` under `key` atomically; on return it survives a power failure.
@@ -59,7 +59,7 @@ class Archive(ReadableArchive, Protocol):
         """Remove `key`, if it exists."""
 
     def stored_keys(self) -> Iterator[str]:
-        """Yield the keys of all films and results, in no order."""
+        """Yield the keys of all films, results and fetched films, in no order."""
         ...
 
     def __contains__(self, key: str) -> bool:
@@ -87,6 +87,11 @@ def is_film_key(key: str) -> bool:
 def digest_of_film_key(key: str) -> Digest:
     """Return the digest of the data set that the key of a film names."""
     return Digest(key.rpartition("/")[2].removesuffix(".dcm"))
+
+
+def prior_key(digest: Digest) -> str:
+    """Return the key of a film that was fetched to be compared with, by its content."""
+    return f"priors/{digest[:2]}/{digest}.dcm"
 
 
 def result_key(sop_instance_uid: Uid) -> str:

@@ -118,6 +118,13 @@ def received(
     return _on_study(subject, INSTANCES_TRANSFERRED, action, source, destination, failure=failure, at=at)
 
 
+def retrieved(subject: StudySubject, *, by: Application, sent_by: AuditPeer, at: datetime) -> AuditMessage:
+    """An instance was retrieved from a peer, at the request of this node (section A.5.3.7)."""
+    source = sent_by.participant(is_requestor=False, role=_SOURCE_ROLE)
+    destination = by.participant(is_requestor=True, role=_DESTINATION_ROLE)
+    return _on_study(subject, INSTANCES_TRANSFERRED, EventAction.CREATE, source, destination, at=at)
+
+
 def sending(subject: StudySubject, *, by: Application, to: AuditPeer, at: datetime) -> AuditMessage:
     """Sending of an instance begins (section A.5.3.3)."""
     return _on_study(subject, BEGIN_TRANSFERRING, EventAction.EXECUTE, *_from_us(by, to), at=at)

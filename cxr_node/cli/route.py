@@ -41,6 +41,7 @@ def explain(
         priority_boost_s = _priority_boost_s(file, calling, settings)
         routes = compose.routes(settings)
         decisions = {name: film_decision(route.condition, facts) for name, route in routes.items()}
+        priors = _priors(facts, settings)
     if as_json:
         document = {
             "read": gate.met,
@@ -48,12 +49,14 @@ def explain(
             "priority_boost_s": priority_boost_s,
             "destinations": _plain(settings, routes, decisions),
             "notifications": [_notification(row) for row in settings.notify.rules],
+            "priors": priors,
         }
         typer.echo(json.dumps(document, indent=2))
         return
     out.print(f"would be read: {_WORDS[gate.met]} ({gate.reason})", markup=False)
     if priority_boost_s:
         out.print(f"has priority by {priority_boost_s} s: it matches [[receive.urgent]]")
+    out.print(f"prior film: {priors}", markup=False)
     table = Table("destination", "delivered", "results", "reason", "withdrawn by")
     for row in _plain(settings, routes, decisions):
         table.add_row(
@@ -103,6 +106,17 @@ def _plain(settings: Settings, routes: dict[str, Route], decisions: dict[str, De
         }
         for row in settings.deliver.destinations
     ]
+
+
+def _priors(facts: FilmFacts, settings: Settings) -> str:
+    """Return where the prior film of a film would be looked for."""
+    section = settings.priors
+    if not section.compare:
+        return "films are not compared"
+    if not facts.view.is_frontal:
+        return "none, as the header states no frontal view"
+    places = ", then ".join(["of this node", *(source.name for source in section.sources)])
+    return f"{places}: the newest {facts.view.value} film of the patient of {section.maximum_age_days} days"
 
 
 def _notification(row: NotifyRuleSection) -> dict[str, object]:

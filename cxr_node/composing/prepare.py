@@ -1,6 +1,7 @@
 """Preparation of a study for composing: its films with the headers in their archived bytes, parsed in the executor."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,6 +27,7 @@ def prepare_study(
     is_guarded: bool = False,
     replaced: Sequence[Result],
     comparisons: Mapping[int, Comparison],
+    awaiting: AbstractSet[int] = frozenset(),
     issue: int,
     now: datetime,
 ) -> Study:
@@ -48,7 +50,14 @@ def prepare_study(
     reported = [_report(executor, item, is_guarded=is_guarded) for item in films]
     return Study(
         films=[
-            (item.film, replace(film, comparison=comparisons.get(item.film.film_id)))
+            (
+                item.film,
+                replace(
+                    film,
+                    comparison=comparisons.get(item.film.film_id),
+                    awaits_prior=item.film.film_id in awaiting,
+                ),
+            )
             for item, film in zip(films, reported, strict=True)
         ],
         composed_earlier=composed_earlier,

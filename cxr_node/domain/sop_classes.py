@@ -5,6 +5,8 @@ from cxr_node.domain.identifiers import Uid
 VERIFICATION = Uid("1.2.840.10008.1.1")
 KEY_OBJECT_SELECTION = Uid("1.2.840.10008.5.1.4.1.1.88.59")
 STUDY_ROOT_FIND = Uid("1.2.840.10008.5.1.4.1.2.2.1")
+STUDY_ROOT_MOVE = Uid("1.2.840.10008.5.1.4.1.2.2.2")
+STUDY_ROOT_GET = Uid("1.2.840.10008.5.1.4.1.2.2.3")
 
 STORAGE_KEYWORDS = {
     "ComputedRadiographyImageStorage": Uid("1.2.840.10008.5.1.4.1.1.1"),

@@ -14,7 +14,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.ops.formatting import counted
 from cxr_node.queries import drift, overview
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
-from cxr_node.records import bundles, constancy, notifications, pauses
+from cxr_node.records import bundles, constancy, notifications, pauses, prior_searches
 from cxr_node.records.pauses import Pause
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
@@ -109,6 +109,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             periodic_jobs, destinations = overview.periodic_jobs(connection), overview.destinations(connection)
             paused = pauses.present(connection)
             unsent = notifications.waiting_since(connection)
+            unanswered = prior_searches.failing_since(connection)
     except RetryLater as error:
         yield "database", str(error)
         return
@@ -119,6 +120,9 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
     yield from _destination_alarms(destinations, now, unreachable)
     yield from _pauses(paused, queues, destinations)
     yield from _unsent(unsent)
+    if unanswered is not None and now - unanswered[0] >= unreachable:
+        since, detail = unanswered
+        yield "prior films", f"no answer since {local_time(since)}: {detail}; reports go out without them, and say so"
     for queue in queues:
         words = _STAGES[queue.stage]
         if queue.failed:

@@ -33,6 +33,7 @@ from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSE
 from cxr_node.export.attributes import action_table
 from cxr_node.export.options import BASIC_PROFILE, Option, codes_of
 from cxr_node.pixels.decoding import CODECS, NATIVE
+from cxr_node.priors import dicom, selection, sources
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
 from cxr_node.receive.rejection import Rejection
 from cxr_node.receive.status import StoreStatus
@@ -80,7 +81,20 @@ def tables() -> Mapping[str, str]:
             "observer": Observer(),
             "scp": [VERIFICATION, PUSH_MODEL, *STORAGE_SOP_CLASSES, KEY_OBJECT_SELECTION],
             "scu": {uid for kind in destinations.DESTINATIONS for uid in kind.scu_sop_classes}
+            | {uid for kind in sources.SOURCES for uid in kind.scu_sop_classes}
             | {kind.result_type.sop_class_uid for kind in RESULT_KINDS},
+            "query_keys": {
+                "STUDY": selection.STUDY_KEYS,
+                "SERIES": ("StudyInstanceUID", *selection.SERIES_KEYS),
+                "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID", *selection.IMAGE_KEYS),
+            },
+            "prior_matching": {
+                "STUDY": ("PatientID", "IssuerOfPatientID", "ModalitiesInStudy"),
+                "SERIES": ("StudyInstanceUID",),
+                "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID"),
+            },
+            "prior_classes": selection.SOP_CLASSES,
+            "prior_syntaxes": dicom.TRANSFER_SYNTAXES,
             "transfer_syntaxes": TRANSFER_SYNTAXES,
             "decoded": {str(uid) for uid in (*NATIVE, *CODECS)},
             "store_statuses": StoreStatus,

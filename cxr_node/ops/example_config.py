@@ -11,6 +11,7 @@ from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.secret import is_secret
 from cxr_node.domain.section import Section, table_types
+from cxr_node.priors import sources
 from cxr_node.settings.notify import NotifyRuleSection
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.read import CascadeSection
@@ -95,6 +96,8 @@ def _text(head: str, sections: Sequence[str], rows: Sequence[str]) -> str:
     parts.append(_table("report.character_sets", _GB18030))
     parts.append("# Users of the web page beside those of the database. Uncomment this, or repeat it.\n")
     parts.append(_table("web.users", _ACCOUNT))
+    parts.append("# Archives that are asked for prior films. Uncomment one of these, or repeat them.\n")
+    parts.extend(_table("priors.sources", kind.example()) for kind in sources.SOURCES)
     parts.append("# Notifications of findings. Uncomment this, or repeat it.\n")
     parts.append(_table("notify.rules", _NOTIFY))
     names = f"# Names in `results`: {', '.join(result_names())}."

@@ -77,6 +77,9 @@ def film_detail(connection: Connection, film_id: int) -> Row | None:
         "explanations": [explanation.as_row() for explanation in explained],
         "findings": view_rows.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
         "measurements": view_rows.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
+        "fetched_comparisons": view_rows.rows(
+            connection, VIEWS["v1_fetched_comparisons"], conditions=[equal("film_id", film_id)], order="comparison_id"
+        ),
         "comparisons": view_rows.rows(
             connection, VIEWS["v1_comparisons"], conditions=[equal("film_id", film_id)], order="comparison_id"
         ),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from cxr_node.db.correction_tables import rejected_film
+from cxr_node.db.prior_tables import fetched_film
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, result, study
 from cxr_node.domain.reasons import Reason
@@ -78,10 +79,10 @@ def tally(films: Iterable[LedgerEntry]) -> dict[Fate, int]:
 
 
 def archive_keys(connection: Connection) -> set[str]:
-    """Return the archive keys of films and results that were not removed."""
+    """Return the archive keys of films, results and fetched films that were not removed."""
     return {
         key
-        for table in (film, result)
+        for table in (film, result, fetched_film)
         for key in connection.execute(select(table.c.archive_key).where(table.c.removed_at.is_(None))).scalars()
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 
 from sqlalchemy import Connection, delete, exists, insert, select
 
@@ -10,6 +11,7 @@ from cxr_node.db.correction_tables import rejected_film, withdrawal
 from cxr_node.db.database import Transaction
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.monitoring_tables import is_not_constancy_film
+from cxr_node.db.prior_tables import fetched_compared_value
 from cxr_node.db.tables import film, reading, result, study
 from cxr_node.domain.comparison import ComparedValue, Comparison
 from cxr_node.domain.identifiers import Digest, Uid
@@ -105,20 +107,27 @@ def report_on(connection: Connection, study_id: int) -> Identity | None:
     )
 
 
-def write(transaction: Transaction, film_ids: Sequence[int], comparisons: Mapping[int, tuple[int, Comparison]]) -> None:
+def write(
+    transaction: Transaction,
+    film_ids: Sequence[int],
+    comparisons: Mapping[int, tuple[int, Comparison]],
+    fetched: Mapping[int, tuple[int, Comparison]] = MappingProxyType({}),
+) -> None:
     """Write the comparisons of a study's films, in place of those before.
 
-    `comparisons` has the id of the prior film and the comparison, by the id of the film.
+    `comparisons` has the id of the prior film and the comparison, by the id of the film; `fetched` those with fetched
+    films, by the ids of those.
     """
-    connection = transaction.connection
-    connection.execute(delete(compared_value).where(compared_value.c.film_id.in_(film_ids)))
-    rows = [
-        {"film_id": film_id, "prior_film_id": prior_id, **_columns(value)}
-        for film_id, (prior_id, comparison) in comparisons.items()
-        for value in comparison.values
-    ]
-    if rows:
-        connection.execute(insert(compared_value), rows)
+    tables = (compared_value, "prior_film_id", comparisons), (fetched_compared_value, "fetched_film_id", fetched)
+    for table, column, compared in tables:
+        transaction.connection.execute(delete(table).where(table.c.film_id.in_(film_ids)))
+        rows = [
+            {"film_id": film_id, column: prior_id, **_columns(value)}
+            for film_id, (prior_id, comparison) in compared.items()
+            for value in comparison.values
+        ]
+        if rows:
+            transaction.connection.execute(insert(table), rows)
 
 
 def _columns(value: ComparedValue) -> dict[str, object]:

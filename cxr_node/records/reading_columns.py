@@ -12,8 +12,6 @@ from functools import cache, partial
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import RowMapping
-
 from cxr_node.domain.codes import Code
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import (
@@ -89,7 +87,7 @@ def of_heat_map(value: HeatMap) -> Json:
 
 
 def reading(
-    columns: RowMapping,
+    columns: Mapping[Any, Any],
     film: Identity,
     *,
     findings: tuple[Finding, ...],
@@ -108,35 +106,35 @@ def reading(
     return _value(Reading, columns, film=film, prediction=prediction, measurements=measurements)
 
 
-def step(columns: RowMapping, second_opinions: tuple[Finding, ...]) -> CascadeStep:
+def step(columns: Mapping[Any, Any], second_opinions: tuple[Finding, ...]) -> CascadeStep:
     """Return a bundle of a cascade from its columns."""
     model = _gather(ModelIdentity, columns, _MODEL)
     return _value(CascadeStep, columns, model=model, second_opinions=second_opinions)
 
 
-def heat_map(columns: RowMapping) -> HeatMap:
+def heat_map(columns: Mapping[Any, Any]) -> HeatMap:
     """Return a heat map from its columns."""
     cells = columns["rows"] * columns["columns"]
     return _value(HeatMap, columns, levels=zlib.decompressobj().decompress(columns["levels"], cells))
 
 
-def finding(columns: RowMapping, heat: HeatMap | None = None) -> Finding:
+def finding(columns: Mapping[Any, Any], heat: HeatMap | None = None) -> Finding:
     """Return a finding, or a second opinion, from its columns."""
     return _value(Finding, columns, code=_gather(Code, columns, _CODE), heat=heat, model=_own_model(columns))
 
 
-def point(columns: RowMapping) -> NamedPoint:
+def point(columns: Mapping[Any, Any]) -> NamedPoint:
     """Return a named point from its columns."""
     at = columns["column_px"], columns["row_px"]
     return _value(NamedPoint, columns, code=_gather(Code, columns, _CODE), at=at, model=_own_model(columns))
 
 
-def embedding(columns: RowMapping) -> Embedding:
+def embedding(columns: Mapping[Any, Any]) -> Embedding:
     """Return an embedding from its columns."""
     return Embedding(vector=bytes(columns["vector"]), model=_own_model(columns))
 
 
-def measurement(columns: RowMapping) -> Measurement:
+def measurement(columns: Mapping[Any, Any]) -> Measurement:
     """Return a measurement from its columns."""
     return _value(Measurement, columns, code=_gather(Code, columns, _CODE))
 
@@ -146,11 +144,11 @@ def _spread(value: object, columns: Mapping[str, str]) -> Json:
     return {column: None if value is None else getattr(value, name) for name, column in columns.items()}
 
 
-def _gather(kind: Callable[..., _T], stored: RowMapping, columns: Mapping[str, str]) -> _T:
+def _gather(kind: Callable[..., _T], stored: Mapping[Any, Any], columns: Mapping[str, str]) -> _T:
     return kind(**{name: stored[column] for name, column in columns.items()})
 
 
-def _own_model(columns: RowMapping) -> ModelIdentity | None:
+def _own_model(columns: Mapping[Any, Any]) -> ModelIdentity | None:
     """Return the model of a row; None for that of the reading."""
     return _gather(ModelIdentity, columns, _MODEL) if columns.get("model_name") else None
 

@@ -2,7 +2,7 @@
 
 The words are those of the language's TOML file, numbers those of `domain.stated_numbers`. Each ratio of a film that is
 not PA has the caveat of its view. The word beside a ratio follows the finding cardiomegaly, where there is one. The
-ratio of the prior film stands in a line of its own.
+ratio of the prior film stands in a line of its own, or that the prior film has not come yet.
 """
 
 from collections.abc import Sequence
@@ -184,11 +184,16 @@ def ratio_line(reading: Reading, language: Language = ENGLISH) -> str:
 
 
 def compared_line(film: ReportedFilm, language: Language = ENGLISH) -> str:
-    """Return the cardiothoracic ratio beside that of the prior film; "" where it was not measured on both."""
+    """Return the cardiothoracic ratio beside that of the prior film; "" where it was not measured on both.
+
+    Of a film whose prior film has not come from another archive, that it has not.
+    """
+    phrases = language.phrases
+    if film.awaits_prior:
+        return phrases.awaits_prior
     ratio = None if film.comparison is None else film.comparison.of(RATIO_KEY)
     if ratio is None or film.comparison is None:
         return ""
-    phrases = language.phrases
     changes = {Change.BEYOND: phrases.change_beyond, Change.WITHIN: phrases.change_within, Change.NOT_JUDGED: ""}
     return phrases.compared.format(
         ratio=language.number(ratio.value, f".{ratio_digits(film.reading)}f"),

@@ -30,7 +30,7 @@ class ReportedFilm:
     ordinal in the study, by `study.numbered`; 0 for the only film.
     `shared` has the Patient and Study attributes of the whole study (`grouping.by_patient`),
     `correction` the digest of a corrected copy, which makes its results new ones. `comparison` is with a prior film of
-    the patient, if there is one.
+    the patient, if there is one; it `awaits_prior` if there is none yet, and another archive was asked.
     """
 
     header: Dataset
@@ -42,6 +42,7 @@ class ReportedFilm:
     shared: Dataset | None = None
     correction: str = ""
     comparison: Comparison | None = None
+    awaits_prior: bool = False
 
 
 def header_of(film: Identity) -> Dataset:

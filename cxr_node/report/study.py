@@ -85,7 +85,12 @@ def acquired_on(film: ReportedFilm) -> tuple[str, str] | None:
 
     None if the date is absent or no day of the calendar.
     """
-    day, time = _moment(film.header)
+    return acquired_by(film.header)
+
+
+def acquired_by(header: Dataset) -> tuple[str, str] | None:
+    """Return date and time by a header, as `acquired_on` does."""
+    day, time = _moment(header)
     try:
         date.fromisoformat(day[:8])
     except ValueError:

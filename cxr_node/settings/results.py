@@ -33,17 +33,6 @@ class ComposeSection(Section):
     )
 
 
-class PriorsSection(Section):
-    """Comparison with the prior film of the patient in the archive: of the same view, and read by the same model."""
-
-    compare: bool = Field(
-        False,
-        description="Whether results state the cardiothoracic ratio of the prior film, "
-        "and whether it has changed beyond the repeatability of phantoms, which most pairs of real films exceed.",
-    )
-    maximum_age_days: int = Field(1826, ge=1, description="Greatest age of a prior film, in days before the film.")
-
-
 class CorrectionsSection(Section):
     """Films that come again with another patient, study or order and the same pixels, and films that are rejected."""
 

@@ -17,6 +17,7 @@ from cxr_node.settings.node import (
 )
 from cxr_node.settings.notify import NotifySection
 from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
+from cxr_node.settings.priors import PriorsSection
 from cxr_node.settings.read import GateSection, ReadSection
 from cxr_node.settings.receive import ReceiveSection
 from cxr_node.settings.remote import RemoteSection
@@ -24,7 +25,6 @@ from cxr_node.settings.results import (
     ComposeSection,
     CorrectionsSection,
     DeliverSection,
-    PriorsSection,
     ReportSection,
 )
 

@@ -19,6 +19,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview
 from cxr_node.queries.quantiles import SHARES, quantile
+from cxr_node.records import prior_searches
 from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import heartbeat, rejection_counters
@@ -132,6 +133,11 @@ def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     messages = {key: float(count) for key, count in queries.patient_messages(connection, since=since).items()}
     text = "HL7 messages of the last hour on patients of kept films: corrected films, or changed none."
     yield _gauge("cxr_node_patient_messages_last_hour", text, messages, "event", "outcome")
+    searches = {
+        (state,): float(count) for state, count in prior_searches.count_by_state(connection, since=since).items()
+    }
+    text = "Searches of the last hour for prior films at other archives, by their present state."
+    yield _gauge("cxr_node_prior_searches_last_hour", text, searches, "state")
     yield _gauge(
         "cxr_node_deliveries_last_hour",
         "Results of the last hour that were delivered, by DIMSE status.",

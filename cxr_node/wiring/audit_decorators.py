@@ -131,7 +131,7 @@ def _audited(target: ApplicationEntity | WebServer | ExportUri, audit: Audit, de
     audited, by = partial(_AuditedDestination, destination=destination, audit=audit), audit.application
     match target:
         case ApplicationEntity() | WebServer():
-            to = _peer(target)
+            to = peer_of(target)
             return audited(begun=partial(events.sending, by=by, to=to), sent=partial(events.sent, by=by, to=to))
         case ExportUri():
             return audited(sent=partial(events.exported, by=by, uri=target.uri))
@@ -142,7 +142,7 @@ def _audited(target: ApplicationEntity | WebServer | ExportUri, audit: Audit, de
 def verification(audit: Audit, rules: Mapping[str, VerificationRule]) -> dict[str, VerificationRule]:
     """Return the verification rules, with each C-FIND, and each request of DICOMweb, recorded as a Query."""
     return {
-        name: replace(rule, verifier=_AuditedQuery(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
+        name: replace(rule, verifier=_AuditedQuery(verifier=rule.verifier, audit=audit, peer=peer_of(rule.queried)))
         if rule.queried is not None
         else rule
         for name, rule in rules.items()
@@ -173,7 +173,8 @@ def on_correction(audit: Audit, archive: Archive) -> Callable[[Film, str], None]
     return record
 
 
-def _peer(target: ApplicationEntity | WebServer) -> AuditPeer:
+def peer_of(target: ApplicationEntity | WebServer) -> AuditPeer:
+    """Return a peer as audit messages name it."""
     if isinstance(target, WebServer):
         return AuditPeer(ae_title="", uri=target.uri, host=target.host)
     return AuditPeer(ae_title=target.ae_title, host=target.host)

@@ -56,6 +56,19 @@ JOBS: tuple[JobSpec, ...] = (
         trigger=lambda s: _if_enabled(s.archive.scrub_bytes_per_second, s.schedule.scrub_s),
     ),
     JobSpec(
+        name="prior_searches",
+        roles=frozenset({"deliver"}),
+        trigger=lambda s: _if_enabled(s.priors.sources, s.priors.every_s),
+        is_exclusive=True,
+        stop_s=5.0,
+    ),
+    JobSpec(
+        name="prior_readings",
+        roles=frozenset({"read"}),
+        trigger=lambda s: _if_enabled(s.priors.sources, s.priors.every_s),
+        is_exclusive=True,
+    ),
+    JobSpec(
         name="drift",
         roles=frozenset({"deliver"}),
         trigger=lambda s: _if_enabled(s.drift.enabled, s.schedule.drift),

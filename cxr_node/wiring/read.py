@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ from cxr_node.wiring.process import Process
 from cxr_node.wiring.remote import RemoteReadNetwork
 from cxr_node.work.handler import ONE_JOB, Batching
 from cxr_node.work.handlers.read import ReadHandler
+from cxr_node.work.periodic.prior_reading import PriorReading
+from cxr_node.work.shared_lock import SharedLock
 from cxr_node.work.study_window import StudyWindow
 
 if TYPE_CHECKING:
@@ -61,11 +63,17 @@ def open_reader(process: Process, folder: Path | None = None) -> "Reader":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadWorkers:
-    """Read handler, number of workers that share it, and a function to be called before each claim."""
+    """Read handler, number of workers that share it, and a function to be called before each claim.
+
+    `executor`, `network` and `watchdog` are those of the handler, for films that are read without a job.
+    """
 
     handler: ReadHandler
     count: int
     before_claim: Callable[[], None]
+    executor: Executor[ReadContext]
+    network: Callable[[], Network]
+    watchdog: Watchdog = nullcontext
 
 
 @contextmanager
@@ -86,12 +94,16 @@ def read_workers(process: Process, opens: OpenReader | None = None) -> Iterator[
     batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
         with preprocessing.read_context(process) as context:
+            executor, watchdog = InProcess(context), _watchdog(settings)
             handler = read_handler(
-                process, InProcess(context), network.current,
-                last_network=network.last, batching=batching, watchdog=_watchdog(settings),
+                process, executor, network.current,
+                last_network=network.last, batching=batching, watchdog=watchdog,
                 held_until=network.held_until,
             )  # fmt: skip
-            yield ReadWorkers(handler=handler, count=1, before_claim=network.poll)
+            yield ReadWorkers(
+                handler=handler, count=1, before_claim=network.poll,
+                executor=executor, network=network.current, watchdog=watchdog,
+            )  # fmt: skip
         return
     open_context = partial(preprocessing.open_read_context, settings)
     memory_bytes = settings.gate.memory_bytes
@@ -103,7 +115,10 @@ def read_workers(process: Process, opens: OpenReader | None = None) -> Iterator[
             process, pool, thread.network,
             last_network=lambda: thread.run(network.last()), batching=batching, held_until=network.held_until,
         )  # fmt: skip
-        yield ReadWorkers(handler=handler, count=2 if size > 1 else processes + 1, before_claim=network.poll)
+        yield ReadWorkers(
+            handler=handler, count=2 if size > 1 else processes + 1, before_claim=network.poll,
+            executor=pool, network=thread.network,
+        )  # fmt: skip
 
 
 def read_handler(
@@ -137,12 +152,31 @@ def read_handler(
         retry=retry,
         issues_anew=process.settings.corrections.results_follow == "node",
         on_correction=audit_decorators.on_correction(process.audit, process.archive),
+        searches_for=searches_for(process.settings),
     )
 
 
 def study_window(settings: Settings) -> StudyWindow:
     """Return the study window of `[compose]`."""
     return StudyWindow(quiet_s=settings.compose.study_quiet_s, max_wait_s=settings.compose.study_max_wait_s)
+
+
+def prior_reading(process: Process, workers: ReadWorkers, lock: SharedLock) -> PriorReading:
+    """Return the reading of fetched films, by executor and network of the read workers."""
+    return PriorReading(
+        process.database,
+        executor=workers.executor,
+        network=workers.network,
+        clock=process.clock,
+        watchdog=workers.watchdog,
+        alone=lock.exclusive,
+    )
+
+
+def searches_for(settings: Settings) -> timedelta | None:
+    """Return for how long a prior film is searched for after a reading; None if no source is asked."""
+    section = settings.priors
+    return timedelta(seconds=section.search_s) if section.compare and section.sources else None
 
 
 def _watchdog(settings: Settings) -> Watchdog:

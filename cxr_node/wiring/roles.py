@@ -65,13 +65,16 @@ def _web_entrance(process: Process, scp: "Receiver", counters: "RejectionCounter
 def read(process: Process, *, stopping: threading.Event, opens: "OpenReader | None" = None) -> Iterator[str]:
     """Read films during the block. `opens` returns the reader of a bundle, in place of this process's own."""
     from cxr_node.wiring import maintenance
-    from cxr_node.wiring.read import read_workers
+    from cxr_node.wiring.read import prior_reading, read_workers
 
     with read_workers(process, opens) as workers:
         handlers: list[Handler] = [workers.handler] * workers.count
-        lock = SharedLock() if workers.count > 1 else None
+        has_sources = bool(process.settings.priors.sources)
+        lock = SharedLock() if workers.count > 1 or has_sources else None
         jobs: dict[str, Callable[[], object]] = {"leases": partial(maintenance.tick, process)}
         jobs["remote_state"] = process.remote_state.write
+        if lock is not None and has_sources:
+            jobs["prior_readings"] = prior_reading(process, workers, lock).run
         with _run(process, Role.READ, handlers, stopping, jobs, lock=lock, before_claim=workers.before_claim):
             yield ""
 
@@ -85,7 +88,7 @@ def deliver(
     `destinations` replaces those of the settings, by name.
     """
     from cxr_node.deliver.slots import PER_PEER
-    from cxr_node.wiring import compose, maintenance
+    from cxr_node.wiring import compose, maintenance, priors
     from cxr_node.wiring.deliver import commitment_handler, commitment_peers, delivery_handler
 
     settings = process.settings
@@ -96,7 +99,10 @@ def deliver(
         senders: list[Handler] = [sender] * (PER_PEER * len(settings.deliver.destinations))
         results: list[Handler] = [commitment_handler(process)] * max(1, PER_PEER * len(commitment_peers(settings)))
         handlers: list[Handler] = [compose.compose_handler(process, executor), *results, *senders]
-        start = stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, maintenance.functions(process)))
+        jobs = maintenance.functions(process)
+        if settings.priors.sources:
+            jobs["prior_searches"] = priors.prior_searches(process, executor).run
+        start = stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, jobs))
         process.live.on_change(_Senders(sender, len(senders), start).adapt)
         yield ""
 

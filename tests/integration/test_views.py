@@ -31,14 +31,14 @@ from cxr_node.domain.reading import CascadeStep, Measurement, NamedPoint, StepSt
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import comparisons, constancy, periodic_jobs, readings, rejections, shadow
+from cxr_node.records import comparisons, constancy, fetched_films, periodic_jobs, readings, rejections, shadow
 from cxr_node.records import films as film_rows
 from cxr_node.records.rejections import Rejections
 from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import audit_rules, films, view_document
 from tests.support.films import ROOT
-from tests.support.node import InProcessNode
+from tests.support.node import InProcessNode, received
 from tests.support.running_node import opened, settings_file
 
 DOCUMENT = (ROOT / "docs" / "reference" / "database.md").read_text(encoding="utf-8")
@@ -98,6 +98,11 @@ def busy(database: Database, folder: Path) -> InProcessNode:
         )  # fmt: skip
         compared = FilmComparison(prior=film.identity, prior_date="2025-03-02", values=(ratio,))
         comparisons.write(transaction, [1], {1: (2, compared)})
+        fetched = fetched_films.add(
+            transaction, received(films.cr(seed=9)), source="archive", archive_key="priors/00/0.dcm",
+            expires_at=node.clock.now, now=node.clock.now,
+        )  # fmt: skip
+        comparisons.write(transaction, [3], {}, {3: (fetched, compared)})
         at = {"first_at": node.clock.now, "last_at": node.clock.now}
         refused = Rejections(calling_ae_title="DX9", reason="no_tls", address="10.0.0.9", rejections=2, **at)
         rejections.write(transaction, "host-1", [refused])

@@ -18,6 +18,7 @@ from cxr_node.db import (  # noqa: F401  # part of the metadata
     monitoring_tables,
     notification_tables,
     point_tables,
+    prior_tables,
 )
 from cxr_node.db.database import Database
 from cxr_node.db.schema_version import Standing, standing

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -168,6 +169,7 @@ class InProcessNode(node.InProcessNode):
         issues_anew: bool = True,
         takes_notes: bool = True,
         maximum_prior_age_days: int = 0,
+        searches_for: timedelta | None = None,
     ) -> None:
         clock = SimulatedClock(NOON)
         archive = FolderArchive(folder / "archive")
@@ -186,6 +188,7 @@ class InProcessNode(node.InProcessNode):
                 window=window,
                 crash_limit=CRASH_LIMIT,
                 issues_anew=issues_anew,
+                searches_for=searches_for,
             ),
             ComposeHandler(
                 database=database,

@@ -45,6 +45,7 @@ PACKAGES = {
     "dcm2pdf": "dcmtk",
     "dcmmkdir": "dcmtk",
     "dcmqridx": "dcmtk",
+    "dcmqrscp": "dcmtk",
     "dciodvfy": "dicom3tools",
     "dcentvfy": "dicom3tools",
     "gdcmconv": "libgdcm-tools",

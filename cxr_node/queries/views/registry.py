@@ -21,6 +21,7 @@ _NAMES = (
     "v1_findings",
     "v1_measurements",
     "v1_comparisons",
+    "v1_fetched_comparisons",
     "v1_points",
     "v1_cascade",
     "v1_second_opinions",

@@ -71,6 +71,7 @@ class Phrases:
     compared: str
     change_beyond: str
     change_within: str
+    awaits_prior: str
     caveat_ap: str
     caveat_unknown: str
     quality_usable: str

@@ -1,7 +1,8 @@
-"""Comparison of a study's films with prior films of the archive, before its results are composed."""
+"""Comparison of a study's films with prior films, before its results are composed: kept ones, else fetched ones."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from cxr_node.composing.context import ComposeContext
@@ -11,23 +12,34 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.domain.comparison import Comparison
 from cxr_node.domain.reading import Reading
 from cxr_node.process_pool.executor import Executor
-from cxr_node.records import comparisons
+from cxr_node.records import comparisons, fetched_films, prior_searches
 from cxr_node.records.films import Film
 
 _log = logging.getLogger(__name__)
 
+Compared = tuple[int, Comparison]
+"""The id of a prior film, and the comparison with it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyComparisons:
-    """Comparisons of films by the id of the film, each with the film that is its prior."""
+    """Comparisons by the id of the film, with kept prior films and with fetched ones.
 
-    by_film: Mapping[int, Comparison] = field(default_factory=dict)
-    priors: Mapping[int, Film] = field(default_factory=dict)
+    A film that is `awaiting` has none, and its prior film is still searched for.
+    """
+
+    kept: Mapping[int, Compared] = field(default_factory=dict)
+    fetched: Mapping[int, Compared] = field(default_factory=dict)
+    awaiting: AbstractSet[int] = frozenset()
+
+    @property
+    def by_film(self) -> dict[int, Comparison]:
+        """All comparisons by the id of the film."""
+        return {film_id: comparison for film_id, (_, comparison) in (*self.kept.items(), *self.fetched.items())}
 
     def write(self, transaction: Transaction, films: Sequence[Film]) -> None:
         """Write the comparisons of a study's films, in place of those of earlier results."""
-        rows = {film_id: (self.priors[film_id].film_id, one) for film_id, one in self.by_film.items()}
-        comparisons.write(transaction, [film.film_id for film in films], rows)
+        comparisons.write(transaction, [film.film_id for film in films], self.kept, self.fetched)
 
 
 NO_COMPARISONS = StudyComparisons()
@@ -40,33 +52,75 @@ def compare_study(
     executor: Executor[ComposeContext],
     maximum_age_days: int,
 ) -> StudyComparisons:
-    """Compare each film of a study with its prior film, where the archive has one.
+    """Compare each film of a study with its prior film, where the archive has one, or one was fetched.
 
     Raises
     ------
     ProcessDied
         If the process that parsed the films died, or was ended at a limit.
     """
-    by_film: dict[int, Comparison] = {}
-    priors: dict[int, Film] = {}
+    kept: dict[int, Compared] = {}
+    fetched: dict[int, Compared] = {}
     for film, reading in ready:
-        with database.read() as connection:
-            candidates = comparisons.candidates(connection, film, reading)
-        if not candidates:
+        own = compare_with_kept(film, reading, database, executor, maximum_age_days=maximum_age_days)
+        if own is not None:
+            kept[film.film_id] = own
             continue
-        request = CompareRequest(
-            film=ReadFilm(film=film, reading=reading),
-            candidates=[ReadFilm(film=one, reading=read) for one, read in candidates],
-            maximum_age_days=maximum_age_days,
-        )
-        (comparison,) = executor.map(compare_with_prior, [request])
-        if comparison is None:
-            continue
-        uid = comparison.prior.sop_instance_uid
-        prior = next(one for one, _ in candidates if one.identity.sop_instance_uid == uid)
-        with database.read() as connection:
-            report = comparisons.report_on(connection, prior.study_id)
-        by_film[film.film_id] = replace(comparison, prior_report=report)
-        priors[film.film_id] = prior
-        _log.info("film %d is compared with film %d", film.film_id, prior.film_id)
-    return StudyComparisons(by_film=by_film, priors=priors)
+        other = _compare_with_fetched(film, reading, database, executor, maximum_age_days=maximum_age_days)
+        if other is not None:
+            fetched[film.film_id] = other
+    with database.read() as connection:
+        awaiting = prior_searches.awaited(connection, [film.film_id for film, _ in ready])
+    return StudyComparisons(kept=kept, fetched=fetched, awaiting=awaiting - kept.keys() - fetched.keys())
+
+
+def compare_with_kept(
+    film: Film, reading: Reading, database: Database, executor: Executor[ComposeContext], *, maximum_age_days: int
+) -> Compared | None:
+    """Compare a film with the prior film that the node's own archive has; None if it has none."""
+    with database.read() as connection:
+        candidates = comparisons.candidates(connection, film, reading)
+    comparison = _compare(film, reading, candidates, executor, maximum_age_days=maximum_age_days)
+    if comparison is None:
+        return None
+    uid = comparison.prior.sop_instance_uid
+    prior = next(one for one, _ in candidates if one.identity.sop_instance_uid == uid)
+    with database.read() as connection:
+        report = comparisons.report_on(connection, prior.study_id)
+    _log.info("film %d is compared with film %d", film.film_id, prior.film_id)
+    return prior.film_id, replace(comparison, prior_report=report)
+
+
+def _compare_with_fetched(
+    film: Film, reading: Reading, database: Database, executor: Executor[ComposeContext], *, maximum_age_days: int
+) -> Compared | None:
+    with database.read() as connection:
+        prior = fetched_films.prior_of(connection, film.film_id)
+    if prior is None:
+        return None
+    fetched, prior_reading = prior
+    candidates = [(fetched.film, prior_reading)]
+    comparison = _compare(film, reading, candidates, executor, maximum_age_days=maximum_age_days)
+    if comparison is None:
+        return None
+    _log.info("film %d is compared with fetched film %d", film.film_id, fetched.fetched_film_id)
+    return fetched.fetched_film_id, comparison
+
+
+def _compare(
+    film: Film,
+    reading: Reading,
+    candidates: Sequence[tuple[Film, Reading]],
+    executor: Executor[ComposeContext],
+    *,
+    maximum_age_days: int,
+) -> Comparison | None:
+    if not candidates:
+        return None
+    request = CompareRequest(
+        film=ReadFilm(film=film, reading=reading),
+        candidates=[ReadFilm(film=one, reading=read) for one, read in candidates],
+        maximum_age_days=maximum_age_days,
+    )
+    (comparison,) = executor.map(compare_with_prior, [request])
+    return comparison

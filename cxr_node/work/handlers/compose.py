@@ -115,6 +115,7 @@ class ComposeHandler(OneJobHandler):
             archive=self._archive,
             replaced=replaced,
             comparisons=compared.by_film,
+            awaiting=compared.awaiting,
             issue=issue.number,
         )
         again = [(damaged, composing(damaged, reported, earlier)) for damaged in self._damaged(earlier, undelivered)]
@@ -127,6 +128,7 @@ class ComposeHandler(OneJobHandler):
             is_guarded=claim.crashes >= _GUARDED_AFTER,
             replaced=replaced,
             comparisons=compared.by_film,
+            awaiting=compared.awaiting,
             issue=issue.number,
             now=now,
         )

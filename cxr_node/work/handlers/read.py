@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cxr_node import pipeline
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.domain.errors import Held
+from cxr_node.domain.film_geometry import ViewSource
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.executor import Executor
@@ -18,7 +19,7 @@ from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.reading.repeat import Repeat, compare_with_first, conflict
-from cxr_node.records import corrections, films, readings
+from cxr_node.records import corrections, films, prior_searches, readings
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handler import NOTHING_EXCLUDED, Batching, Exclusions
@@ -44,6 +45,8 @@ class ReadHandler:
         Whether a film that came again with another patient, study or order has the results issued anew.
     on_correction
         Called with such a film, and what differs.
+    searches_for
+        How long the prior film of a film is searched for at other archives; None if it is not.
     """
 
     stage = Stage.READ
@@ -64,6 +67,7 @@ class ReadHandler:
         retry: RetryRule = RULES[Stage.READ],
         issues_anew: bool = True,
         on_correction: Callable[[films.Film, str], None] = lambda _film, _detail: None,
+        searches_for: timedelta | None = None,
     ) -> None:
         self._database = database
         self._executor = executor
@@ -78,6 +82,7 @@ class ReadHandler:
         self.retry = retry
         self._issues_anew = issues_anew
         self._on_correction = on_correction
+        self._searches_for = searches_for
 
     def before_wait(self) -> None:
         """Hold nothing."""
@@ -167,9 +172,17 @@ class ReadHandler:
         with self._database.read() as connection:
             return films.get(connection, claim.subject_id)
 
+    def _search_prior(self, transaction: Transaction, film: films.Film, reading: Reading, now: datetime) -> None:
+        geometry = reading.geometry
+        if self._searches_for is None or reading.prediction is None or geometry is None:
+            return
+        if geometry.view.is_frontal and geometry.view_source is not ViewSource.NETWORK:
+            prior_searches.request(transaction, film.film_id, until=now + self._searches_for, now=now)
+
     def _completion(self, claim: Claim, film: films.Film, reading: Reading) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             readings.write(transaction, film.film_id, reading, now=now)
+            self._search_prior(transaction, film, reading, now)
             last_received = films.last_received_at(transaction.connection, film.study_id)
             due_at = max(now, self._window.due_at(last_received))
             if claim.queued_at > self._window.due_at(

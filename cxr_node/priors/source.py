@@ -1,0 +1,53 @@
+"""Seam of sources: a kind of source is a subclass of `PriorSourceKind` in a file of its own, and a line in SOURCES."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from cxr_node.deliver.destination import ApplicationEntity, Probe, WebServer
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.prior_search import PriorSource
+from cxr_node.domain.section import Section
+
+OnQuery = Callable[[bytes, str], None]
+"""Called with the encoded Identifier of each query (Explicit VR Little Endian) and why it failed, "" if it has not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceContext:
+    """What the node adds to the settings of a source: its own AE title, a largest object, and the audit of queries."""
+
+    calling_ae_title: AeTitle
+    maximum_object_bytes: int
+    on_query: OnQuery = lambda _identifier, _failure: None
+
+
+class PriorSourceKind(Section):
+    """A table of `[[priors.sources]]`. Its docstring heads the table in the example configuration."""
+
+    scu_sop_classes: ClassVar[tuple[Uid, ...]] = ()
+    """SOP Classes that the node uses as SCU, for the conformance statement."""
+
+    kind: str = Field(description="Kind of source.")
+    name: str = Field(min_length=1, max_length=64, description="Name of the source in this node.")
+
+    @classmethod
+    @abstractmethod
+    def example(cls) -> Self:
+        """Return the table of the example configuration."""
+
+    @property
+    @abstractmethod
+    def audit_target(self) -> ApplicationEntity | WebServer:
+        """The source in the audit trail."""
+
+    @abstractmethod
+    def open(self, context: SourceContext) -> PriorSource:
+        """Return the source."""
+
+    @abstractmethod
+    def probe(self, context: SourceContext) -> Probe:
+        """Test whether the source answers queries and retrievals, without asking for a patient."""

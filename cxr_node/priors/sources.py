@@ -1,0 +1,6 @@
+"""Kinds of source: settings, example, doctor and conformance statement read this list."""
+
+from cxr_node.priors.archive import DicomArchive
+from cxr_node.priors.source import PriorSourceKind
+
+SOURCES: tuple[type[PriorSourceKind], ...] = (DicomArchive,)
