@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from cxr_node.db import json_text
 from cxr_node.db.held_file import HeldFile
 from cxr_node.db.url import read_only_url
 
@@ -32,6 +33,8 @@ Until autovacuum analyses the table again, after a tenth of it has changed, the 
 would sort all of them, thousands after an outage, to find the first in claim order.
 """
 
+_JSON = {"json_serializer": json_text.dumps, "json_deserializer": json_text.loads}
+
 _IDLE_S = 1.0
 """Idle time after which a connection is pinged before use."""
 _LOCK_POLL_S = 0.001
@@ -44,7 +47,7 @@ def writing_engine(url: str, busy_timeout_s: float, file: HeldFile | None = None
     """Return an engine whose SQLite transactions take the write lock at their start; `file` is SQLite's."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
+        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True, **_JSON)
         event.listen(engine, "connect", _configure_sqlite)
         if file is not None:
             event.listen(engine, "connect", lambda _connection, _record: file.hold())
@@ -56,6 +59,7 @@ def writing_engine(url: str, busy_timeout_s: float, file: HeldFile | None = None
         connect_args={"options": options},
         pool_size=5,
         hide_parameters=True,
+        **_JSON,
     )
     event.listen(engine, "checkin", _note_idle)
     event.listen(engine, "checkout", _ping_if_idle(engine))
@@ -66,7 +70,7 @@ def read_only_engine(url: str, busy_timeout_s: float, statement_timeout_s: float
     """Return an engine whose connections cannot write, and whose statements end after `statement_timeout_s`."""
     parsed = make_url(read_only_url(url))
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
+        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True, **_JSON)
         event.listen(engine, "connect", _forbid_writing)
         event.listen(engine, "begin", _begin_reading(statement_timeout_s))
         return engine
@@ -79,6 +83,7 @@ def read_only_engine(url: str, busy_timeout_s: float, statement_timeout_s: float
         pool_pre_ping=True,
         pool_size=5,
         hide_parameters=True,
+        **_JSON,
     )
 
 

@@ -28,6 +28,7 @@ from cxr_node.domain.reading import (
 )
 
 _T = TypeVar("_T")
+_AS_THEY_ARE = frozenset({str, float, int, bool, NoneType})
 Json = dict[str, Any]
 _CODE = {"value": "code_value", "scheme_designator": "code_scheme", "meaning": "code_meaning"}
 _MODEL = {
@@ -154,7 +155,14 @@ def _own_model(columns: Mapping[Any, Any]) -> ModelIdentity | None:
 
 
 def _names(value: Any, *without: str) -> list[str]:
-    return [field.name for field in fields(value) if field.name not in without]
+    kind: Any = type(value)
+    return [name for name in _fields(kind) or () if name not in without]
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...] | None:
+    """Return the names of a dataclass's fields; None for another type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 def _columns(value: object, *names: str) -> Json:
@@ -163,11 +171,15 @@ def _columns(value: object, *names: str) -> Json:
 
 def _json(value: Any) -> Any:
     """Return what JSON writes for a value. Points are not copied: copies cost more than all other writing of a film."""
-    if isinstance(value, Region):
+    kind: Any = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is Region:
         return value.outline
-    if is_dataclass(value):
-        return _columns(value, *_names(value))
-    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+    names = _fields(kind)
+    if names is not None:
+        return {name: _json(getattr(value, name)) for name in names}
+    if kind is tuple and value and is_dataclass(value[0]):
         return [_json(element) for element in value]
     return value
 
