@@ -13,6 +13,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.cli.time_arguments import SinceOption, UntilOption
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.result_names import RESULT_NAMES
+from cxr_node.ops.formatting import counted
 from cxr_node.queries.tables.paging import all_keys
 from cxr_node.queries.tables.registry import TABLES
 from cxr_node.queries.tables.selection import InvalidSelection, SelectionText, parse_selection
@@ -193,8 +194,8 @@ def _print_outcome(outcome: "ExportOutcome", *, as_json: bool) -> None:
         typer.echo(json.dumps(document))
         return
     objects = ", ".join(f"{number} {kind}" for kind, number in outcome.objects.items()) or "nothing"
-    typer.echo(f"exported: {outcome.studies} studies: {objects}")
+    typer.echo(f"exported: {counted(outcome.studies, 'study')}: {objects}")
     if outcome.present:
-        typer.echo(f"there already: {outcome.present} studies")
+        typer.echo(f"there already: {counted(outcome.present, 'study')}")
     for reason, number in outcome.left_out.items():
         typer.echo(f"left out: {number} {reason}")

@@ -12,6 +12,7 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
+from cxr_node.domain.sop_classes import STORAGE_KEYWORDS, STORAGE_SOP_CLASSES
 from cxr_node.export.header import Policy, deidentified_header
 from cxr_node.export.marks import add_marks
 from cxr_node.export.sample_values import add_pixels, full_range, samples_alone
@@ -25,6 +26,11 @@ from cxr_node.receive.identify import patient_key
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.source import ReportedFilm
+
+_MULTI_FRAME = frozenset(
+    STORAGE_KEYWORDS[f"MultiFrameGrayscale{size}SecondaryCaptureImageStorage"] for size in ("Byte", "Word")
+)
+"""SOP Classes with Number of Frames (0028,0008), of which a chest film has one."""
 
 
 class LeftOut(StrEnum):
@@ -42,8 +48,9 @@ class LeftOut(StrEnum):
     COLOR = "a color picture"
     NOT_DECODED = "its header or its pixels cannot be decoded"
     IDENTITY = "of a study whose films name different patients"
-    NO_SOP_CLASS = "of a SOP Class that is not the standard's"
+    NO_SOP_CLASS = "of a SOP Class that is none of chest films"
     PROCESS_DIED = "its study ended the process that exports, or took too long"
+    FAULT = "an error of the node, which its log names"
     CHECK = "a result that failed the check before it leaves"
 
 
@@ -82,8 +89,9 @@ def deidentified_film(
     if elements.text(dataset, "BurnedInAnnotation").upper() == "YES":
         raise NotExported(LeftOut.BURNED_IN)
     header = deidentified_header(dataset, policy, patient=patient)
-    if not header.get("SOPClassUID"):
+    if header.get("SOPClassUID") not in STORAGE_SOP_CLASSES:
         raise NotExported(LeftOut.NO_SOP_CLASS)
+    identity = _add_identity(header, reading.film, policy)
     try:
         description = describe(dataset, limits=context.limits)
         if description.photometric_interpretation not in MONOCHROME:
@@ -93,13 +101,14 @@ def deidentified_film(
         decoded = decode_first_frame(dataset, description, limits=context.limits, sandbox=context.sandbox)
         frame = samples_alone(decoded)
         add_pixels(header, frame)
+        if header.SOPClassUID in _MULTI_FRAME:
+            header.NumberOfFrames = 1
         radiograph = replace(apply_grayscale(header, frame), geometry=geometry(dataset))
     except GiveUp as error:
         raise NotExported(LeftOut.NOT_DECODED) from error
     if has_text(radiograph.p_values) or has_text(full_range(frame)):
         raise NotExported(LeftOut.BURNED_IN)
     add_marks(header, policy.options)
-    identity = _identity(header)
     named = replace(_without_details(reading), film=identity, grayscale=radiograph.grayscale)
     instance = instance_of(encoded(header), identity, ExplicitVRLittleEndian)
     del header.PixelData
@@ -117,12 +126,17 @@ def _without_details(reading: Reading) -> Reading:
     return replace(reading, prediction=prediction, detail="")
 
 
-def _identity(header: Dataset) -> Identity:
+def _add_identity(header: Dataset, film: Identity, policy: Policy) -> Identity:
+    """Write the new UIDs into a header, those of the film's row replaced, and return its identity."""
+    new_uid = policy.pseudonyms.uid
+    header.SOPInstanceUID = new_uid(film.sop_instance_uid)
+    header.SeriesInstanceUID = new_uid(film.series_instance_uid)
+    header.StudyInstanceUID = new_uid(film.study_instance_uid)
     pseudonym = str(header.PatientID).encode("ascii")
     return Identity(
         sop_class_uid=Uid(str(header.SOPClassUID)),
-        sop_instance_uid=Uid(str(header.SOPInstanceUID)),
-        series_instance_uid=Uid(str(header.SeriesInstanceUID)),
-        study_instance_uid=Uid(str(header.StudyInstanceUID)),
+        sop_instance_uid=Uid(header.SOPInstanceUID),
+        series_instance_uid=Uid(header.SeriesInstanceUID),
+        study_instance_uid=Uid(header.StudyInstanceUID),
         patient_key=patient_key(b"", pseudonym, pseudonym, b""),
     )

@@ -4,6 +4,7 @@ Results are not edited: the composer makes them of de-identified films, so that 
 printed pages too, has never had a patient.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.composing.context import ComposeContext
-from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.errors import GiveUp, type_and_place
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
@@ -36,6 +37,8 @@ from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.report.patient import Patient, contradict, patient_of
 from cxr_node.report.run import Run
 from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
+
+_log = logging.getLogger(__name__)
 
 FILM_KIND = "film"
 _UNDATED = datetime(1900, 1, 1, 12, tzinfo=UTC)
@@ -109,6 +112,8 @@ def export_study(context: ComposeContext, request: StudyRequest) -> StudyExport:
             exported.append(one)
         except NotExported as error:
             left_out[error.reason] += 1
+        except Exception as error:  # noqa: BLE001  # one film must not end the export; its message may quote a value
+            left_out[_fault(one.film, error)] += 1
     objects = [ExportedObject(kind=FILM_KIND, instance=film.instance) for film in films]
     if films:
         objects += _results(context, request, films, left_out, now=_moved(request, rules, patient))
@@ -123,25 +128,35 @@ def export_study(context: ComposeContext, request: StudyRequest) -> StudyExport:
 
 
 def _opened(context: ComposeContext, request: StudyRequest, left_out: Counter[LeftOut]) -> Iterator[_OpenFilm]:
-    sets = context.character_sets
+    """Yield the films whose files can be read."""
     for film, reading in request.films:
         try:
-            dataset = parse(read_intact(context.archive, film), limits=context.limits)
+            yield _open(context, film, reading)
         except Damaged:
             left_out[LeftOut.DAMAGED] += 1
-            continue
         except GiveUp:
             left_out[LeftOut.NOT_DECODED] += 1
-            continue
-        header = safe_header(_beginning(dataset), character_sets=sets.get(film.sender.calling_ae_title, sets.get("")))
-        yield _OpenFilm(
-            film=film,
-            reading=reading,
-            dataset=dataset,
-            patient=patient_of(header),
-            patient_id=str(header.get("PatientID") or ""),
-            accession_number=str(header.get("AccessionNumber") or ""),
-        )
+        except Exception as error:  # noqa: BLE001  # as in `export_study`
+            left_out[_fault(film, error)] += 1
+
+
+def _open(context: ComposeContext, film: Film, reading: Reading) -> _OpenFilm:
+    sets = context.character_sets
+    dataset = parse(read_intact(context.archive, film), limits=context.limits)
+    header = safe_header(_beginning(dataset), character_sets=sets.get(film.sender.calling_ae_title, sets.get("")))
+    return _OpenFilm(
+        film=film,
+        reading=reading,
+        dataset=dataset,
+        patient=patient_of(header),
+        patient_id=str(header.get("PatientID") or ""),
+        accession_number=str(header.get("AccessionNumber") or ""),
+    )
+
+
+def _fault(film: Film, error: Exception) -> LeftOut:
+    _log.error("film %d is not exported: %s", film.film_id, type_and_place(error))
+    return LeftOut.FAULT
 
 
 def _beginning(dataset: Dataset) -> Dataset:

@@ -14,8 +14,10 @@ OLDEST_YEARS = 90
 DUMMIES = {"DA": "19000101", "TM": "000000", "DT": "19000101000000"}
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_LEADING_ZERO = re.compile(r"[+-]?0\d")
 _DS_CHARACTERS = 16
-_LARGEST_NUMBER = 10**9
+_LARGEST_NUMBER = 10**7
+"""No value of an exposure, a geometry or a gray scale is larger; the numbers of persons are."""
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(\.\d{1,6})?)?)?")
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
@@ -35,7 +37,8 @@ def number(text: str, vr: str, *, largest: int | None = None) -> str | None:
         return None
     if vr == "IS":
         return str(int(value)) if value == int(value) else None
-    return text if len(text) <= _DS_CHARACTERS else f"{value:.9g}"
+    is_plain = len(text) <= _DS_CHARACTERS and not _LEADING_ZERO.match(text)
+    return text if is_plain else f"{value:.9g}"
 
 
 def known_words(text: str, vr: str, table: ActionTable) -> str:

@@ -15,6 +15,8 @@ from cxr_node.db.database import Connection
 from cxr_node.db.row_ids import RowIds
 from cxr_node.domain.errors import ProcessDied
 from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.reading import Reading
+from cxr_node.domain.reasons import Reason
 from cxr_node.domain.result_names import RESULT_NAMES
 from cxr_node.export.film import LeftOut
 from cxr_node.export.options import Option
@@ -194,7 +196,9 @@ class _Run:
             newest = composed_at(connection, study_id)
         last_received = max((film.received_at for film in received), default=self._process.clock())
         return StudyRequest(
-            films=[(film, reading) for film, reading in with_readings if reading is not None],
+            films=[
+                (film, reading) for film, reading in with_readings if reading is not None and not _is_dismissed(reading)
+            ],
             kinds=self._conditions.results,
             options=self._conditions.options,
             secret=self._conditions.secret,
@@ -211,6 +215,11 @@ class _Run:
         )
         with audit.of_command(self._process.settings, self._process.clock) as trail:
             trail.record(events.exported(subject, by=trail.application, uri=self._target.uri, at=trail.clock()))
+
+
+def _is_dismissed(reading: Reading) -> bool:
+    """Whether a person has set the film aside since the plan was made."""
+    return reading.not_analysed is Reason.DISMISSED
 
 
 def _instances(exported: Sequence[Film]) -> list[tuple[Uid, list[Uid]]]:

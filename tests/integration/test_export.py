@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -24,16 +24,18 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Structure
 from cxr_node.domain.result_names import RESULT_NAMES
-from cxr_node.export.film import LeftOut
+from cxr_node.export import study as study_export
+from cxr_node.export.film import LeftOut, deidentified_film
 from cxr_node.export.options import Option
 from cxr_node.export.study import StudyExport, StudyRequest, export_study
 from cxr_node.records import dismissals, readings
 from cxr_node.records import films as film_rows
 from cxr_node.report.source import Observer
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import canaries, films, validators
 from tests.support.node import InProcessNode, StubNetwork, prediction, with_region
 from tests.support.peers import program
-from tests.support.running_node import opened, settings_file
+from tests.support.running_node import opened, settings_file, to_pacs
 
 SECRET = "a secret of the tests, not of a node"  # noqa: S105  # for pseudonyms of synthetic films
 SQUARE = ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))
@@ -87,9 +89,10 @@ class Exporting:
 
 
 @contextmanager
-def running(folder: Path, url: str) -> Iterator[Exporting]:
+def running(folder: Path, url: str, *, destinations: tuple[Mapping[str, object], ...] = ()) -> Iterator[Exporting]:
     """Open a node with a secret of exports, on an empty database."""
-    config = settings_file(folder / "node", database_url=url, more=f'[export]\nsecret = "{SECRET}"')
+    secret = f'[export]\nsecret = "{SECRET}"'
+    config = settings_file(folder / "node", database_url=url, more=secret, destinations=destinations)
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
@@ -265,7 +268,7 @@ def test_an_interrupted_export_goes_on(exporting: Exporting, tmp_path: Path, mon
     assert "No space left on device" in sentence
     assert len(left) == 1
     assert not left[0].startswith(".")
-    assert "there already: 1 studies" in ended
+    assert "there already: 1 study" in ended
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == [".lock"]
     assert len(list(folder.glob("*/*.dcm"))) == 2
 
@@ -280,7 +283,7 @@ def test_the_audit_trail_names_the_study_that_left(exporting: Exporting, tmp_pat
     (exported,) = [line for line in trail.splitlines() if b'csd-code="110106"' in line]
     assert str(film.StudyInstanceUID).encode() in exported
     assert re.search(rb"file:///\S*/out", exported)
-    assert b"de-identified export of 1 film of 1 study begins" in trail or b"Alert Description" in trail
+    assert b'ParticipantObjectID="export"' in trail
 
 
 def test_the_plan_counts_films_by_the_reason_on_both_databases(tmp_path: Path, database_url: str) -> None:
@@ -297,6 +300,43 @@ def test_the_plan_counts_films_by_the_reason_on_both_databases(tmp_path: Path, d
     reasons = {str(LeftOut.BURNED_IN): 1, str(LeftOut.DISMISSED): 1, str(LeftOut.NOT_READ): 1}
     assert (planned["films"], planned["studies"], planned["left_out"]) == (1, 1, reasons)
     assert (of_table["films"], of_table["left_out"]) == (1, {str(LeftOut.BURNED_IN): 1})
+
+
+def test_a_destination_gets_films_and_results(tmp_path: Path, migrated_file: Path) -> None:
+    shutil.copyfile(migrated_file, tmp_path / "node.db")
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
+        to = to_pacs(pacs.port, pacs.ae_title)
+        with running(tmp_path, f"sqlite:///{tmp_path / 'node.db'}", destinations=(to,)) as exporting:
+            exporting.take(films.dx(seed=1))
+            sent = exporting.run("--destination", "pacs", "--since", "2020-01-01", "--result", "report")
+            unknown = exporting.run("--destination", "other", "--since", "2020-01-01", exit_code=1)
+
+    kinds = {str(dcmread(path).Modality): dcmread(path) for path in (tmp_path / "pacs").glob("*.dcm")}
+    assert "exported: 1 study: 1 film, 1 report" in sent
+    assert "there are pacs" in unknown
+    assert kinds.keys() == {"DX", "SR"}
+    assert kinds["SR"].PatientID == kinds["DX"].PatientID != films.PATIENT_ID
+    with running(tmp_path, f"sqlite:///{tmp_path / 'node.db'}", destinations=(to,)) as exporting:
+        away = exporting.run("--destination", "pacs", "--since", "2020-01-01", exit_code=1)
+    assert "pacs: no " in away
+
+
+def test_a_film_that_makes_an_error_ends_no_export(exporting: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = films.dx(seed=1)
+    exporting.take(first, films.dx(seed=2, changes={"StudyInstanceUID": first.StudyInstanceUID}))
+    deidentified, calls = deidentified_film, []
+
+    def faulty(*arguments: object, **options: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyError(films.PATIENT_NAME)
+        return deidentified(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(study_export, "deidentified_film", faulty)
+    study = exporting.study(1, frozenset(), kinds=())
+
+    assert [one.kind for one in study.objects] == ["film"]
+    assert study.left_out == {LeftOut.FAULT: 1}
 
 
 def test_a_secret_is_needed_and_may_be_in_a_file(exporting: Exporting, tmp_path: Path) -> None:

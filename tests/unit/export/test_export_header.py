@@ -97,7 +97,7 @@ def test_options_keep_what_they_name() -> None:
 
     assert [basic.get(keyword) for keyword in ("StudyDescription", "PatientAge", "StationName")] == [None] * 3
     assert not any((basic.StudyDate, basic.PatientSex, basic.Manufacturer))
-    assert (every.StudyDescription, every.PatientAge, every.StationName) == ("Thorax AP of", "090Y", "ROOM 3")
+    assert (every.StudyDescription, every.PatientAge, every.StationName) == ("Thorax AP", "090Y", "ROOM 3")
     assert (every.PatientSex, every.Manufacturer) == ("F", "Test Films")
     assert not every.PatientBirthDate
 
@@ -124,7 +124,7 @@ def test_codes_are_kept_of_known_schemes_and_forms_alone() -> None:
 
     (item,) = header_of(film).ViewCodeSequence
 
-    assert (item.CodeValue, item.CodeMeaning) == ("399348003", "view of")
+    assert (item.CodeValue, item.CodeMeaning) == ("399348003", "view")
 
 
 def test_a_lookup_table_ends_with_its_last_entry() -> None:
@@ -136,7 +136,7 @@ def test_a_lookup_table_ends_with_its_last_entry() -> None:
 
     (kept,) = header_of(film, Option.DESCRIPTORS).VOILUTSequence
 
-    assert (list(kept.LUTDescriptor), kept.LUTExplanation) == ([4, 0, 16], "chest of")
+    assert (list(kept.LUTDescriptor), kept.LUTExplanation) == ([4, 0, 16], "chest")
     assert kept.LUTData == np.arange(4, dtype="<u2").tobytes()
 
 

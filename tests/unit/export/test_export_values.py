@@ -20,7 +20,9 @@ A_DAY = timedelta(days=-1)
         ("nan", "DS", None),
         ("12", "IS", "12"),
         ("12.5", "IS", None),
-        ("99999999999", "IS", None),
+        ("471147112", "IS", None),
+        ("0000000000047114", "DS", "47114"),
+        ("0.25", "DS", "0.25"),
     ],
 )
 def test_numbers(text: str, vr: str, expected: str | None) -> None:
@@ -34,7 +36,7 @@ def test_a_number_of_many_digits_is_no_series_number() -> None:
 @pytest.mark.parametrize(
     ("text", "vr", "expected"),
     [
-        ("CHEST", "CS", "CHEST"),
+        ("Thorax Dr. Rao", "LO", "Thorax"),
         ("Thorax p.a. Miller, Hans *1961", "LO", "Thorax"),
         ("antero-posterior", "LO", "antero-posterior"),
         ("chest-miller", "LO", ""),
