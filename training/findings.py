@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 
 from training import evaluate, features, judge, lesions, readings
 from training.cells import CHANNELS, REGIONS, CellFeatures, Regions
@@ -162,6 +160,9 @@ def cross_validate_opacity(
 
 def fit_opacity(data: TrainingSet, chosen: Bools, *, seed: int) -> OpacityFit:
     """Fit opacity on the cells of the films `chosen`, (films,)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     generator = np.random.default_rng(seed)
     films = data.films
     read = np.array([film.opacity is not None for film in films])
@@ -204,6 +205,9 @@ def region_means(source: Features) -> Floats:
 
 def cross_validate_regions(data: TrainingSet, means: Floats, label: str) -> tuple[Floats, list[RegionFit]]:
     """Return each film's logit of a distilled finding, by the fit that did not see its patient, and the fits."""
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
     soft = np.array([film.soft.get(label, np.nan) for film in data.films])
     target = np.log(np.clip(soft, 1e-4, 1 - 1e-4) / (1 - np.clip(soft, 1e-4, 1 - 1e-4)))
     inputs = np.concatenate((means, data.features.anatomy), 1)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.load.rounds import Spread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLORS = ("#14507d", "#8a97a3", "#c0792a", "#5c8a4a", "#a34a4a", "#7a5c9e")
 _WIDTH = 0.8
@@ -41,13 +41,16 @@ def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Itera
         yield path
 
 
-def drawn(width: float = 8.0, height: float = 4.2) -> Figure:
+def drawn(width: float = 8.0, height: float = 4.2) -> "Figure":
     """Return an empty figure of the non-interactive backend."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     mpl.use("Agg")
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def saved(figure: Figure, path: Path) -> None:
+def saved(figure: "Figure", path: Path) -> None:
     """Write a figure; equal figures give equal bytes."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)

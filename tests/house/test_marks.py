@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import marks
 from tests.support.films import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -87,3 +88,15 @@ def test_make_test_leaves_out_what_continuous_integration_runs(tmp_path: Path) -
     assert "CI=true make test\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     run = [line for line in collect(tmp_path, "not long and not ci") if line.startswith("test_planted.py")]
     assert run == ["test_planted.py::test_pair[sqlite]"]
+
+
+def test_each_value_of_a_product_is_in_a_variant_that_runs() -> None:
+    variants = marks.each_once("test_it", {"a": 1, "b": 2, "c": 3}, {"x": 4, "y": 5})
+
+    assert [(one.id, one.values) for one in variants if not one.marks] == [
+        ("a-x", (1, 4)),
+        ("b-y", (2, 5)),
+        ("c-x", (3, 4)),
+    ]
+    assert [one.id for one in variants] == ["a-x", "a-y", "b-x", "b-y", "c-x", "c-y"]
+    assert all(mark.name == "ci" for one in variants for mark in one.marks)

@@ -38,7 +38,7 @@ from cxr_node.report.kinds import basic_text, secondary_capture
 from cxr_node.report.source import Observer
 from cxr_node.simulators.rejections import HidingArchive, rejected_by, title_of
 from cxr_node.wiring.compose import routes
-from tests.support import films, validators
+from tests.support import films, marks, validators
 from tests.support.films import PATIENT_ID, PATIENT_NAME
 from tests.support.node import InProcessNode, StubNetwork
 from tests.support.running_node import settings_file, to_pacs
@@ -56,11 +56,7 @@ STORIES: dict[str, Sequence[Changes]] = {
     "another patient, twice": ({}, RIGHT, {"PatientID": "THIRD", "PatientName": "Third^Patient"}),
     "another study, and back": ({}, {"StudyInstanceUID": OTHER_STUDY}, RIGHT),
 }
-OUTAGES = (
-    pytest.param("none", marks=pytest.mark.long_on_postgresql),
-    pytest.param("from the first film on", marks=pytest.mark.long_on_postgresql),
-    "at the correction",
-)
+OUTAGES = ("none", "from the first film on", "at the correction")
 
 
 class Site:
@@ -111,8 +107,14 @@ def predecessor(report: Dataset) -> str:
 
 
 @pytest.mark.ci_on_postgresql
-@pytest.mark.parametrize("outage", OUTAGES)
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize(
+    ("story", "outage"),
+    marks.each_once(
+        "test_the_archive_shows_the_film_under_its_last_patient_alone",
+        {story: story for story in STORIES},
+        {outage: outage for outage in OUTAGES},
+    ),
+)
 def test_the_archive_shows_the_film_under_its_last_patient_alone(
     story: str, outage: str, database: Database, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ The whole list runs with `make test-long`; `docs/models/import-onnx.md` has its 
 import logging
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,8 @@ from cxr_node.infer.steps import RECIPE, Steps
 from tests.support.architectures import PUBLIC, SHORT, Architecture
 from tests.support.films import ROOT
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
-
+MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
 PACKAGES = ROOT / ".venv" / "reference"
 TOLERANCE = 1e-4
 _FIRST = "squeezenet1_1"

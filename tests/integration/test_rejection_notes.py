@@ -30,7 +30,7 @@ from cxr_node.simulators.rejection_notes import rejection_note
 from cxr_node.wiring.receive import note_scope
 from cxr_node.work.periodic.retention import remove_expired
 from tests.integration.test_corrections import Site, stored_bytes
-from tests.support import films
+from tests.support import films, marks
 from tests.support.node import received
 from tests.support.queue import SENDER
 from tests.support.running_node import settings_file, to_pacs
@@ -53,13 +53,24 @@ def names(site: Site, film: Dataset) -> list[str]:
     return [str(one.Modality) for one in site.visible() if str(film.SOPInstanceUID) in str(one)]
 
 
-@pytest.mark.parametrize("is_away", [False, True], ids=["reachable", "away"])
-@pytest.mark.parametrize("is_first", [False, True], ids=["after", "before"])
-@pytest.mark.parametrize("title", RejectionTitle)
+@pytest.mark.parametrize(
+    ("title", "order"),
+    marks.each_once(
+        "test_no_visible_object_names_the_rejected_film",
+        {title.name: title for title in RejectionTitle},
+        {
+            "after, reachable": (False, False),
+            "after, away": (False, True),
+            "before, reachable": (True, False),
+            "before, away": (True, True),
+        },
+    ),
+)
 def test_no_visible_object_names_the_rejected_film(
-    title: RejectionTitle, is_first: bool, is_away: bool, database: Database, tmp_path: Path
+    title: RejectionTitle, order: tuple[bool, bool], database: Database, tmp_path: Path
 ) -> None:
     """Of a study of two films one is rejected; then the other, so that none is left."""
+    is_first, is_away = order
     site = Site(database, tmp_path)
     note = rejection_note(title, films.dx())
     if is_first:

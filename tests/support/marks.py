@@ -1,11 +1,32 @@
 """Marks of tests that a run leaves out, and what has to run in their place. Decision 0242."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import pytest
+from _pytest.mark import ParameterSet
 
 POSTGRESQL = "postgresql"
 _LEFT_OUT = ("ci", "long")
+
+
+def each_once(test: str, *axes: Mapping[str, object]) -> list[ParameterSet]:
+    """Return every combination of values by their names; all but as many as show each value once are `ci`.
+
+    `test` is the name of the test that they are the variants of.
+    """
+    columns = [list(axis) for axis in axes]
+    longest = max(len(column) for column in columns)
+    shown = {tuple(column[row % len(column)] for column in columns) for row in range(longest)}
+    in_ci = pytest.mark.ci(short=test)
+    return [
+        pytest.param(
+            *(axis[name] for axis, name in zip(axes, names, strict=True)),
+            id="-".join(names),
+            marks=() if names in shown else in_ci,
+        )
+        for names in product(*columns)
+    ]
 
 
 def mark_postgresql(items: Sequence[pytest.Item]) -> None:
@@ -15,7 +36,7 @@ def mark_postgresql(items: Sequence[pytest.Item]) -> None:
             continue
         if item.get_closest_marker("long_on_postgresql"):
             item.add_marker(pytest.mark.long)
-        if item.get_closest_marker("ci_on_postgresql"):
+        if item.get_closest_marker("ci_on_postgresql") and not item.get_closest_marker("ci"):
             name = item.name.removeprefix(item.originalname).replace(POSTGRESQL, "sqlite")
             item.add_marker(pytest.mark.ci(short=item.originalname + name))
 

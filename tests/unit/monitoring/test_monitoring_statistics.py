@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-from scipy import stats
 
 from benchmarks.drift import seeded
 from cxr_node.monitoring.statistics import fisher_exact, holm_correction, ks_two_sample
@@ -12,6 +11,8 @@ from cxr_node.monitoring.statistics import fisher_exact, holm_correction, ks_two
 @pytest.mark.parametrize("shift", [0, 3, 20])
 @pytest.mark.parametrize("sizes", [(50, 80), (1000, 400)])
 def test_kolmogorov_smirnov_is_scipys(sizes: tuple[int, int], shift: int) -> None:
+    from scipy import stats  # a second of each process that collects tests
+
     chance = seeded(1)
     one = [chance.randrange(200) for _ in range(sizes[0])]
     other = [chance.randrange(200) + shift for _ in range(sizes[1])]
@@ -32,6 +33,8 @@ def test_an_empty_sample_is_refused() -> None:
     "counts", [(1, 60, 9, 70), (0, 50, 0, 50), (50, 50, 3, 60), (300, 1000, 120, 300), (5, 55, 40, 900)]
 )
 def test_fishers_test_is_scipys(counts: tuple[int, int, int, int]) -> None:
+    from scipy import stats
+
     hits, films, hits_other, films_other = counts
     table = [[hits, films - hits], [hits_other, films_other - hits_other]]
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from training import metrics
 
@@ -12,6 +11,8 @@ from training import metrics
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=60))
 def test_auc_equals_that_of_scikit_learn_with_ties(pairs: list[tuple[bool, int]]) -> None:
+    from sklearn.metrics import roc_auc_score  # a second of each process that collects tests
+
     positive = np.array([kind for kind, _ in pairs])
     scores = np.array([float(score) for _, score in pairs])
 
