@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 
 from cxr_node.db.comparison_tables import compared_columns
-from cxr_node.db.tables import DIGEST, JSON_VALUE, UID_TEXT, RowId, UtcDateTime, numbered_table
+from cxr_node.db.tables import AE_TITLE, DIGEST, JSON_VALUE, UID_TEXT, RowId, UtcDateTime, numbered_table
 
 # A film that was fetched to be compared with. It is no received film: it has no study, no job and no results. Its
 # reading is what a comparison needs of it. Bytes and reading are removed after `expires_at`.
@@ -60,4 +60,18 @@ fetched_compared_value = numbered_table(
     *compared_columns(),
     UniqueConstraint("film_id", "key"),
     Index("ix_fetched_compared_value_fetched_film_id", "fetched_film_id"),
+)
+
+
+# A film that an archive was asked to send to this node (C-MOVE): when it comes from that AE title, it is no received
+# film. The row is removed when the search has taken it, or a day later.
+moved_film = numbered_table(
+    "moved_film",
+    Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
+    Column("calling_ae_title", AE_TITLE, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("arrived_at", UtcDateTime),
+    Column("archive_key", String(200)),
+    Column("digest", DIGEST),
+    Index("ix_moved_film_requested_at", "requested_at"),
 )

@@ -12,7 +12,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity
 from cxr_node.net.http_authorization import AuthorizedServer
-from cxr_node.net.http_client import Response
+from cxr_node.net.http_client import Response, first_part
 
 MAX_RESPONSE_BYTES = 1 << 28
 """A retrieved picture is the largest response."""
@@ -53,7 +53,7 @@ class WebVerifier:
         if response is None:
             return FailureReason.NO_SUCH_OBJECT_INSTANCE
         try:
-            _, data_set = transfer_syntax_and_data_set(_first_part(response))
+            _, data_set = transfer_syntax_and_data_set(first_part(response))
         except ValueError:
             raise RetryLater(f"{self.server} answered a retrieval with something else than an instance") from None
         return None if digest_of(data_set) == digest else FailureReason.CLASS_INSTANCE_CONFLICT
@@ -84,20 +84,3 @@ def _path_of(identity: Identity) -> str:
 def _sop_instance_uids(document: Any) -> Iterator[str]:
     for data_set in document:
         yield from map(str, data_set.get(_SOP_INSTANCE_UID, {}).get("Value", ()))
-
-
-def _first_part(response: Response) -> bytes:
-    """Return the content of the first part of a multipart response (RFC 2046), or the body of another.
-
-    Raises
-    ------
-    ValueError
-        If there is no part.
-    """
-    if not response.content_type.startswith("multipart/"):
-        return response.body
-    boundary = str(response.headers.get_param("boundary", "")).encode("latin-1", "replace")
-    if not boundary:
-        raise ValueError("no boundary")
-    start = response.body.index(b"\r\n\r\n", response.body.index(b"--" + boundary)) + 4
-    return response.body[start : response.body.index(b"\r\n--" + boundary, start)]

@@ -164,3 +164,20 @@ class HttpServer:
         if remaining_s <= 0:
             raise TimeoutError
         return remaining_s
+
+
+def first_part(response: Response) -> bytes:
+    """Return the content of the first part of a multipart response (RFC 2046), or the body of another.
+
+    Raises
+    ------
+    ValueError
+        If there is no part.
+    """
+    if not response.content_type.startswith("multipart/"):
+        return response.body
+    boundary = str(response.headers.get_param("boundary", "")).encode("latin-1", "replace")
+    if not boundary:
+        raise ValueError("no boundary")
+    start = response.body.index(b"\r\n\r\n", response.body.index(b"--" + boundary)) + 4
+    return response.body[start : response.body.index(b"\r\n--" + boundary, start)]

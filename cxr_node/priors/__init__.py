@@ -1,1 +1,1 @@
-"""Archives that are asked for prior films: by C-FIND with C-GET."""
+"""Archives that are asked for prior films: by C-FIND with C-GET or C-MOVE, or by DICOMweb."""

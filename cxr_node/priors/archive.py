@@ -9,7 +9,7 @@ from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.identifiers import Uid, parse_ae_title
 from cxr_node.domain.prior_search import PriorSource
 from cxr_node.domain.section import Title
-from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from cxr_node.priors.source import PriorSourceKind, SourceContext
 
 if TYPE_CHECKING:
@@ -17,14 +17,21 @@ if TYPE_CHECKING:
 
 
 class DicomArchive(ApplicationEntitySection, PriorSourceKind):
-    """An archive that is asked for prior films by C-FIND, and sends them by C-GET."""
+    """An archive that is asked for prior films by C-FIND, and sends them by C-GET or C-MOVE."""
 
     kind: Literal["dicom"] = Field("dicom", description="Kind of source.")
     calling_ae_title: Title | Literal[""] = Field(
         "", description="Calling AE title of this node; empty: ae_title of [receive]."
     )
 
-    scu_sop_classes: ClassVar[tuple[Uid, ...]] = (STUDY_ROOT_FIND, STUDY_ROOT_GET)
+    retrieve: tuple[Literal["get", "move"], ...] = Field(
+        ("get", "move"),
+        min_length=1,
+        description='How films are retrieved, tried in this order: "get", or "move" to [receive], whose AE title and '
+        "address the archive must know.",
+    )
+
+    scu_sop_classes: ClassVar[tuple[Uid, ...]] = (STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE)
 
     @classmethod
     def example(cls) -> Self:
@@ -52,6 +59,10 @@ class DicomArchive(ApplicationEntitySection, PriorSourceKind):
         return DicomSource(
             name=self.name,
             peer=self.peer(calling_ae_title=own),
+            retrieve=self.retrieve,
+            move_destination=context.calling_ae_title,
             maximum_object_bytes=context.maximum_object_bytes,
+            arrivals=context.arrivals,
             on_query=context.on_query,
+            on_fetched=context.on_fetched,
         )

@@ -1,12 +1,12 @@
-"""Prior films by DICOM: C-FIND of the Study Root model, and C-GET (PS3.4 annex C)."""
+"""Prior films by DICOM: C-FIND of the Study Root model, and C-GET or C-MOVE (PS3.4 annex C)."""
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -28,15 +28,15 @@ from cxr_node.deliver.destination import DeliveryRejected, Probe
 from cxr_node.deliver.peer import Peer, status_text
 from cxr_node.domain.encoded_data_set import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from cxr_node.domain.errors import RejectObject, RetryLater
-from cxr_node.domain.identifiers import Uid, parse_uid
+from cxr_node.domain.identifiers import AeTitle, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.prior_search import Candidate, FilmNotSent, PriorQuery, SearchFailed
-from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from cxr_node.pixels import elements
 from cxr_node.priors import selection
-from cxr_node.priors.source import OnQuery
-from cxr_node.receive.identify import identify
-from cxr_node.receive.part10 import instance_of
+from cxr_node.priors.fetched import fetched_instance
+from cxr_node.priors.identifiers import image_identifier, instance_identifier, series_identifier, study_identifier
+from cxr_node.priors.source import NO_ARRIVALS, Arrivals, OnFetched, OnQuery
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -60,6 +60,7 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
 
 _PENDING = frozenset({0xFF00, 0xFF01})
 _SUCCESS = 0x0000
+_NO_DESTINATION = 0xA801
 _CANNOT_UNDERSTAND = 0xC000
 _MAXIMUM_ANSWERS = 500
 """Answers to one C-FIND: an archive that does not match a key returns everything it has."""
@@ -67,12 +68,16 @@ _MAXIMUM_ANSWERS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomSource:
-    """An archive that is asked by C-FIND, and sends by C-GET."""
+    """An archive that is asked by C-FIND, and sends by C-GET, or by C-MOVE to `move_destination`."""
 
     name: str
     peer: Peer
+    retrieve: tuple[Literal["get", "move"], ...] = ("get",)
+    move_destination: AeTitle | None = None
     maximum_object_bytes: int = 1 << 28
+    arrivals: Arrivals = NO_ARRIVALS
     on_query: OnQuery = field(default=lambda _identifier, _failure: None)
+    on_fetched: OnFetched = field(default=lambda _instance: None)
 
     def candidates(self, query: PriorQuery, *, until: float) -> list[Candidate]:
         """Ask at the levels STUDY, SERIES and IMAGE; see `PriorSource.candidates`."""
@@ -88,31 +93,52 @@ class DicomSource:
         return selection.newest_first(offered)
 
     def fetch(self, candidate: Candidate, *, until: float) -> Instance:
-        """Send C-GET; see `PriorSource.fetch`."""
+        """Retrieve by each of `retrieve` until one has sent the film; see `PriorSource.fetch`."""
+        failures: list[SearchFailed] = []
+        for method in self.retrieve:
+            try:
+                return (self._get if method == "get" else self._move)(candidate, until)
+            except SearchFailed as error:
+                failures.append(error)
+        has_answered = all(isinstance(error, FilmNotSent) for error in failures)
+        raise (FilmNotSent if has_answered else SearchFailed)("; ".join(map(str, failures)))
+
+    def _get(self, candidate: Candidate, until: float) -> Instance:
         received = _Received(source=self)
         handlers: list[EventHandlerType] = [(evt.EVT_C_STORE, received.on_c_store)]
         roles = [build_role(uid, scp_role=True) for uid in selection.SOP_CLASSES]
         with self._association(get_contexts(), until, roles=roles, handlers=handlers) as association:
-            status = self._c_get(association, candidate)
+            status = _last_status(association.send_c_get, instance_identifier(candidate), UID(STUDY_ROOT_GET))
         if received.instance is None:
             reason = received.failure or f"answered C-GET with {status_text(status)}, and sent no film"
             failure = SearchFailed if status is None else FilmNotSent
             raise failure(f"{self.peer} {reason}")
+        self.on_fetched(received.instance)
         return received.instance
 
-    def _c_get(self, association: "Association", candidate: Candidate) -> int | None:
-        status = None
-        try:
-            for response, _ in association.send_c_get(instance_identifier(candidate), UID(STUDY_ROOT_GET)):
-                status = response.get("Status")
-        except (RuntimeError, ValueError):  # the association has ended, or its C-GET context was not accepted
-            return status
-        return status
+    def _move(self, candidate: Candidate, until: float) -> Instance:
+        """Ask for the film to be sent to the receive role, and wait for it there."""
+        uid, sender = candidate.sop_instance_uid, self.sender()
+        instance = self.arrivals.take(uid, sender, until=time.monotonic())
+        if instance is not None:  # it came after the last search
+            return instance
+        self.arrivals.expect(uid, self.peer.called_ae_title)
+        with self._association([build_context(STUDY_ROOT_MOVE)], until) as association:
+            identifier = instance_identifier(candidate)
+            status = _last_status(association.send_c_move, identifier, str(self.move_destination), UID(STUDY_ROOT_MOVE))
+        # Success may come before the film is committed here.
+        instance = self.arrivals.take(uid, sender, until=until if status == _SUCCESS else time.monotonic())
+        if instance is None:
+            what = f"does not know {self.move_destination} as C-MOVE destination" if status == _NO_DESTINATION else ""
+            reason = what or f"answered C-MOVE with {status_text(status)}, and no film has come"
+            failure = SearchFailed if status is None else FilmNotSent
+            raise failure(f"{self.peer} {reason}")
+        return instance
 
     def probe(self) -> Probe:
         """Negotiate queries and retrievals, without one; see `PriorSourceKind.probe`."""
         roles = [build_role(uid, scp_role=True) for uid in selection.SOP_CLASSES]
-        contexts = [build_context(STUDY_ROOT_FIND), *get_contexts()]
+        contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_MOVE), *get_contexts()]
         try:
             with self.peer.association(contexts, roles=roles) as association:
                 accepted = list(association.accepted_contexts)
@@ -124,20 +150,14 @@ class DicomSource:
             return Probe(message=str(error), is_usable=False, next_step=next_step)
         classes = {str(context.abstract_syntax) for context in accepted}
         sends = any(context.as_scp for context in accepted if str(context.abstract_syntax) in selection.SOP_CLASSES)
-        missing = [
-            name
-            for name, is_accepted in (
-                ("C-FIND (Study Root)", STUDY_ROOT_FIND in classes),
-                ("C-GET (Study Root) of films", STUDY_ROOT_GET in classes and sends),
-            )
-            if not is_accepted
-        ]
-        if missing:
-            next_step = "have its administrator permit it"
-            return Probe(
-                message=f"{self.peer} does not accept {', '.join(missing)}", is_usable=False, next_step=next_step
-            )
-        return Probe(message=f"{self.peer} accepts C-FIND and C-GET")
+        is_accepted = {"get": STUDY_ROOT_GET in classes and sends, "move": STUDY_ROOT_MOVE in classes}
+        usable = [f"C-{method.upper()}" for method in self.retrieve if is_accepted[method]]
+        if STUDY_ROOT_FIND in classes and usable:
+            return Probe(message=f"{self.peer} accepts C-FIND and {', '.join(usable)}")
+        wanted = " or ".join(f"C-{method.upper()}" for method in self.retrieve)
+        missing = ["C-FIND"] * (STUDY_ROOT_FIND not in classes) + [f"{wanted} of films"] * (not usable)
+        message = f"{self.peer} does not accept {' and '.join(missing)} (Study Root)"
+        return Probe(message=message, is_usable=False, next_step="have its administrator permit it")
 
     def note_query(self, identifier: Dataset, failure: str) -> None:
         """Report a query and its outcome."""
@@ -179,41 +199,15 @@ def get_contexts() -> "list[PresentationContext]":
     return [build_context(STUDY_ROOT_GET), *storage]
 
 
-def instance_identifier(candidate: Candidate) -> Dataset:
-    """Return the Identifier of the retrieval of one instance."""
-    identifier = _identifier("IMAGE", StudyInstanceUID=candidate.study_instance_uid)
-    identifier.SeriesInstanceUID = candidate.series_instance_uid
-    identifier.SOPInstanceUID = candidate.sop_instance_uid
-    return identifier
-
-
-def study_identifier(query: PriorQuery, modality: str) -> Dataset:
-    """Return the Identifier of the query for the studies of a patient with a modality."""
-    identifier = _identifier("STUDY", *selection.STUDY_KEYS, PatientID=query.patient_id, ModalitiesInStudy=modality)
-    identifier.IssuerOfPatientID = query.issuer
-    identifier.StudyDate = f"{query.earliest}-{query.date}"
-    return identifier
-
-
-def series_identifier(study_instance_uid: str) -> Dataset:
-    """Return the Identifier of the query for the series of a study."""
-    return _identifier("SERIES", *selection.SERIES_KEYS, StudyInstanceUID=study_instance_uid)
-
-
-def image_identifier(study_instance_uid: str, series_instance_uid: str) -> Dataset:
-    """Return the Identifier of the query for the instances of a series."""
-    uids = {"StudyInstanceUID": study_instance_uid, "SeriesInstanceUID": series_instance_uid}
-    return _identifier("IMAGE", *selection.IMAGE_KEYS, **uids)
-
-
-def _identifier(level: str, *keys: str, **values: str) -> Dataset:
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = level
-    for keyword in keys:
-        setattr(identifier, keyword, "")
-    for keyword, value in values.items():
-        setattr(identifier, keyword, value)
-    return identifier
+def _last_status(send: Callable[..., Iterator[tuple[Dataset, Dataset | None]]], *arguments: object) -> int | None:
+    """Return the status of the last response to C-GET or C-MOVE; None without a final one."""
+    status = None
+    try:
+        for response, _ in send(*arguments):
+            status = response.get("Status")
+    except (RuntimeError, ValueError):  # the association has ended, or the context was not accepted
+        return None
+    return None if status in _PENDING else status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,10 +279,3 @@ class _Received:
             self.failure = "sent an object that is no film"
             return _CANNOT_UNDERSTAND
         return _SUCCESS
-
-
-def fetched_instance(data_set: bytes, transfer_syntax_uid: Uid, sender: Sender) -> Instance:
-    """Return the instance of a data set as it was sent; raise RejectObject if it is none."""
-    view = memoryview(data_set)
-    identity = identify(view, transfer_syntax_uid=transfer_syntax_uid)
-    return instance_of(identity, view, transfer_syntax_uid=transfer_syntax_uid, sender=sender)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from cxr_node.db.correction_tables import rejected_film
-from cxr_node.db.prior_tables import fetched_film
+from cxr_node.db.prior_tables import fetched_film, moved_film
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, result, study
 from cxr_node.domain.reasons import Reason
@@ -84,7 +84,7 @@ def archive_keys(connection: Connection) -> set[str]:
         key
         for table in (film, result, fetched_film)
         for key in connection.execute(select(table.c.archive_key).where(table.c.removed_at.is_(None))).scalars()
-    }
+    } | set(connection.execute(select(moved_film.c.archive_key).where(moved_film.c.arrived_at.is_not(None))).scalars())
 
 
 def _films() -> Select[tuple[object, ...]]:

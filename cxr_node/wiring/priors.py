@@ -1,6 +1,7 @@
 """Search for prior films wired from settings: sources, and the searches of the deliver role."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -14,25 +15,31 @@ from cxr_node.priors.source import PriorSourceKind, SourceContext
 from cxr_node.process_pool.executor import Executor
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.moved_films import Arrivals
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.prior_search import PriorSearches
 
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 
 
-def source_context(settings: Settings, **options: Callable[[bytes, str], None]) -> SourceContext:
-    """Return what the node adds to the settings of its sources."""
+def source_context(settings: Settings) -> SourceContext:
+    """Return what the node adds to the settings of its sources, without audit and arrivals."""
     return SourceContext(
         calling_ae_title=parse_ae_title(settings.receive.ae_title),
         maximum_object_bytes=settings.receive.maximum_object_bytes,
-        **options,
     )
 
 
 def sources(process: Process) -> Iterator[PriorSource]:
     """Yield the sources in the order of the settings; the audit trail records their queries."""
     for row in process.settings.priors.sources:
-        yield row.open(source_context(process.settings, on_query=partial(_record_query, process, row)))
+        context = replace(
+            source_context(process.settings),
+            on_query=partial(_record_query, process, row),
+            on_fetched=partial(_record_fetched, process, row),
+            arrivals=Arrivals(process=process),
+        )
+        yield row.open(context)
 
 
 def _record_query(process: Process, row: PriorSourceKind, identifier: bytes, failure: str) -> None:
@@ -41,10 +48,8 @@ def _record_query(process: Process, row: PriorSourceKind, identifier: bytes, fai
     audit.record(queried(by=audit.application, peer=peer, failure=failure, at=audit.clock()))
 
 
-def record_fetched(process: Process, source: str, instance: Instance) -> None:
-    """Record in the audit trail that a source has sent a film."""
+def _record_fetched(process: Process, row: PriorSourceKind, instance: Instance) -> None:
     audit = process.audit
-    row = next(row for row in process.settings.priors.sources if row.name == source)
     subject, peer = audit_decorators.subject(instance), audit_decorators.peer_of(row.audit_target)
     audit.record(events.retrieved(subject, by=audit.application, sent_by=peer, at=audit.clock()))
 
@@ -62,6 +67,5 @@ def prior_searches(process: Process, executor: Executor[ComposeContext]) -> Prio
         maximum_age_days=section.maximum_age_days,
         keep=timedelta(days=section.keep_days),
         timeout_s=section.timeout_s,
-        on_fetched=partial(record_fetched, process),
         before_removal=lambda content: before_removal([content]),
     )

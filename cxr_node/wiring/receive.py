@@ -31,6 +31,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.film_attributes import attribute_rules
+from cxr_node.wiring.moved_films import diverting
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
 from cxr_node.wiring.reserve import reserve_of
@@ -53,7 +54,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
     )
     return Receiver(
         replace(_options(settings.receive), own_echo_title=heartbeat.echo_title(settings)),
-        accept=audit_decorators.audited_accept(audit, accept),
+        accept=audit_decorators.audited_accept(audit, diverting(process, accept)),
         stage=process.archive.stage if settings.receive.path == "streaming" else None,
         has_space=partial(has_space, settings),
         commitment=_commitment_provider(process),

@@ -1,7 +1,6 @@
 """Prior films from another archive: from the query to the revised report."""
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,13 +10,10 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from cxr_node.audit.message import AuditMessage
 from cxr_node.config import load
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
-from cxr_node.domain.film_geometry import View
-from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.prior_search import Candidate, PriorQuery, SearchFailed, SearchState
 from cxr_node.domain.reading import Measurement
 from cxr_node.ops.checks import priors as checks
@@ -28,29 +24,11 @@ from cxr_node.records import fetched_films, prior_searches, readings
 from cxr_node.records import films as film_rows
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
-from cxr_node.wiring import priors as wiring
-from cxr_node.wiring.process import Process
-from tests.support import films, peers, prior_archives
-from tests.support.node import received
-from tests.support.prior_archives import PriorArchive, SearchingNode, dicom_source
+from tests.support import peers, prior_archives
+from tests.support.prior_archives import CURRENT, OTHERS, RIGHT, PriorArchive, SearchingNode, dicom_source, film
 from tests.support.running_node import settings_file
 
 AWAITS = "Not compared with prior films of the archive: they had not come when this was composed."
-
-
-def _film(seed: int, date: str, **changes: object) -> Dataset:
-    dates = {"StudyDate": date, "AcquisitionDate": date, "ContentDate": date, "AcquisitionTime": "101500"}
-    return films.cr(seed=seed, changes={**dates, "StudyTime": "101400", **changes})
-
-
-CURRENT = _film(9, "20260301")
-RIGHT = _film(1, "20230302")
-OTHERS = (
-    _film(2, "20260101", IssuerOfPatientID="ELSEWHERE"),
-    _film(3, "20260101", BodyPartExamined="KNEE", StudyDescription="Knee"),
-    _film(4, "20260101", ViewPosition="LL"),
-    films.sc(seed=5, changes={"StudyDate": "20260101", "SeriesDescription": "AI results", "Modality": "OT"}),
-)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +94,7 @@ def test_of_five_candidates_the_right_film_is_fetched(
     assert {row["source"] for row in compared} == {"archive"}
 
 
-def test_dcmqrscp_sends_the_right_film(migrated_file: Path, tmp_path: Path) -> None:
+def test_dcmqrscp_sends_the_rightfilm(migrated_file: Path, tmp_path: Path) -> None:
     """It matches no modality, and states neither view nor class of an instance: the headers of films decide."""
     shutil.copyfile(migrated_file, tmp_path / "node.db")
     with (
@@ -195,7 +173,7 @@ def test_an_archive_without_a_prior_changes_no_report(
     archive: PriorArchive, database: Database, tmp_path: Path
 ) -> None:
     node = SearchingNode(database, tmp_path / "node", [dicom_source(archive)])
-    node.read(_film(9, "20230301"))  # before the right one
+    node.read(film(9, "20230301"))  # before the right one
     node.search()
     node.node.work()
 
@@ -240,7 +218,7 @@ def test_a_source_that_fails_is_asked_once_a_run(database: Database, tmp_path: P
     source = _SlowSource()
     node = SearchingNode(database, tmp_path / "node", [source])  # type: ignore[list-item]  # it fetches nothing
     for seed in range(6):
-        node.read(_film(seed, "20260301", PatientID=f"P{seed}"))
+        node.read(film(seed, "20260301", PatientID=f"P{seed}"))
     node.searches.run()
 
     assert 1 <= len(source.asked) <= 4  # searches run side by side
@@ -267,7 +245,7 @@ def test_films_that_wait_are_read_before_a_fetched_one(
     node = SearchingNode(database, tmp_path / "node", [dicom_source(archive)])
     node.read(CURRENT)
     node.searches.run()
-    node.node.accept(_film(12, "20260302", PatientID="OTHER"))
+    node.node.accept(film(12, "20260302", PatientID="OTHER"))
 
     assert not node.reading.turn()
     while node.node.turn(Stage.READ):
@@ -285,36 +263,9 @@ def test_the_doctor_says_whether_a_source_sends_films(archive: PriorArchive, tmp
     (found,) = checks.sources(load(_settings(tmp_path / "found", archive.port, archive.ae_title)))
     assert (found.status, found.message) == (
         Status.OK,
-        f"ORTHANC at 127.0.0.1 port {archive.port} accepts C-FIND and C-GET",
+        f"ORTHANC at 127.0.0.1 port {archive.port} accepts C-FIND and C-GET, C-MOVE",
     )
 
     with peers.storescp(tmp_path / "stored") as peer:
         (lacking,) = checks.sources(load(_settings(tmp_path / "lacking", peer.port, peer.ae_title)))
     assert lacking.status is Status.PROBLEM
-
-
-def test_queries_and_fetched_films_are_in_the_audit_trail(archive: PriorArchive, tmp_path: Path) -> None:
-    settings = load(_settings(tmp_path / "node", archive.port, archive.ae_title))
-    recorded: list[AuditMessage] = []
-    with Process.open(settings) as process:
-        audited = replace(process, audit=replace(process.audit, record=recorded.append))
-        (source,) = wiring.sources(audited)
-        query = PriorQuery(
-            patient_id=str(CURRENT.PatientID),
-            issuer="",
-            patient_key=received(CURRENT).identity.patient_key,
-            study_instance_uid=parse_uid(CURRENT.StudyInstanceUID),
-            view=View.PA,
-            date="20260301",
-            time="",
-            earliest="20210301",
-        )
-        until = time.monotonic() + 20
-        candidates = source.candidates(query, until=until)
-        (right,) = [one for one in candidates if one.sop_instance_uid == RIGHT.SOPInstanceUID]
-        wiring.record_fetched(audited, "archive", source.fetch(right, until=until))
-
-    events = [message.event.meaning for message in recorded]
-    assert events.count("Query") >= 3
-    assert events[-1] == "DICOM Instances Transferred"
-    assert b"CXR-TEST-0001" in (recorded[0].objects[0].query or b"")

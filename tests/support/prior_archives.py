@@ -27,6 +27,23 @@ from tests.support.node import RULES, InProcessNode
 AE_TITLE = "CXRNODE"
 DAYS = 1826
 SEARCHES_FOR = timedelta(hours=1)
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+def film(seed: int, date: str, **changes: object) -> Dataset:
+    """Return a PA film of the one patient, acquired on a day."""
+    dates = {"StudyDate": date, "AcquisitionDate": date, "ContentDate": date, "AcquisitionTime": "101500"}
+    return films.cr(seed=seed, changes={**dates, "StudyTime": "101400", **changes})
+
+
+CURRENT = film(9, "20260301")
+RIGHT = film(1, "20230302")
+OTHERS = (
+    film(2, "20260101", IssuerOfPatientID="ELSEWHERE"),
+    film(3, "20260101", BodyPartExamined="KNEE", StudyDescription="Knee"),
+    film(4, "20260101", ViewPosition="LL"),
+    films.sc(seed=5, changes={"StudyDate": "20260101", "SeriesDescription": "AI results", "Modality": "OT"}),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +52,34 @@ class PriorArchive:
 
     ae_title: str
     port: int
+    http_port: int = 0
 
 
 @contextmanager
-def orthanc(folder: Path, stored: Sequence[Dataset], *, port: int = 1) -> Iterator[PriorArchive]:
-    """Run an Orthanc that has films, and knows the node at a port."""
-    settings = {"DicomModalities": {"node": [AE_TITLE, peers.LOOPBACK, port]}}
+def orthanc(folder: Path, stored: Sequence[Dataset], *, port: int = 1, is_web: bool = False) -> Iterator[PriorArchive]:
+    """Run an Orthanc that has films, and knows the node at a port; with its DICOMweb plug-in if it `is_web`."""
+    settings: dict[str, object] = {"DicomModalities": {"node": [AE_TITLE, peers.LOOPBACK, port]}}
+    if is_web:
+        if not PLUGIN.is_file():
+            peers.missing(PLUGIN.name, "orthanc-dicomweb")
+        settings["Plugins"] = [str(PLUGIN)]
     with peers.orthanc(folder, settings=settings) as running:
         _store(folder, running.port, running.ae_title, stored)
-        yield PriorArchive(ae_title=running.ae_title, port=running.port)
+        yield PriorArchive(ae_title=running.ae_title, port=running.port, http_port=running.http_port)
 
 
 @contextmanager
-def dcmqrscp(folder: Path, stored: Sequence[Dataset], *, port: int = 1) -> Iterator[PriorArchive]:
-    """Run a dcmqrscp that has films, and knows the node at a port."""
+def dcmqrscp(
+    folder: Path, stored: Sequence[Dataset], *, port: int = 1, knows: str = AE_TITLE
+) -> Iterator[PriorArchive]:
+    """Run a dcmqrscp that has films, and knows an AE title at a port."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "database").mkdir()
     archive = PriorArchive(ae_title="QRSCP", port=peers.free_port())
     configuration = folder / "dcmqrscp.cfg"
     configuration.write_text(
         f"NetworkTCPPort = {archive.port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
-        f"HostTable BEGIN\nnode = ({AE_TITLE}, {peers.LOOPBACK}, {port})\nHostTable END\n"
+        f"HostTable BEGIN\nnode = ({knows}, {peers.LOOPBACK}, {port})\nHostTable END\n"
         "VendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\n{archive.ae_title} {folder / 'database'} RW (200, 1024mb) ANY\nAETable END\n"
     )

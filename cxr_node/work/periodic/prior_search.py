@@ -18,11 +18,10 @@ from cxr_node.composing.prior_search import FetchedFilm, QueryRequest, query_of,
 from cxr_node.db.database import Database
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import ProcessDied, RetryLater, type_and_place
-from cxr_node.domain.instance import Instance
 from cxr_node.domain.prior_search import Candidate, FilmNotSent, PriorQuery, PriorSource, SearchFailed, SearchState
 from cxr_node.domain.reading import Reading
 from cxr_node.process_pool.executor import Executor
-from cxr_node.records import fetched_films, films, prior_searches, readings
+from cxr_node.records import fetched_films, films, moved_films, prior_searches, readings
 from cxr_node.records.films import Film
 from cxr_node.records.prior_searches import PriorSearch
 from cxr_node.work.handlers.comparisons import compare_with_kept
@@ -35,9 +34,10 @@ _FIRST_S, _LONGEST_S = 5.0, 300.0
 _SWEPT = timedelta(days=7)
 """How long a removed file is looked for whose removal a crash prevented."""
 
+_EXPECTED = timedelta(days=1)
+"""How long a film that was asked for by C-MOVE is no received film when it comes."""
+
 BeforeRemoval = Callable[[bytes], None]
-OnFetched = Callable[[str, Instance], None]
-"""Called with the name of a source and what it sent."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +55,6 @@ class PriorSearches:
     maximum_age_days: int
     keep: timedelta
     timeout_s: float
-    on_fetched: OnFetched = lambda _source, _instance: None
     before_removal: BeforeRemoval = lambda _content: None
     timer: Callable[[], float] = time.monotonic
     _failed: set[str] = field(default_factory=set, init=False)
@@ -175,7 +174,6 @@ class PriorSearches:
             if fetched_films.is_rejected(connection, candidate.sop_instance_uid):
                 return None
         instance = source.fetch(candidate, until=until)
-        self.on_fetched(source.name, instance)
         fetched = FetchedFilm(instance=instance, query=query, sop_instance_uid=candidate.sop_instance_uid)
         try:
             (reason,) = self.executor.map(why_unsuitable, [fetched])
@@ -205,6 +203,9 @@ class PriorSearches:
         now = self.clock()
         with self.database.write() as transaction:
             fetched_films.mark_expired(transaction, now=now)
+            moved = moved_films.forget(transaction, before=now - _EXPECTED)
+        for key in moved:
+            self.archive.discard(key)
         with self.database.read() as connection:
             removed = fetched_films.removed_keys(connection, since=now - _SWEPT)
         for key in removed:
