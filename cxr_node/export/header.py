@@ -83,9 +83,14 @@ class _Cleaner:
             value = self._value(source, rule, depth)
             if value is not None:
                 out.add(DataElement(tag, self._vr(rule), value))
-            elif rule.stays:
+            elif rule.stays or self._is_kept_empty(source, rule):
                 out.add(DataElement(tag, self._vr(rule), None if rule.vr != "SQ" else Sequence()))
         return out
+
+    def _is_kept_empty(self, source: Dataset, rule: Rule) -> bool:
+        """Whether an element that may be kept has no value: that it is there may be what the standard requires."""
+        is_kept = rule.action(self.policy.options) in (Action.KEEP, Action.CLEAN)
+        return is_kept and rule.vr != "SQ" and not elements.payload(source, rule.keyword).strip(b" \0")
 
     def _vr(self, rule: Rule) -> str:
         if rule.vr == "US or SS":

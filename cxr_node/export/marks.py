@@ -9,10 +9,12 @@ from cxr_node.report.header.equipment import coded
 _METHOD = ("DICOM PS3.15 annex E, basic profile", "cxr-node export")
 
 
-def add_marks(dataset: Dataset, options: frozenset[Option]) -> None:
-    """Mark a data set as de-identified under options of the basic profile."""
+def add_marks(dataset: Dataset, options: frozenset[Option], *, is_result: bool = False) -> None:
+    """Mark a film, or a result, as de-identified under options of the basic profile."""
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = list(_METHOD)
-    dataset.DeidentificationMethodCodeSequence = Sequence([coded(code) for code in codes_of(options)])
+    dataset.DeidentificationMethodCodeSequence = Sequence(
+        [coded(code) for code in codes_of(options, is_result=is_result)]
+    )
     moved = Option.MODIFIED_DATES in options
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if moved else "REMOVED"

@@ -42,7 +42,12 @@ _MEANINGS = {
 }
 
 
-def codes_of(options: frozenset[Option]) -> tuple[Code, ...]:
-    """Return the codes of profile and options; structured content and graphics are always composed anew, thus clean."""
-    chosen = [option.code for option in Option if option in options]
-    return tuple(sorted((BASIC_PROFILE, _GRAPHICS, _STRUCTURED_CONTENT, *chosen), key=lambda code: code.value))
+def codes_of(options: frozenset[Option], *, is_result: bool = False) -> tuple[Code, ...]:
+    """Return the codes of profile and options that an object is de-identified by.
+
+    Results are composed anew: their structured content, graphics and descriptions have never had another origin than
+    this node, and are clean whatever a person chose. Films have no structured content, and no graphics are kept.
+    """
+    chosen = options | {Option.DESCRIPTORS} if is_result else options
+    codes = (BASIC_PROFILE, _GRAPHICS, _STRUCTURED_CONTENT, *(option.code for option in chosen))
+    return tuple(sorted(codes, key=lambda code: code.value))

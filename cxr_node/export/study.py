@@ -116,7 +116,7 @@ def export_study(context: ComposeContext, request: StudyRequest) -> StudyExport:
             left_out[_fault(one.film, error)] += 1
     objects = [ExportedObject(kind=FILM_KIND, instance=film.instance) for film in films]
     if films:
-        objects += _results(context, request, films, left_out, now=_moved(request, rules, patient))
+        objects += _results(context, request, rules, films, left_out, now=_moved(request, rules, patient))
     return StudyExport(
         objects=tuple(objects),
         left_out=left_out,
@@ -185,6 +185,7 @@ def _moved(request: StudyRequest, rules: Policy, patient: str) -> datetime:
 def _results(
     context: ComposeContext,
     request: StudyRequest,
+    rules: Policy,
     films: Sequence[DeidentifiedFilm],
     left_out: Counter[LeftOut],
     *,
@@ -209,7 +210,7 @@ def _results(
             continue
         run.add(kind.referred(results), _HERE)
         for result in results:
-            yield ExportedObject(kind=kind.name, instance=_marked(result, request.options))
+            yield ExportedObject(kind=kind.name, instance=_marked(result, rules))
 
 
 def _radiograph(radiographs: Mapping[Uid, Radiograph], film: ReportedFilm) -> Radiograph:
@@ -224,14 +225,18 @@ def _observer(observer: Observer, options: frozenset[Option]) -> Observer:
     return replace(observer, name=unnamed.name, serial_number=unnamed.serial_number)
 
 
-def _marked(result: Instance, options: frozenset[Option]) -> Instance:
-    """Return a result with the marks of a de-identified object.
+def _marked(result: Instance, rules: Policy) -> Instance:
+    """Return a result with the marks of a de-identified object, and without UIDs of devices unless they are retained.
 
     Pictures and pages have text of the node alone, and films with text are left out: nothing in them identifies a
     patient, which is what Burned In Annotation (0028,0301) states.
     """
     dataset = dcmread(BytesIO(result.content))
-    add_marks(dataset, options)
+    add_marks(dataset, rules.options, is_result=True)
     if "BurnedInAnnotation" in dataset:
         dataset.BurnedInAnnotation = "NO"
+    if Option.DEVICE not in rules.options:
+        for equipment in dataset.get("ContributingEquipmentSequence", ()):
+            if "DeviceUID" in equipment:
+                equipment.DeviceUID = rules.pseudonyms.uid(equipment.DeviceUID)
     return instance_of(encoded(dataset), result.identity, dataset.file_meta.TransferSyntaxUID)

@@ -25,6 +25,8 @@ _STATE = "conditions.json"
 _LOCK = ".lock"
 _PARTIAL = ".partial-"
 _ROWS = "objects.csv"
+_STAGED = (_PARTIAL, f".{_STATE}.", f".{MANIFEST}.")
+"""Names of what is written beside: a study, the conditions, the manifest."""
 _COLUMNS = (
     "patient_id",
     "study_instance_uid",
@@ -73,9 +75,8 @@ class ExportFolder:
             except OSError:
                 raise CannotExport(f"another export writes to {folder} now") from None
             with _faults_in_words(folder):
+                _remove_left(folder)
                 replace_whole(folder / _STATE, json.dumps(conditions, indent=2).encode())
-                for left in folder.glob(f"{_PARTIAL}*"):
-                    shutil.rmtree(left)
             yield cls(folder)
         finally:
             os.close(lock)
@@ -119,8 +120,15 @@ def _check(folder: Path, conditions: Mapping[str, object]) -> None:
     if state.is_file():
         if json.loads(state.read_text(encoding="utf-8")) != conditions:
             raise CannotExport(f"{folder} has an export with another secret, options or results; name a new folder")
-    elif any(path.name != _LOCK for path in folder.iterdir()):
+    elif any(path.name != _LOCK and not path.name.startswith(_STAGED) for path in folder.iterdir()):
         raise CannotExport(f"{folder} has files that are of no export; name a new folder")
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what an interrupted run has left beside."""
+    for path in list(folder.iterdir()):
+        if path.name.startswith(_STAGED):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -166,6 +166,12 @@ def test_bits_beside_the_samples_are_not_written(*, is_signed: bool) -> None:
     assert (header.BitsStored, header.HighBit, header.PixelRepresentation) == (12, 11, int(is_signed))
 
 
+def test_an_empty_element_stays_empty() -> None:
+    header = header_of(films.dx(changes={"Laterality": "", "ViewPosition": "", "StationName": ""}))
+
+    assert ("Laterality" in header, header.Laterality, "StationName" in header) == (True, None, False)
+
+
 def test_uids_are_replaced_the_same_way_everywhere() -> None:
     pseudonyms = Pseudonyms(secret=SECRET)
     header = header_of(films.dx())
