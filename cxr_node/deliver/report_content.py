@@ -3,8 +3,8 @@
 The report is one that this node composed, so its tree is known; `report.kinds.tid1500` makes it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ _COMMENT, _FINDING, _PRESENCE = "121106", "121071", "121052"
 _FINDING_SITE, _LATERALITY = "363698007", "272741003"
 _DESCRIPTION = "113012"
 _THRESHOLD = "THRESHOLD"
+_TRACKING_UID, _ALGORITHM_NAME, _ALGORITHM_VERSION = "112040", "111001", "111003"
 _PLAIN_CHEST_RADIOGRAPH = sct("399208008", "Plain chest X-ray")
 """Procedure of a report on films that name none."""
 _SCORES = frozenset({"SCORE", CARDIOTHORACIC_RATIO.value})
@@ -34,17 +35,30 @@ class NoReport(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """Name and version of what found or measured (TID 4019)."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A number with its name and unit, of a film or a structure on it."""
+    """A number with its name and unit, of a film or a structure on it; tracking and algorithm are its group's."""
 
     name: Code
     value: str
     unit: Code
+    tracking_uid: str = ""
+    algorithm: Algorithm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedFinding:
-    """A finding of one film: its presence, score and threshold; site and side where they are stated."""
+    """A finding of one film: its presence, score and threshold; site and side where they are stated.
+
+    `tracking_uid` (112040, DCM) is the same in each version of the report.
+    """
 
     code: Code
     presence: Code
@@ -52,6 +66,8 @@ class StatedFinding:
     threshold: str
     site: Code | None = None
     side: Code | None = None
+    tracking_uid: str = ""
+    algorithm: Algorithm | None = None
 
     @property
     def is_present(self) -> bool:
@@ -173,16 +189,30 @@ def _finding(group: "Dataset") -> StatedFinding | None:
         threshold=_measured(rows[_THRESHOLD]).value,
         site=_value(site) if site is not None else None,
         side=_value(sides[0]) if sides else None,
+        tracking_uid=_tracking_uid(rows),
+        algorithm=_algorithm(rows),
     )
+
+
+def _tracking_uid(rows: Mapping[str, "Dataset"]) -> str:
+    return str(rows[_TRACKING_UID].UID) if _TRACKING_UID in rows else ""
+
+
+def _algorithm(rows: Mapping[str, "Dataset"]) -> Algorithm | None:
+    if _ALGORITHM_NAME not in rows or _ALGORITHM_VERSION not in rows:
+        return None
+    return Algorithm(name=str(rows[_ALGORITHM_NAME].TextValue), version=str(rows[_ALGORITHM_VERSION].TextValue))
 
 
 def _measurements(group: "Dataset") -> Iterator[Measured]:
     items = _children(group)
     if any(_name(item) == _FINDING for item in items):
         return
+    rows = {_name(item): item for item in items}
+    uid, algorithm = _tracking_uid(rows), _algorithm(rows)
     for item in items:
         if item.ValueType == "NUM" and item.get("MeasuredValueSequence"):
-            yield _measured(item)
+            yield replace(_measured(item), tracking_uid=uid, algorithm=algorithm)
 
 
 def _measured(item: "Dataset") -> Measured:

@@ -20,6 +20,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from cxr_node.deliver import destinations, outcome
+from cxr_node.deliver.fhir_result import PRIVATE_SYSTEM, RESOURCES, SYSTEMS
 from cxr_node.deliver.hl7 import ACKNOWLEDGMENTS
 from cxr_node.deliver.hl7_result import OBSERVATIONS, REPORT_UID
 from cxr_node.deliver.store_response import of_failure_reason
@@ -27,6 +28,7 @@ from cxr_node.deliver.web_outcome import of_http_status
 from cxr_node.dicomweb import query
 from cxr_node.domain.codes import Code
 from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
+from cxr_node.domain.concepts import PRIVATE_SCHEME
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, VERIFICATION
@@ -105,6 +107,8 @@ def tables() -> Mapping[str, str]:
             "association_rejections": Rejection,
             "hl7_acknowledgments": ACKNOWLEDGMENTS,
             "hl7_observations": OBSERVATIONS,
+            "fhir_kinds": RESOURCES,
+            "fhir_code_systems": {**SYSTEMS, PRIVATE_SCHEME: PRIVATE_SYSTEM},
             "status_ranges": list(_status_ranges()),
             "web_reason_ranges": list(_web_reason_ranges()),
             "web_status_ranges": list(_ranges(range(200, 600), of_http_status, str)),

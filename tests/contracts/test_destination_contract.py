@@ -1,5 +1,6 @@
 """Contract of every kind of destination; a new kind is added to `KINDS`."""
 
+import json
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,7 @@ from cxr_node.deliver.destination import (
     Probe,
     Receipt,
 )
+from cxr_node.deliver.fhir import Fhir
 from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.hl7 import Hl7
 from cxr_node.deliver.peer import Peer
@@ -42,6 +44,7 @@ from cxr_node.wiring import audit_decorators, compose
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.deliver import open_destinations
 from tests.support import films, peers
+from tests.support.fhir_server import FhirServer
 from tests.unit.report.studies import everything, request
 
 
@@ -142,8 +145,29 @@ def ris_at(port: int) -> Destination:
     return Hl7(name="ris", host=peers.LOOPBACK, port=port).open(calling_ae_title=AeTitle("CXRNODE"))
 
 
-KINDS = pytest.mark.parametrize("kind", [pacs, folder, web, ris])
-AWAY = pytest.mark.parametrize("kind", [pacs_away, folder_away, web_away, ris_away])
+@contextmanager
+def fhir(_: Path) -> Iterator[Place]:
+    with FhirServer() as server:
+
+        def arrived() -> dict[str, bytes]:
+            """Return the reports by the SOP Instance UID that they were made of."""
+            reports = server.of_type("DiagnosticReport")
+            return {one["identifier"][1]["value"].rpartition(":")[2]: json.dumps(one).encode() for one in reports}
+
+        yield Place(destination=fhir_at(server.url), arrived=arrived, is_dicom=False)
+
+
+@contextmanager
+def fhir_away(_: Path) -> Iterator[Place]:
+    yield Place(destination=fhir_at(f"http://{peers.LOOPBACK}:{peers.free_port()}"), arrived=dict, is_dicom=False)
+
+
+def fhir_at(url: str) -> Destination:
+    return Fhir(name="fhir", url=url).open(calling_ae_title=AeTitle("CXRNODE"))
+
+
+KINDS = pytest.mark.parametrize("kind", [pacs, folder, web, ris, fhir])
+AWAY = pytest.mark.parametrize("kind", [pacs_away, folder_away, web_away, ris_away, fhir_away])
 
 
 def file_of(seed: int, tmp_path: Path) -> tuple[str, bytes]:
