@@ -102,8 +102,11 @@ class AuditMessage:
         return EventOutcome.MINOR_FAILURE if self.description else EventOutcome.SUCCESS
 
 
-_UNWRITABLE = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 forbids, and line ends: a message is one line."""
+_UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML 1.0 forbids, and line ends: a message is one line.
+
+Listed by themselves: the set of all others takes ten times as long to compile.
+"""
 
 _APPLICATION_SERVER = "4"
 

@@ -171,7 +171,11 @@ def _load(name: str) -> Any:
     entry = COMMANDS[name]
     module, _, attribute = entry.place.partition(":")
     target = getattr(importlib.import_module(f"cxr_node.cli.{module}"), attribute)
-    gc.enable()  # as `cxr_node.__main__` has disabled it
+    if not gc.isenabled():
+        # As `cxr_node.__main__` has disabled it. The modules stay until the process ends, and a collection at its end
+        # would visit all their objects.
+        gc.freeze()
+        gc.enable()
     command: Any
     if isinstance(target, typer.Typer):
         command = typer.main.get_group(target)

@@ -26,8 +26,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Piped output is not wrapped at the width of a terminal.
 _PIPED_COLUMNS = 220
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 class CommandError(Exception):

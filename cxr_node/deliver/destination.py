@@ -6,7 +6,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from pydantic import Field
 
@@ -14,8 +14,10 @@ from cxr_node.deliver.routing import Condition
 from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
-from cxr_node.domain.instance import Identity
 from cxr_node.domain.section import Section
+
+if TYPE_CHECKING:
+    from cxr_node.domain.instance import Identity
 
 
 class DestinationUnreachable(RetryLater):
@@ -72,7 +74,7 @@ class Destination(Protocol):
 class DeliveryVerifier(Protocol):
     """Verifies that a destination has an object that it accepted."""
 
-    def verify(self, transaction_uid: Uid, identity: Identity, *, digest: Digest) -> CommitmentResult | None:
+    def verify(self, transaction_uid: Uid, identity: "Identity", *, digest: Digest) -> CommitmentResult | None:
         """Request the result for one instance; return None if it arrives later on another association.
 
         `digest` is that of its data set, for a verifier that compares the content.
