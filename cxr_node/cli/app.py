@@ -82,7 +82,9 @@ COMMANDS: dict[str, Entry] = {
         "Hide the films of a study, and withdraw the results that they are in at each destination that has them.",
     ),
     "export": Entry(
-        ACT, "export:export", "Export films and results without identifiers, for research: PS3.15 basic profile."
+        ACT,
+        "export:export",
+        "Export films without identifiers, and their results composed anew, to a folder or a destination.",
     ),
     "purge": Entry(ACT, "purge:purge", "Remove films and results of delivered studies from the archive."),
     "backup": Entry(ACT, "backup:backup", "Back up database, films, results and installed bundles; the node may run."),

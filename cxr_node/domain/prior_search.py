@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import Digest, Uid
-from cxr_node.domain.instance import Instance
+
+if TYPE_CHECKING:
+    from cxr_node.domain.instance import Instance
 
 
 class SearchState(StrEnum):
@@ -92,7 +94,7 @@ class PriorSource(Protocol):
         """
         ...
 
-    def fetch(self, candidate: Candidate, *, until: float) -> Instance:
+    def fetch(self, candidate: Candidate, *, until: float) -> "Instance":
         """Return the instance, its data set as the source sent it.
 
         Raises

@@ -7,12 +7,12 @@ from pydantic import Field
 from cxr_node.deliver.destination import ApplicationEntity, Probe
 from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.identifiers import Uid, parse_ae_title
-from cxr_node.domain.prior_search import PriorSource
 from cxr_node.domain.section import Title
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from cxr_node.priors.source import PriorSourceKind, SourceContext
 
 if TYPE_CHECKING:
+    from cxr_node.domain.prior_search import PriorSource
     from cxr_node.priors.dicom import DicomSource
 
 
@@ -43,7 +43,7 @@ class DicomArchive(ApplicationEntitySection, PriorSourceKind):
         """AE title and host."""
         return ApplicationEntity(ae_title=self.ae_title, host=self.host)
 
-    def open(self, context: SourceContext) -> PriorSource:
+    def open(self, context: SourceContext) -> "PriorSource":
         """Return the source."""
         return self._source(context)
 

@@ -3,21 +3,23 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from pydantic import Field
 
 from cxr_node.deliver.destination import ApplicationEntity, Probe, WebServer
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.domain.instance import Instance, Sender
-from cxr_node.domain.prior_search import PriorSource
 from cxr_node.domain.section import Section
+
+if TYPE_CHECKING:
+    from cxr_node.domain.instance import Instance, Sender
+    from cxr_node.domain.prior_search import PriorSource
 
 OnQuery = Callable[[bytes, str], None]
 """Called with the encoded Identifier of each query (Explicit VR Little Endian) and why it failed, "" if it has not."""
 
 
-OnFetched = Callable[[Instance], None]
+OnFetched = Callable[["Instance"], None]
 """Called with each film that the node has retrieved."""
 
 
@@ -27,7 +29,7 @@ class Arrivals(Protocol):
     def expect(self, sop_instance_uid: Uid, calling_ae_title: AeTitle) -> None:
         """Let a film that comes from an AE title be no received film."""
 
-    def take(self, sop_instance_uid: Uid, sender: Sender, *, until: float) -> Instance | None:
+    def take(self, sop_instance_uid: Uid, sender: "Sender", *, until: float) -> "Instance | None":
         """Return a film that has come, at the latest at a time of `time.monotonic`; None if it has not."""
         ...
 
@@ -38,7 +40,7 @@ class _NoArrivals:
     def expect(self, sop_instance_uid: Uid, calling_ae_title: AeTitle) -> None:
         """Expect nothing."""
 
-    def take(self, sop_instance_uid: Uid, sender: Sender, *, until: float) -> Instance | None:  # noqa: ARG002
+    def take(self, sop_instance_uid: Uid, sender: "Sender", *, until: float) -> "Instance | None":  # noqa: ARG002
         """Return None."""
         return None
 
@@ -77,7 +79,7 @@ class PriorSourceKind(Section):
         """The source in the audit trail."""
 
     @abstractmethod
-    def open(self, context: SourceContext) -> PriorSource:
+    def open(self, context: SourceContext) -> "PriorSource":
         """Return the source."""
 
     @abstractmethod

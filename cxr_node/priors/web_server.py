@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from cxr_node.deliver.destination import Probe, WebServer
-from cxr_node.domain.prior_search import PriorSource
 from cxr_node.net.http_settings import HttpServerSection
 from cxr_node.priors.source import PriorSourceKind, SourceContext
 
 if TYPE_CHECKING:
+    from cxr_node.domain.prior_search import PriorSource
     from cxr_node.priors.web import WebSource
 
 
@@ -29,7 +29,7 @@ class DicomWebSource(HttpServerSection, PriorSourceKind):
         """URL and host."""
         return WebServer(uri=self.url, host=urlsplit(self.url).hostname or "")
 
-    def open(self, context: SourceContext) -> PriorSource:
+    def open(self, context: SourceContext) -> "PriorSource":
         """Return the source."""
         return self._source(context)
 

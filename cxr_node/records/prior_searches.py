@@ -14,7 +14,6 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, job
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.prior_search import ENDED, SearchState
-from cxr_node.queue import queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +120,9 @@ def note_read(transaction: Transaction, fetched_film_id: int, *, now: datetime) 
 
 def _compose(transaction: Transaction, study_id: int, *, now: datetime) -> None:
     """Add a compose job, unless one is waiting: its study window is left as it is."""
+    # Commands that look at searches need no queue.
+    from cxr_node.queue import queue
+
     is_waiting = job.c.stage == Stage.COMPOSE, job.c.study_id == study_id, job.c.state == State.WAITING
     if transaction.connection.execute(select(job.c.id).where(*is_waiting)).first() is None:
         queue.add(transaction, Stage.COMPOSE, study_id, of_study=study_id, due_at=now, now=now)
