@@ -82,7 +82,7 @@ def export(
         with process.database.read() as connection:
             planned = exports.plan(connection, film_ids=film_ids, study_ids=study_ids)
         try:
-            conditions = _conditions(process, retain or [], result, secret_file)
+            conditions = _conditions(process, retain or [], result, secret_file, needs_secret=not dry_run)
             _print_plan(planned, conditions, as_json=as_json and dry_run, is_shown=not as_json)
             if dry_run:
                 return
@@ -132,7 +132,12 @@ def _selected(
 
 
 def _conditions(
-    process: "Process", retain: list[str], result: list[str] | None, secret_file: Path | None
+    process: "Process",
+    retain: list[str],
+    result: list[str] | None,
+    secret_file: Path | None,
+    *,
+    needs_secret: bool,
 ) -> "ExportConditions":
     from cxr_node.export.options import Option
     from cxr_node.ops.exports import DEFAULT_RESULTS, ExportConditions
@@ -142,7 +147,7 @@ def _conditions(
         raise CommandError(f"--retain {unknown[0]!r}: expected one of {', '.join(Option)}")
     results = DEFAULT_RESULTS if result is None else tuple(name for name in result if name != _NO_RESULTS)
     return ExportConditions(
-        secret=_secret(process, secret_file),
+        secret=_secret(process, secret_file) if needs_secret else "",
         options=frozenset(Option(name) for name in retain),
         results=tuple(name for name in RESULT_NAMES if name in results)
         + tuple(name for name in results if name not in RESULT_NAMES),

@@ -379,6 +379,12 @@ def test_a_secret_is_needed_and_may_be_in_a_file(exporting: Exporting, tmp_path:
     exporting.run(str(tmp_path / "b"), *selected, "--secret-file", str(long))
     exporting.run(str(tmp_path / "c"), *selected)
 
+    exporting.config.write_text(exporting.config.read_text(encoding="utf-8").replace(SECRET, ""), encoding="utf-8")
+    unset = exporting.run(str(tmp_path / "d"), *selected, exit_code=1)
+    counted = exporting.run(*selected, "--dry-run")
+
     assert "fewer than 32" in refused
+    assert "export.secret is not set" in unset
+    assert "to export: 1 film of 1 study" in counted
     names = [{path.name for path in (tmp_path / name).glob("*/*.dcm")} for name in "bc"]
     assert names[0].isdisjoint(names[1])
