@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from cxr_node.db.states import Stage, State
 from cxr_node.simulators.program import ROLES
 from tests.support import films, peers
@@ -11,6 +13,9 @@ from tests.support.peers import until
 from tests.support.running_node import running, settings_file
 
 
+@pytest.mark.ci(
+    short="tests/integration/test_commitment_requester.py::test_orthanc_confirms_on_an_association_of_its_own"
+)
 def test_orthanc_gets_commitment_for_a_film_and_gives_it_for_a_report(tmp_path: Path) -> None:
     with peers.orthanc(tmp_path / "orthanc") as orthanc, collector() as traces:
         title, port = orthanc.ae_title, orthanc.port

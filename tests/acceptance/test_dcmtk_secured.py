@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from cxr_node.domain.password_hash import PasswordHash
 from tests.support import certificates, films, peers
 from tests.support.certificates import Certificate
@@ -33,6 +35,7 @@ films_per_minute = 60
     return config
 
 
+@pytest.mark.ci(short="tests/integration/test_receive_tls.py::test_dcmtk_sends_by_tls_in_each_profile_of_bcp_195")
 def test_film_and_report_travel_by_mutual_tls_with_a_password(tmp_path: Path) -> None:
     ca, other_ca = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
     shown, modality = certificates.issued(tmp_path, ca, "node"), certificates.issued(tmp_path, ca, "modality")

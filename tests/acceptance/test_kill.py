@@ -27,6 +27,9 @@ PAUSE_S = 0.4
 MOST_FILMS = 10_000
 
 
+@pytest.mark.ci(
+    short="tests/acceptance/faults/test_faults_suite.py::test_no_film_is_lost_or_reported_twice_in_the_short_form[kills]"
+)
 @pytest.mark.long_on_postgresql
 @pytest.mark.timeout(900)
 def test_no_film_is_lost_or_reported_twice_after_kills(database_url: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support import certificates
 from tests.support.films import ROOT
@@ -44,6 +45,7 @@ def test_the_page_works_behind_nginx_as_the_document_sets_it_up(tmp_path: Path) 
     assert beginning
 
 
+@pytest.mark.ci(short="test_the_page_works_behind_nginx_as_the_document_sets_it_up")
 def test_the_page_works_behind_caddy_as_the_document_sets_it_up(tmp_path: Path) -> None:
     """As behind nginx; its own port for HTTP and its administration stay closed."""
     caddy, port = program("caddy"), free_port()

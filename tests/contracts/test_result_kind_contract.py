@@ -23,8 +23,9 @@ from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 from tests.support import films
-from tests.support.node import prediction, received, with_region
+from tests.support.node import received, with_region
 from tests.support.queue import NOON
+from tests.support.stub_prediction import prediction
 from tests.unit.report.studies import previous
 
 

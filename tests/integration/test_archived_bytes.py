@@ -23,9 +23,10 @@ from cxr_node.receive.identify import identify
 from cxr_node.records import films as film_rows
 from cxr_node.wiring.pictures import PictureContext, render
 from tests.support import films
-from tests.support.node import RULES, InProcessNode
+from tests.support.node import InProcessNode
 from tests.support.odd_encodings import DEFLATED, EXPLICIT, data_set_of, deflated, explicit, inserted
 from tests.support.queue import SENDER
+from tests.support.stub_prediction import RULES
 
 pytestmark = pytest.mark.ci_on_postgresql
 

@@ -20,8 +20,9 @@ from cxr_node.records import constancy as rows
 from cxr_node.work.periodic import constancy, drift
 from cxr_node.work.periodic.constancy import Outcome, Phantom
 from tests.support import films
-from tests.support.node import InProcessNode, StubNetwork, prediction
+from tests.support.node import InProcessNode, StubNetwork
 from tests.support.queue import SENDER
+from tests.support.stub_prediction import prediction
 
 pytestmark = pytest.mark.ci_on_postgresql
 

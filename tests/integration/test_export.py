@@ -34,9 +34,10 @@ from cxr_node.records import films as film_rows
 from cxr_node.report.source import Observer
 from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import canaries, films, validators
-from tests.support.node import InProcessNode, StubNetwork, prediction, with_region
+from tests.support.node import InProcessNode, StubNetwork, with_region
 from tests.support.peers import program
 from tests.support.running_node import opened, settings_file, to_pacs
+from tests.support.stub_prediction import prediction
 
 SECRET = "a secret of the tests, not of a node"  # noqa: S105  # for pseudonyms of synthetic films
 SQUARE = ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))

@@ -32,9 +32,10 @@ from cxr_node.reading.context import ReadRules
 from cxr_node.report.sr import tree
 from tests.support import films
 from tests.support.films import real
-from tests.support.node import InProcessNode, StubNetwork, prediction, received
+from tests.support.node import InProcessNode, StubNetwork, received
 from tests.support.peers import program
 from tests.support.queue import NOON, SENDER
+from tests.support.stub_prediction import prediction
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # two real films have such UIDs
 

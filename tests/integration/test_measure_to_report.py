@@ -32,8 +32,9 @@ from cxr_node.report.pictures import overlay
 from cxr_node.report.pictures.picture import films
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, lines, name_of
-from tests.support.node import MAX_WAIT_S, InProcessNode, StubNetwork, prediction, received
+from tests.support.node import MAX_WAIT_S, InProcessNode, StubNetwork, received
 from tests.support.phantom_outlines import radiograph, structures
+from tests.support.stub_prediction import prediction
 from tests.support.validators import iod_errors, sr_errors, state_errors
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NOW, composed, parsed, read

@@ -32,7 +32,8 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit
 from tests.integration.test_alarms import mail_server, web_server
 from tests.support import films
-from tests.support.node import InProcessNode, StubNetwork, prediction
+from tests.support.node import InProcessNode, StubNetwork
+from tests.support.stub_prediction import prediction
 
 OPACITY = NotificationRule(name="opacity", findings=frozenset({"lung_opacity"}), minimum_score=60)
 

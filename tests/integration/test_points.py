@@ -27,7 +27,8 @@ from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
 from cxr_node.web.drawing import drawing
 from cxr_node.work.periodic.retention import remove_expired
 from tests.support import films, tiny_bundles, turned_films
-from tests.support.node import RULES, InProcessNode, received
+from tests.support.node import InProcessNode, received
+from tests.support.stub_prediction import RULES
 from tests.support.turned_films import Turned
 
 KEPT = replace(RULES, keep_embeddings=True)

@@ -18,8 +18,9 @@ from cxr_node.queue import queue
 from cxr_node.work.handler import Batching
 from tests.support import films
 from tests.support.films import ROOT
-from tests.support.node import OWNER, InProcessNode, StubNetwork, prediction
+from tests.support.node import OWNER, InProcessNode, StubNetwork
 from tests.support.queue import claim_one
+from tests.support.stub_prediction import prediction
 
 pytestmark = pytest.mark.ci_on_postgresql
 

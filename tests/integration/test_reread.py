@@ -25,8 +25,9 @@ from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import bundles
 from cxr_node.records.bundles import ArchivedBundle
 from tests.support import films
-from tests.support.node import InProcessNode, StubNetwork, prediction
+from tests.support.node import InProcessNode, StubNetwork
 from tests.support.running_node import opened, settings_file
+from tests.support.stub_prediction import prediction
 
 SECOND = Digest("1" * 64)
 

@@ -20,8 +20,9 @@ from cxr_node.records import readings
 from cxr_node.report.kinds import basic_text, key_objects, presentation_state, secondary_capture, tid1500
 from cxr_node.report.source import Observer
 from tests.support import films
-from tests.support.node import InProcessNode, StubNetwork, prediction, with_region
+from tests.support.node import InProcessNode, StubNetwork, with_region
 from tests.support.queue import NOON
+from tests.support.stub_prediction import prediction
 
 _KINDS = (
     tid1500.REPORT,

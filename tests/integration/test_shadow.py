@@ -27,8 +27,9 @@ from cxr_node.reading.context import ReadContext
 from cxr_node.records import shadow as shadows
 from cxr_node.work.periodic.shadow import Shadow
 from tests.support import films
-from tests.support.node import RULES, InProcessNode, StubNetwork, prediction
+from tests.support.node import InProcessNode, StubNetwork
 from tests.support.running_node import opened, settings_file
+from tests.support.stub_prediction import RULES, prediction
 from tests.support.tiny_bundles import film as noise
 
 FIRST = prediction([noise(rows=8, columns=8)])[0].model

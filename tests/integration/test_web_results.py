@@ -16,7 +16,8 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Region, Structure
 from cxr_node.report.kinds.registry import REPORT_FORMS, RESULT_KINDS
 from tests.support import films
-from tests.support.node import StubNetwork, prediction, with_region
+from tests.support.node import StubNetwork, with_region
+from tests.support.stub_prediction import prediction
 from tests.support.web import Page, served_page
 
 RIGHT, BOTTOM = 24, 32

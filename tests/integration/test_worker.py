@@ -38,8 +38,9 @@ from cxr_node.report.kinds import key_objects, tid1500
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.deliver import retry_rule
 from tests.support import films
-from tests.support.node import CRASH_LIMIT, MAX_WAIT_S, QUIET_S, InProcessNode, StubNetwork, prediction, received
+from tests.support.node import CRASH_LIMIT, MAX_WAIT_S, QUIET_S, InProcessNode, StubNetwork, received
 from tests.support.queue import LEASE, claim_one
+from tests.support.stub_prediction import prediction
 
 pytestmark = pytest.mark.ci_on_postgresql
 

@@ -27,8 +27,9 @@ from cxr_node.reading.preprocess import PreprocessedFilm
 from cxr_node.records.films import Film
 from tests.support import films, tiny_bundles
 from tests.support.example_counts import counts
-from tests.support.node import prediction, received
+from tests.support.node import received
 from tests.support.pool import MeanAdapter
+from tests.support.stub_prediction import prediction
 from tests.support.turned_films import film_row
 
 DIRECTIONS = st.sampled_from(("L", "R", "F", "H", "A", "P", "LA", "RP", "FA", "HL"))

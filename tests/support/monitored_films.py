@@ -15,8 +15,8 @@ from cxr_node.domain.reading import Presence, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.records import ingest, readings
 from cxr_node.records.ingest import IncomingFilm
-from tests.support.node import prediction
 from tests.support.queue import SENDER, instance
+from tests.support.stub_prediction import prediction
 from tests.support.tiny_bundles import film as noise
 
 _PREDICTION = prediction([noise(rows=8, columns=8)])[0]

@@ -22,16 +22,13 @@ from cxr_node.deliver.held_associations import HeldAssociations
 from cxr_node.deliver.notification_rules import NotificationRule
 from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
-from cxr_node.domain.codes import Code
 from cxr_node.domain.film_geometry import Geometry, View
-from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
+from cxr_node.domain.identifiers import digest_of, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.radiograph import Float32, Radiograph
-from cxr_node.domain.reading import Finding, HeatMap, Measurement, ModelIdentity, Point, Prediction, Presence, Region
+from cxr_node.domain.reading import Finding, Measurement, Point, Prediction, Region
 from cxr_node.infer.card import RatioTable
 from cxr_node.infer.findings import cardiomegaly
-from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.rules import Rules
 from cxr_node.process_pool.executor import Executor, InProcess
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
@@ -54,6 +51,7 @@ from cxr_node.work.study_window import StudyWindow
 from cxr_node.work.worker import Worker
 from tests.support.films import data_set_offset
 from tests.support.queue import LEASE, NOON, SENDER
+from tests.support.stub_prediction import RULES, prediction
 
 QUIET_S = 2.0
 MAX_WAIT_S = 300.0
@@ -62,13 +60,7 @@ LAST_ATTEMPT = 3
 ANY = Condition()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
-RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 ATTRIBUTE_RULES = AttributeRules(character_sets={})
-
-
-def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-    """Return a prediction with an opacity for each film."""
-    return tuple(_prediction(film) for film in films)
 
 
 @dataclass(slots=True)
@@ -274,31 +266,4 @@ def received(film: Dataset) -> Instance:
         digest=digest_of(bytes(data_set)),
         content=out.getvalue(),
         header_values=header_values,
-    )
-
-
-def _prediction(film: Radiograph) -> Prediction:
-    right, bottom = float(film.geometry.columns), float(film.geometry.rows)
-    area = Region(outline=((0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)))
-    return Prediction(
-        model=ModelIdentity(
-            name="test",
-            version="1",
-            manufacturer="the tests",
-            weights_digest=Digest("0" * 64),
-            preparation="none",
-            operating_points="0.5",
-        ),
-        findings=(
-            Finding(
-                key="lung_opacity",
-                code=Code(value="112001", scheme_designator="DCM", meaning="Opacity"),
-                site=Code(value="39607008", scheme_designator="SCT", meaning="Lung"),
-                score=0.75,
-                operating_point=0.5,
-                presence=Presence.PRESENT,
-                heat=HeatMap(rows=2, columns=3, levels=bytes((0, 51, 102, 153, 204, 255)), area=area),
-            ),
-        ),
-        analysed_area=area,
     )

@@ -18,7 +18,7 @@ from cxr_node.domain.reading import Finding, Measurement, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Outputs
-from tests.support.node import RULES, prediction
+from tests.support.stub_prediction import RULES, prediction
 
 DEADLY_ROWS = 68
 """Rows of a film that kills its worker process."""

@@ -22,7 +22,8 @@ from cxr_node.report.source import Observer
 from cxr_node.work.periodic.prior_reading import PriorReading
 from cxr_node.work.periodic.prior_search import PriorSearches
 from tests.support import films, peers
-from tests.support.node import RULES, InProcessNode
+from tests.support.node import InProcessNode
+from tests.support.stub_prediction import RULES
 
 AE_TITLE = "CXRNODE"
 DAYS = 1826

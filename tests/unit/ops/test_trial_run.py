@@ -16,8 +16,8 @@ from cxr_node.process_pool.executor import InProcess, Item, Result
 from cxr_node.reading.context import ReadContext
 from cxr_node.wiring.trial import TrialReader
 from tests.support import films
-from tests.support.node import RULES
 from tests.support.pool import Echo
+from tests.support.stub_prediction import RULES
 from tests.support.trial_files import encoded
 
 CRASH_LIMIT = 2
