@@ -212,6 +212,10 @@ class Recorder:
         with self.within(OTHER):
             yield
 
+    def is_within(self, stage: str) -> bool:
+        """Whether the innermost open stage is this one."""
+        return bool(self._open) and self._open[-1].key == (self.phase, stage)
+
     def _attribute(self) -> None:
         now = self.counters.read()
         if self._open:
@@ -270,7 +274,7 @@ def _wrapped(original: Callable[..., Any], of_function: list[Stage], recorder: R
     @wraps(original)
     def call(*positional: Any, **named: Any) -> Any:
         stage = by_phase.get(recorder.phase)
-        if stage is None:
+        if stage is None or recorder.is_within(stage.name):  # each nested call would cost two readings of the counters
             return original(*positional, **named)
         if not stage.by_kind:
             with recorder.within(stage.name):

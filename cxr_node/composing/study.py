@@ -9,6 +9,7 @@ from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route, routing_facts
 from cxr_node.deliver.routing import study_decision
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels import film as pixels
@@ -21,6 +22,8 @@ from cxr_node.report.run import Run
 from cxr_node.report.source import ComposeRequest, PreviousReport, ReportedFilm
 
 _log = logging.getLogger(__name__)
+
+LoadRadiograph = Callable[[ReportedFilm], Radiograph | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +69,11 @@ def compose_study(context: ComposeContext, study: Study) -> list[ComposedInstanc
     facts = [routing_facts(film, source.reading, source.header) for film, source in study.films]
     matching = {name: route for name, route in study.routes.items() if study_decision(route.condition, facts).met}
     groups = [(films, Run()) for films in by_patient([source for _, source in study.films])]
+    load = _loader(context, study)
     composed: list[ComposedInstance] = []
     for kind in _in_order(context.kinds, list(matching.values())):
         destinations = tuple(name for name, route in matching.items() if kind.result_type.name in route.kinds)
-        composed += _compose_kind(context, study, kind, groups, destinations)
+        composed += _compose_kind(context, study, kind, groups, destinations, load)
     return composed
 
 
@@ -85,6 +89,7 @@ def _compose_kind(
     kind: ResultKind,
     groups: Sequence[tuple[tuple[ReportedFilm, ...], Run]],
     destinations: tuple[str, ...],
+    load: LoadRadiograph,
 ) -> Iterator[ComposedInstance]:
     type_name = kind.result_type.name
     earlier = [result for result in study.composed_earlier if result.kind == type_name]
@@ -93,7 +98,7 @@ def _compose_kind(
         of_patient = _earlier_of(films, earlier, is_only_patient=len(groups) == 1)
         request = ComposeRequest(
             films=films,
-            load_radiograph=_loader(context, study),
+            load_radiograph=load,
             observer=context.observer,
             now=study.now,
             earlier=[_previous(result) for result in of_patient],
@@ -115,15 +120,26 @@ def _compose_kind(
             )
 
 
-def _loader(context: ComposeContext, study: Study) -> Callable[[ReportedFilm], Radiograph | None]:
-    """Return a function that decodes a film from its archived bytes; None if it may not, or cannot any more."""
+def _loader(context: ComposeContext, study: Study) -> LoadRadiograph:
+    """Return a function that decodes a film from its archived bytes; None if it may not, or cannot any more.
+
+    It holds the last film, which several kinds of results may show.
+    """
     if not study.has_pictures:
         return lambda _film: None
     # Of several films of one SOP Instance UID only the original is analysed, and painted.
     originals = {film.identity.sop_instance_uid: film for film, _ in study.films if film.is_original}
 
+    held: dict[Uid, Radiograph | None] = {}
+
     def load(reported: ReportedFilm) -> Radiograph | None:
-        film = originals[reported.reading.film.sop_instance_uid]
+        uid = reported.reading.film.sop_instance_uid
+        if uid not in held:
+            held.clear()
+            held[uid] = decoded(originals[uid])
+        return held[uid]
+
+    def decoded(film: Film) -> Radiograph | None:
         try:
             dataset = parse(context.film_bytes.read_again(context.archive, film), limits=context.limits)
             return pixels.radiograph(dataset, limits=context.limits, sandbox=context.sandbox)

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.header.elements import keywords, value_of
+from cxr_node.report.header.elements import keywords, tag_of, value_of
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.rules import item_faults
@@ -65,10 +65,11 @@ def faults_of(
 
 def _missing(result: Dataset, result_type: ResultType) -> Iterator[str]:
     for keyword in (*TYPE_1, *result_type.type_1):
-        if keyword not in result or result[keyword].is_empty:
+        tag = tag_of(keyword)
+        if tag not in result or result[tag].is_empty:
             yield f"{keyword} has no value"
     for keyword in (*TYPE_2, *result_type.type_2):
-        if keyword not in result:
+        if tag_of(keyword) not in result:
             yield f"{keyword} is absent"
     for keyword, value in {**FLAGS, **result_type.flags}.items():
         if result.get(keyword) != value:

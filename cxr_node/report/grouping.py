@@ -41,7 +41,7 @@ def by_patient(films: Sequence[ReportedFilm]) -> list[tuple[ReportedFilm, ...]]:
 def _sharing(films: Sequence[ReportedFilm], safe: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
     headers = [film.header for film in safe if not film.is_named_by_row]
     shared = study_attributes(headers)
-    return tuple(replace(film, shared=shared) for film in films)
+    return tuple(replace(film, shared=shared, safe=own.header) for film, own in zip(films, safe, strict=True))
 
 
 def _refused(film: ReportedFilm) -> ReportedFilm:

@@ -30,7 +30,8 @@ class ReportedFilm:
     ordinal in the study, by `study.numbered`; 0 for the only film.
     `shared` has the Patient and Study attributes of the whole study (`grouping.by_patient`),
     `correction` the digest of a corrected copy, which makes its results new ones. `comparison` is with a prior film of
-    the patient, if there is one; it `awaits_prior` if there is none yet, and another archive was asked.
+    the patient, if there is one; it `awaits_prior` if there is none yet, and another archive was asked. `safe` is the
+    safe header, made once for all results (`grouping.by_patient`).
     """
 
     header: Dataset
@@ -43,6 +44,7 @@ class ReportedFilm:
     correction: str = ""
     comparison: Comparison | None = None
     awaits_prior: bool = False
+    safe: Dataset | None = None
 
 
 def header_of(film: Identity) -> Dataset:

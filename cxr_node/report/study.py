@@ -47,8 +47,12 @@ def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
 
 
 def with_safe_headers(films: Sequence[ReportedFilm]) -> list[ReportedFilm]:
-    """Return the films with safe headers."""
-    return [replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in films]
+    """Return the films with safe headers: those made before, or new ones."""
+    return [replace(film, header=_safe_header(film)) for film in films]
+
+
+def _safe_header(film: ReportedFilm) -> Dataset:
+    return safe_header(film.header, character_sets=film.character_sets) if film.safe is None else film.safe
 
 
 def numbered(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:

@@ -1,16 +1,18 @@
 """Patient and Study attributes of all films of a study: one value each, the same in every result."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.elements import tag_of, verbatim
 from cxr_node.report.header.patient_study import PATIENT, PATIENT_STUDY, STUDY
 from cxr_node.report.patient import normalized, person_name
 
 _SHARED = (*PATIENT, *STUDY, *PATIENT_STUDY, "TimezoneOffsetFromUTC")
 _REQUESTS = "RequestAttributesSequence"
+_REPLACED = frozenset(map(tag_of, (*_SHARED, _REQUESTS)))
 _ACCESSION = ("AccessionNumber", "IssuerOfAccessionNumberSequence")
 
 
@@ -22,7 +24,8 @@ def study_attributes(headers: Sequence[Dataset]) -> Dataset:
     """
     shared = Dataset()
     for keyword in _SHARED:
-        present = [header[keyword] for header in headers if keyword in header]
+        tag = tag_of(keyword)
+        present = [header[tag] for header in headers if tag in header]
         if present:
             shared.add(_choose([element for element in present if not element.is_empty] or present))
     several_orders = len({normalized(header.get("AccessionNumber")) for header in headers} - {""}) > 1
@@ -37,14 +40,12 @@ def study_attributes(headers: Sequence[Dataset]) -> Dataset:
 
 
 def with_attributes(header: Dataset, shared: Dataset) -> Dataset:
-    """Return a copy of a safe header with the attributes of its study in place of its own."""
-    result = Dataset()
-    result.update(header)
-    for keyword in (*_SHARED, _REQUESTS):
-        if keyword in result:
-            del result[keyword]
-    result.update(shared)
-    return result
+    """Return a copy of a safe header with the attributes of its study in place of its own.
+
+    Its elements are copied, as a header serves several results: a result may give one another value.
+    """
+    elements = {tag: copy(element) for tag, element in header.items() if tag not in _REPLACED}
+    return Dataset({**elements, **dict(shared.items())})
 
 
 def _choose(known: Sequence[DataElement]) -> DataElement:

@@ -1,8 +1,8 @@
 """DICOM file format of results (PS3.10 section 7), and encoding of a document around its encoded tree."""
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
+import struct
+
+from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cxr_node.domain.identifiers import Uid, digest_of
@@ -45,12 +45,21 @@ def instance_of(body: bytes, identity: Identity, transfer_syntax_uid: UID = Expl
 
 
 def _file_meta_information(identity: Identity, transfer_syntax_uid: UID) -> bytes:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(identity.sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(identity.sop_instance_uid)
-    meta.TransferSyntaxUID = transfer_syntax_uid
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    target = DicomBytesIO()
-    write_file_meta_info(target, meta)
-    return target.getvalue()
+    elements = b"".join(
+        (
+            _meta_element(0x0001, b"OB", b"\0\1"),
+            _meta_element(0x0002, b"UI", identity.sop_class_uid.encode()),
+            _meta_element(0x0003, b"UI", identity.sop_instance_uid.encode()),
+            _meta_element(0x0010, b"UI", transfer_syntax_uid.encode()),
+            _meta_element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode()),
+            _meta_element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode()),
+        )
+    )
+    return _meta_element(0x0000, b"UL", struct.pack("<I", len(elements))) + elements
+
+
+def _meta_element(element: int, vr: bytes, value: bytes) -> bytes:
+    """Return an element of group 0002 (PS3.5 section 7.1.2), padded to an even length: UIDs by a null (section 9.1)."""
+    padded = value + (b"" if len(value) % 2 == 0 else b" " if vr == b"SH" else b"\0")
+    length = struct.pack("<2xI" if vr == b"OB" else "<H", len(padded))
+    return struct.pack("<HH", 0x0002, element) + vr + length + padded

@@ -2,7 +2,7 @@
 
 from pydicom.dataset import Dataset
 
-from cxr_node.report.header.elements import keywords, verbatim
+from cxr_node.report.header.elements import keywords, tag_of, verbatim
 
 PATIENT = keywords("""
     PatientName PatientID IssuerOfPatientID TypeOfPatientID IssuerOfPatientIDQualifiersSequence PatientBirthDate
@@ -50,8 +50,9 @@ _REQUEST_TYPE_2 = keywords("""
 def copy_patient_and_study(header: Dataset, result: Dataset) -> None:
     """Copy the Patient, General Study and Patient Study modules of a safe header, element by element."""
     for keyword in (*PATIENT, *STUDY, *PATIENT_STUDY, "TimezoneOffsetFromUTC"):
-        if keyword in header:
-            result.add(header[keyword])
+        tag = tag_of(keyword)
+        if tag in header:
+            result.add(header[tag])
     if "PatientSpeciesDescription" in header or "PatientSpeciesCodeSequence" in header:
         for keyword in _ANIMAL:
             if keyword not in result:

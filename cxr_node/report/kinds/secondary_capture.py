@@ -28,7 +28,7 @@ from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.references import instance_reference
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.overlay import ANATOMY, FINDINGS, Overlay
-from cxr_node.report.pictures.picture import UInt8, painted
+from cxr_node.report.pictures.picture import canvas
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
@@ -54,6 +54,7 @@ _ANATOMY_TYPE = replace(
 )
 _DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of a computer analysis drawn in"
 _JPEG_QUALITY = 90
+_SAMPLES = 3
 _HALF_THE_COLUMNS = 1
 """Chroma subsampling of YBR_FULL_422, the color space of this transfer syntax (PS3.5 table 8.2.1-1)."""
 
@@ -68,11 +69,11 @@ def _compose(
     radiograph = hang(decoded)
     films = collate([film])
     hanging = replace(films[0], reading=hang_reading(film.reading))
-    pixels = painted(radiograph, hanging, request.observer.language, shown=shown)
-    identity = identity_of(films, result_type, request.observer, content=digest_of(memoryview(pixels).cast("B")))  # type: ignore[arg-type]  # arrays are buffers, which their stubs do not say
+    picture = canvas(radiograph, hanging, request.observer.language, shown=shown)
+    identity = identity_of(films, result_type, request.observer, content=digest_of(picture.tobytes()))
     dataset = header(films, identity, result_type, request, instance_number)
     _add_general_image(dataset, films[0], radiograph)
-    _add_pixels(dataset, films[0].header, pixels)
+    _add_pixels(dataset, films[0].header, picture)
     require_sound(dataset, films, result_type)
     return instance_of(encoded(dataset), identity, JPEGBaseline8Bit)
 
@@ -93,8 +94,8 @@ def _source(film: Identity) -> Dataset:
     return item
 
 
-def _add_pixels(dataset: Dataset, film_header: Dataset, pixels: UInt8) -> None:
-    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = pixels.shape
+def _add_pixels(dataset: Dataset, film_header: Dataset, picture: Image.Image) -> None:
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = picture.height, picture.width, _SAMPLES
     dataset.PhotometricInterpretation = "YBR_FULL_422"
     dataset.PlanarConfiguration = 0
     dataset.BitsAllocated = 8
@@ -102,13 +103,14 @@ def _add_pixels(dataset: Dataset, film_header: Dataset, pixels: UInt8) -> None:
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
     target = BytesIO()
-    Image.fromarray(pixels).save(target, "JPEG", quality=_JPEG_QUALITY, subsampling=_HALF_THE_COLUMNS)
+    picture.save(target, "JPEG", quality=_JPEG_QUALITY, subsampling=_HALF_THE_COLUMNS)
     compressed = target.getvalue()
     dataset.PixelData = encapsulate([compressed])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
     dataset.LossyImageCompression = "01"
-    ratios = (*_values(film_header, "LossyImageCompressionRatio"), f"{pixels.size / len(compressed):.2f}")
+    ratio = picture.height * picture.width * _SAMPLES / len(compressed)
+    ratios = (*_values(film_header, "LossyImageCompressionRatio"), f"{ratio:.2f}")
     dataset.LossyImageCompressionRatio = list(ratios)
     methods = (*_values(film_header, "LossyImageCompressionMethod"), "ISO_10918_1")
     dataset.LossyImageCompressionMethod = list(methods)

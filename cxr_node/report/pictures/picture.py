@@ -62,6 +62,13 @@ def painted(
     Shape (rows, columns, 3), red, green and blue. The longer side of each film has 960 pixels, which are square even
     where those of the film are not.
     """
+    return np.asarray(canvas(radiograph, film, language, shown=shown), dtype=np.uint8)
+
+
+def canvas(
+    radiograph: Radiograph, film: ReportedFilm, language: Language, *, shown: overlay.Overlay = overlay.FINDINGS
+) -> Image.Image:
+    """Return the picture of `painted` as an RGB image."""
     typeface, impression = typeface_of(language), impression_of([film], language)
     left, right = films(radiograph, film, language, shown=shown)
     width = max(2 * left.width + 3 * _MARGIN, _LEAST_WIDTH)
@@ -69,17 +76,17 @@ def painted(
     paragraphs = list(_paragraphs(film, impression, language, typeface, width))
     top = _MARGIN + len(title) * leading(_TITLE) + leading(TEXT)
     height = top + left.height + _MARGIN + sum(paragraph.height for paragraph in paragraphs) + _MARGIN
-    canvas = Image.new("RGB", (width, height), _BACKGROUND)
-    ink = ImageDraw.Draw(canvas)
+    image = Image.new("RGB", (width, height), _BACKGROUND)
+    ink = ImageDraw.Draw(image)
     for number, line in enumerate(title):
         typeface.write(ink, (_MARGIN, _MARGIN / 2 + number * leading(_TITLE)), line, _TITLE, _INK, bold=True)
     captions = language.phrases.picture_original, shown.caption(language)
     for column, one, caption in zip((_MARGIN, 2 * _MARGIN + left.width), (left, right), captions, strict=True):
         centered = column + (one.width - typeface.width(caption, TEXT)) / 2
         typeface.write(ink, (centered, top - leading(TEXT)), caption, TEXT, _QUIET)
-        canvas.paste(one, (column, top))
+        image.paste(one, (column, top))
     _write(ink, paragraphs, typeface, top=top + left.height + _MARGIN, right=width - _MARGIN)
-    return np.asarray(canvas, dtype=np.uint8)
+    return image
 
 
 def films(

@@ -6,10 +6,11 @@ taken from another one: names of patients need not be in the language of the res
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from itertools import groupby
+from typing import Any
 
 from PIL import ImageDraw, ImageFont
 
@@ -32,6 +33,7 @@ _NO_LINE_END = "（「『【("
 _WIDE = 0x2E80
 """First code point of Chinese and Japanese characters and their punctuation."""
 _SUBSTITUTE = "?"
+_HELD_LINES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +44,14 @@ class Typeface:
 
     def runs(self, text: str) -> Iterator[tuple[str, str]]:
         """Yield (face, part) of `text`, with a question mark for what no font has."""
-        shown = [(self._face(letter), letter) for letter in text]
+        shown = [(_face_of(self.faces, letter), letter) for letter in text]
         letters = [(face or self.faces[0], letter if face else _SUBSTITUTE) for face, letter in shown]
         for face, group in groupby(letters, key=lambda entry: entry[0]):
             yield face, "".join(letter for _, letter in group)
 
     def covers(self, text: str) -> bool:
         """Whether every character of `text` is in a font."""
-        return all(self._face(letter) for letter in text)
+        return all(_face_of(self.faces, letter) for letter in text)
 
     def width(self, text: str, size: int) -> float:
         """Return the length of a line in pixels: the sum of its letters', since the fonts have no kerning."""
@@ -75,9 +77,6 @@ class Typeface:
             weight = {"stroke_width": 1, "stroke_fill": color} if bold else {}
             draw.text((left, top + size * 1.1), part, fill=color, font=font(face, size), anchor="ls", **weight)  # type: ignore[arg-type]
             left += font(face, size).getlength(part)
-
-    def _face(self, letter: str) -> str:
-        return next((face for face in self.faces if _is_in(face, letter)), "")
 
 
 class _Advances(dict[str, float]):
@@ -121,10 +120,29 @@ def content(face: str) -> bytes:
     return files("cxr_node.report.fonts").joinpath(FILES[face]).read_bytes()
 
 
+class _Font(ImageFont.FreeTypeFont):
+    """A font that holds the lines it drew last: half of the lines of a picture are those of every picture."""
+
+    def __init__(self, face: str, size: int) -> None:
+        # The basic layout engine gives the same picture whatever is installed.
+        super().__init__(BytesIO(content(face)), size, layout_engine=ImageFont.Layout.BASIC)
+        self._drawn = lru_cache(maxsize=_HELD_LINES)(super().getmask2)
+
+    def getmask2(self, text: str | bytes, *arguments: Any, **options: Any) -> Any:
+        """Return the mask of a line and its offset; the mask must not be changed."""
+        return self._drawn(text, *arguments, **options)
+
+
 @cache
 def font(face: str, size: int) -> ImageFont.FreeTypeFont:
-    """Return a face in a size; the basic layout engine gives the same picture whatever is installed."""
-    return ImageFont.truetype(BytesIO(content(face)), size, layout_engine=ImageFont.Layout.BASIC)
+    """Return a face in a size."""
+    return _Font(face, size)
+
+
+@cache
+def _face_of(faces: tuple[str, ...], letter: str) -> str:
+    """Return the first of the faces that has a letter; "" if none has it."""
+    return next((face for face in faces if _is_in(face, letter)), "")
 
 
 @cache

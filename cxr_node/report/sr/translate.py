@@ -4,10 +4,11 @@ from copy import deepcopy
 
 from pydicom.dataset import Dataset
 
+from cxr_node.report.header.elements import tag_of
 from cxr_node.report.languages.language import Language
 from cxr_node.report.sr.tree import items
 
-_CODED = ("ConceptNameCodeSequence", "ConceptCodeSequence")
+_CODED = tag_of("ConceptNameCodeSequence"), tag_of("ConceptCodeSequence")
 
 
 def translate(language: Language, root: Dataset) -> None:
@@ -18,10 +19,22 @@ def translate(language: Language, root: Dataset) -> None:
     """
     if not language.meanings:
         return
+    translated: dict[int, tuple[Dataset, Dataset]] = {}
     for _, item in items(root):
-        for keyword in _CODED:
-            if keyword in item:
-                item[keyword].value = [_translated(language, entry) for entry in item[keyword].value]
+        for tag in _CODED:
+            if tag in item:
+                element = item[tag]
+                entries = [_once(language, entry, translated) for entry in element.value]
+                if any(new is not old for new, old in zip(entries, element.value, strict=True)):
+                    element.value = entries
+
+
+def _once(language: Language, entry: Dataset, translated: dict[int, tuple[Dataset, Dataset]]) -> Dataset:
+    """Return the translation of a code, one for all uses of an item; `translated` holds both by the item's identity."""
+    known = translated.get(id(entry))
+    if known is None:
+        known = translated[id(entry)] = entry, _translated(language, entry)
+    return known[1]
 
 
 def _translated(language: Language, entry: Dataset) -> Dataset:

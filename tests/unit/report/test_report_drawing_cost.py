@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.drawing import Drawing
@@ -94,3 +94,20 @@ def test_gray_of_8_bits_is_the_upper_byte() -> None:
 
     for turned in (p_values, p_values.T, p_values[::-1, ::-1]):
         assert np.array_equal(most_significant(turned), turned >> 8)
+
+
+@pytest.mark.parametrize("color", [ORANGE, SKY])
+@pytest.mark.parametrize("bold", [False, True])
+def test_a_line_that_was_drawn_before_looks_the_same(color: tuple[int, int, int], bold: bool) -> None:
+    line, typeface = "Heart 192 mm, 肺 5.5", typeface_of(LANGUAGES["en"])
+
+    def drawn(left: float) -> bytes:
+        image = Image.new("RGB", (400, 50))
+        typeface.write(ImageDraw.Draw(image), (left, 4.5), line, TEXT, color, bold=bold)
+        return image.tobytes()
+
+    places = [7.0, 7.75, 7.0, 90.5]
+    held = [drawn(left) for left in places]
+    font.cache_clear()
+    assert [drawn(left) for left in places[::-1]] == held[::-1]
+    assert len(set(held)) > 1
