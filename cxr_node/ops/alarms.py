@@ -12,9 +12,9 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
 from cxr_node.ops.formatting import counted
-from cxr_node.queries import drift, overview
+from cxr_node.queries import drift, overview, prior_searches
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
-from cxr_node.records import bundles, constancy, notifications, pauses, prior_searches
+from cxr_node.records import bundles, constancy, notifications, pauses
 from cxr_node.records.pauses import Pause
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence

@@ -85,16 +85,8 @@ def tables() -> Mapping[str, str]:
             "scu": {uid for kind in destinations.DESTINATIONS for uid in kind.scu_sop_classes}
             | {uid for kind in sources.SOURCES for uid in kind.scu_sop_classes}
             | {kind.result_type.sop_class_uid for kind in RESULT_KINDS},
-            "query_keys": {
-                "STUDY": selection.STUDY_KEYS,
-                "SERIES": ("StudyInstanceUID", *selection.SERIES_KEYS),
-                "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID", *selection.IMAGE_KEYS),
-            },
-            "prior_matching": {
-                "STUDY": ("PatientID", "IssuerOfPatientID", "ModalitiesInStudy"),
-                "SERIES": ("StudyInstanceUID",),
-                "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID"),
-            },
+            "query_keys": _prior_query_keys(),
+            "prior_matching": _PRIOR_MATCHING,
             "prior_classes": selection.SOP_CLASSES,
             "prior_syntaxes": dicom.TRANSFER_SYNTAXES,
             "transfer_syntaxes": TRANSFER_SYNTAXES,
@@ -132,6 +124,22 @@ def tables() -> Mapping[str, str]:
     helpers = {"words", "attribute"}
     macros = {name: macro for name, macro in vars(module).items() if callable(macro) and name not in helpers}
     return {name.replace("_", "-"): str(macro()) for name, macro in macros.items()}
+
+
+_PRIOR_MATCHING = {
+    "STUDY": ("PatientID", "IssuerOfPatientID", "ModalitiesInStudy"),
+    "SERIES": ("StudyInstanceUID",),
+    "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID"),
+}
+
+
+def _prior_query_keys() -> Mapping[str, tuple[str, ...]]:
+    """Return the attributes that prior films are asked for by, at each level."""
+    return {
+        "STUDY": selection.STUDY_KEYS,
+        "SERIES": ("StudyInstanceUID", *selection.SERIES_KEYS),
+        "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID", *selection.IMAGE_KEYS),
+    }
 
 
 def _describe(keyword: str) -> tuple[str, int, int, str]:

@@ -62,5 +62,5 @@ def forget(transaction: Transaction, *, before: datetime) -> list[str]:
     removed = delete(moved_film).where(moved_film.c.requested_at < before).returning(moved_film.c.archive_key)
     keys = {key for key in connection.execute(removed).scalars() if key is not None}
     is_kept = fetched_film.c.archive_key.in_(keys), fetched_film.c.removed_at.is_(None)
-    kept = set(connection.execute(select(fetched_film.c.archive_key).where(*is_kept)).scalars()) if keys else set()
-    return sorted(keys - kept)
+    kept_keys = set(connection.execute(select(fetched_film.c.archive_key).where(*is_kept)).scalars()) if keys else set()
+    return sorted(keys - kept_keys)

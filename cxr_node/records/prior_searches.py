@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Update, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, exists, insert, select, update
 
 from cxr_node.db.correction_tables import rejected_film
 from cxr_node.db.database import Transaction
@@ -14,6 +14,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, job
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.prior_search import ENDED, SearchState
+from cxr_node.queue import queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +121,6 @@ def note_read(transaction: Transaction, fetched_film_id: int, *, now: datetime) 
 
 def _compose(transaction: Transaction, study_id: int, *, now: datetime) -> None:
     """Add a compose job, unless one is waiting: its study window is left as it is."""
-    # Commands that look at searches need no queue.
-    from cxr_node.queue import queue
-
     is_waiting = job.c.stage == Stage.COMPOSE, job.c.study_id == study_id, job.c.state == State.WAITING
     if transaction.connection.execute(select(job.c.id).where(*is_waiting)).first() is None:
         queue.add(transaction, Stage.COMPOSE, study_id, of_study=study_id, due_at=now, now=now)
@@ -150,21 +148,6 @@ def awaited(connection: Connection, film_ids: Sequence[int]) -> frozenset[int]:
         prior_search.c.film_id.in_(film_ids), prior_search.c.state.not_in(ENDED)
     )
     return frozenset(connection.execute(query).scalars())
-
-
-def failing_since(connection: Connection) -> tuple[datetime, str] | None:
-    """Return since when searches get no answer, and why the oldest got none; None if all were answered."""
-    is_failing = prior_search.c.state == SearchState.WAITING, prior_search.c.attempts > 0
-    query = select(prior_search.c.created_at, prior_search.c.detail).where(*is_failing)
-    row = connection.execute(query.order_by(prior_search.c.created_at).limit(1)).first()
-    return None if row is None else (row.created_at, row.detail)
-
-
-def count_by_state(connection: Connection, *, since: datetime) -> dict[str, int]:
-    """Return the number of searches begun since a time, by state."""
-    query = select(prior_search.c.state, func.count()).where(prior_search.c.created_at >= since)
-    rows = connection.execute(query.group_by(prior_search.c.state)).all()
-    return {str(state): int(count) for state, count in rows}
 
 
 def _waiting(search_id: int) -> Update:

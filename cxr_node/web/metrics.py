@@ -17,9 +17,8 @@ from cxr_node.db.database import Connection
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import metrics as queries
-from cxr_node.queries import overview
+from cxr_node.queries import overview, prior_searches
 from cxr_node.queries.quantiles import SHARES, quantile
-from cxr_node.records import prior_searches
 from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import heartbeat, rejection_counters

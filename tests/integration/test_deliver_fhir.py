@@ -52,9 +52,8 @@ def destination(server: FhirServer, **settings: Any) -> FhirDestination:
 
 
 def report(*reported: ReportedFilm, language: str = "en") -> bytes:
-    asked = request(list(reported))
-    asked = replace(asked, observer=replace(NODE, language=LANGUAGES[language]))
-    (composed,) = tid1500.REPORT.compose(asked)
+    observer = replace(NODE, language=LANGUAGES[language])
+    (composed,) = tid1500.REPORT.compose(replace(request(list(reported)), observer=observer))
     return composed.content
 
 
@@ -138,7 +137,7 @@ def test_a_film_that_was_not_analysed_has_a_report_without_findings(server: Fhir
     assert server.of_type("Observation") == []
 
 
-def test_a_patient_that_the_server_does_not_have_sets_the_report_aside() -> None:
+def test_a_report_of_a_patient_whom_the_server_lacks_is_rejected() -> None:
     with FhirServer(patients=()) as empty:
         with pytest.raises(DeliveryRejected, match="HTTP status 412"):
             destination(empty).send(report(everything(films.dx())))
@@ -205,8 +204,7 @@ def _errors(resources: list[dict[str, Any]]) -> list[Any]:
     if shutil.which("node") is None or not PACKAGE.is_dir():
         pytest.skip(f"no node, or no npm package fhir at {PACKAGE}")
     command = ["node", "-e", _VALIDATE, str(PACKAGE)]
-    asked = json.dumps(resources)
-    run = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run(command, input=json.dumps(resources), capture_output=True, text=True, timeout=120, check=True)
     errors: list[Any] = json.loads(run.stdout)
     return errors
 

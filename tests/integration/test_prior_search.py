@@ -18,9 +18,9 @@ from cxr_node.domain.prior_search import Candidate, PriorQuery, SearchFailed, Se
 from cxr_node.domain.reading import Measurement
 from cxr_node.ops.checks import priors as checks
 from cxr_node.ops.checks.node import Status
-from cxr_node.queries import ledger, view_rows
+from cxr_node.queries import ledger, prior_searches, view_rows
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import fetched_films, prior_searches, readings
+from cxr_node.records import fetched_films, readings
 from cxr_node.records import films as film_rows
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
@@ -260,8 +260,8 @@ def _settings(folder: Path, port: int, ae_title: str) -> Path:
 
 
 def test_the_doctor_says_whether_a_source_sends_films(archive: PriorArchive, tmp_path: Path) -> None:
-    (found,) = checks.sources(load(_settings(tmp_path / "found", archive.port, archive.ae_title)))
-    assert (found.status, found.message) == (
+    (accepting,) = checks.sources(load(_settings(tmp_path / "accepting", archive.port, archive.ae_title)))
+    assert (accepting.status, accepting.message) == (
         Status.OK,
         f"ORTHANC at 127.0.0.1 port {archive.port} accepts C-FIND and C-GET, C-MOVE",
     )

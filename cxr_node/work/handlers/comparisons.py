@@ -1,4 +1,4 @@
-"""Comparison of a study's films with prior films, before its results are composed: kept ones, else fetched ones."""
+"""Comparison of a study's films with prior films, before its results are composed: received ones, else fetched ones."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,23 +23,23 @@ Compared = tuple[int, Comparison]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyComparisons:
-    """Comparisons by the id of the film, with kept prior films and with fetched ones.
+    """Comparisons by the id of the film, with received prior films and with fetched ones.
 
     A film that is `awaiting` has none, and its prior film is still searched for.
     """
 
-    kept: Mapping[int, Compared] = field(default_factory=dict)
+    received: Mapping[int, Compared] = field(default_factory=dict)
     fetched: Mapping[int, Compared] = field(default_factory=dict)
     awaiting: AbstractSet[int] = frozenset()
 
     @property
     def by_film(self) -> dict[int, Comparison]:
         """All comparisons by the id of the film."""
-        return {film_id: comparison for film_id, (_, comparison) in (*self.kept.items(), *self.fetched.items())}
+        return {film_id: comparison for film_id, (_, comparison) in (*self.received.items(), *self.fetched.items())}
 
     def write(self, transaction: Transaction, films: Sequence[Film]) -> None:
         """Write the comparisons of a study's films, in place of those of earlier results."""
-        comparisons.write(transaction, [film.film_id for film in films], self.kept, self.fetched)
+        comparisons.write(transaction, [film.film_id for film in films], self.received, self.fetched)
 
 
 NO_COMPARISONS = StudyComparisons()
@@ -59,19 +59,19 @@ def compare_study(
     ProcessDied
         If the process that parsed the films died, or was ended at a limit.
     """
-    kept: dict[int, Compared] = {}
+    received: dict[int, Compared] = {}
     fetched: dict[int, Compared] = {}
     for film, reading in ready:
         own = compare_with_kept(film, reading, database, executor, maximum_age_days=maximum_age_days)
         if own is not None:
-            kept[film.film_id] = own
+            received[film.film_id] = own
             continue
         other = _compare_with_fetched(film, reading, database, executor, maximum_age_days=maximum_age_days)
         if other is not None:
             fetched[film.film_id] = other
     with database.read() as connection:
         awaiting = prior_searches.awaited(connection, [film.film_id for film, _ in ready])
-    return StudyComparisons(kept=kept, fetched=fetched, awaiting=awaiting - kept.keys() - fetched.keys())
+    return StudyComparisons(received=received, fetched=fetched, awaiting=awaiting - received.keys() - fetched.keys())
 
 
 def compare_with_kept(

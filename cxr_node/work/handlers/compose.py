@@ -132,10 +132,7 @@ class ComposeHandler(OneJobHandler):
             issue=issue.number,
             now=now,
         )
-        detail = "" if composed else "nothing new to report"
-        return self._completion(
-            claim, reported, composed, again, compared, issue=issue.number, composed_at=now, detail=detail
-        )
+        return self._completion(claim, reported, composed, again, compared, issue=issue.number, composed_at=now)
 
     def _compared(self, claim: Claim, reported: Sequence[tuple[films.Film, Reading]]) -> StudyComparisons:
         if claim.crashes >= _GUARDED_AFTER or not self._maximum_prior_age_days:
@@ -215,8 +212,10 @@ class ComposeHandler(OneJobHandler):
         *,
         issue: int,
         composed_at: datetime,
-        detail: str,
+        detail: str = "",
     ) -> Completion:
+        detail = detail or ("" if composed else "nothing new to report")
+
         def record(transaction: Transaction, now: datetime) -> None:
             if withdrawals.locked_issue(transaction, claim.subject_id).number != issue:
                 cause = "composed while the study was corrected: to be composed again"

@@ -114,5 +114,5 @@ def test_the_newest_candidates_are_tried_and_no_more_than_five() -> None:
         ("20210228", "", False),
     ],
 )
-def test_films_of_one_day_are_told_apart_by_their_times_alone(date: str, time: str, is_earlier: bool) -> None:
+def test_films_of_one_day_are_in_order_by_their_times_alone(date: str, time: str, is_earlier: bool) -> None:
     assert QUERY.is_earlier(date, time) is is_earlier
