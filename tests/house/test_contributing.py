@@ -103,11 +103,12 @@ def test_the_dev_container_has_the_packages_of_continuous_integration() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("schema", "file"),
+    ("schema", "files"),
     [
-        *(("vendor.github-workflows", f".github/workflows/{path.name}") for path in WORKFLOWS),
-        ("vendor.dependabot", ".github/dependabot.yml"),
+        ("vendor.github-workflows", [f".github/workflows/{path.name}" for path in WORKFLOWS]),
+        ("vendor.dependabot", [".github/dependabot.yml"]),
     ],
+    ids=["workflows", "dependabot"],
 )
-def test_the_files_of_the_forge_are_valid(schema: str, file: str) -> None:
-    tools.run("check-jsonschema", "--builtin-schema", schema, file)
+def test_the_files_of_the_forge_are_valid(schema: str, files: list[str]) -> None:
+    tools.run("check-jsonschema", "--builtin-schema", schema, *files)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import marks
 from tests.support.films import ROOT
 
@@ -67,6 +69,7 @@ def collect(folder: Path, expression: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_ci_test_names_one_that_runs_in_its_place(tmp_path: Path) -> None:
     faults = [line for line in collect(tmp_path, "not long and not ci") if line.startswith("FAULT")]
 
@@ -80,6 +83,7 @@ def test_a_ci_test_names_one_that_runs_in_its_place(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_make_test_leaves_out_what_continuous_integration_runs(tmp_path: Path) -> None:
     recipe = MAKEFILE.partition("\ntest:")[2].partition("\n\n")[0]
 

@@ -98,6 +98,7 @@ def parsed(*options: str) -> argparse.Namespace:
     return receive.parser().parse_args([*options, "--rounds", "1", "--kinds", KIND])
 
 
+@pytest.mark.ci(short="test_memory_is_reported_after_each_tenth_of_the_films")
 def test_the_cost_of_idle_associations_has_their_number(tmp_path: Path) -> None:
     with receiver() as node:
         _, lines = modes.idle(parsed("--idle", "3", "--idle-seconds", "1"), tmp_path, [node])

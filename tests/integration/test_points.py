@@ -31,6 +31,8 @@ from tests.support.node import InProcessNode, received
 from tests.support.stub_prediction import RULES
 from tests.support.turned_films import Turned
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 KEPT = replace(RULES, keep_embeddings=True)
 KINDS = (tid1500.REPORT, presentation_state.PRESENTATION_STATE, secondary_capture.PICTURE)
 

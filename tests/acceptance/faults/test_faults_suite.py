@@ -25,6 +25,14 @@ from tests.support.receiver import ReceivePath, ReceiveProcesses
 
 KINDS: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
 ON_BOTH = {"kills", "database"}
+IN_CI = {
+    "corrections": "tests/integration/test_corrections.py::test_a_correction_survives_a_kill_at_every_commit[3]",
+    "remote": "tests/integration/test_remote_reader.py::test_a_server_that_is_away_and_returns_is_noticed",
+    "independent-peers": "test_no_film_is_lost_or_reported_twice_in_the_short_form[pacs]",
+    "chaos": "test_no_film_is_lost_or_reported_twice_in_the_short_form[kills]",
+    "soak": "test_no_film_is_lost_or_reported_twice_in_the_short_form[kills]",
+}
+"""The dearest groups, and the test of the same promise that `make test` runs."""
 
 # A thread of pynetdicom may outlive the suite by a moment, and it raises when an association ends under it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -52,7 +60,10 @@ def run_group(group: str, kind: DatabaseKind, amounts: Amounts, *, processes: in
     return [result for result in results if not result.skipped]
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(group, marks=pytest.mark.ci(short=IN_CI[group]) if group in IN_CI else ()) for group in GROUPS],
+)
 @pytest.mark.timeout(600)
 def test_no_film_is_lost_or_reported_twice_in_the_short_form(group: str) -> None:
     for result in run_group(group, "sqlite", SHORT):
