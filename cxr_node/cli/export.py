@@ -13,6 +13,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.cli.time_arguments import SinceOption, UntilOption
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.result_names import RESULT_NAMES
+from cxr_node.export.pseudonyms import LEAST_SECRET_CHARACTERS
 from cxr_node.ops.formatting import counted
 from cxr_node.queries.tables.paging import all_keys
 from cxr_node.queries.tables.registry import TABLES
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _TABLES = ("films", "studies", "findings", "refusals")
 _NO_RESULTS = "none"
 _NEWEST = "is_newest"
-_LEAST_SECRET_CHARACTERS = 32
 
 
 def export(
@@ -59,9 +59,7 @@ def export(
         list[str] | None,
         typer.Option(help="Result to compose; none for films alone. Repeatable; by default the usual ones."),
     ] = None,
-    secret_file: Annotated[
-        Path | None, typer.Option(help="File with the secret of the pseudonyms, in place of export.secret.")
-    ] = None,
+    secret_file: Annotated[Path | None, typer.Option(help="File with the secret, not export.secret.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be exported.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,10 +68,9 @@ def export(
     The basic profile of PS3.15 annex E: nothing is kept but what is known to be safe. Films with text burned in are
     left out. The same secret gives the same pseudonyms. `--since` and `--until` are of the time of reception.
     """
-    if not (study or since or until or where):
-        raise typer.BadParameter("name a study (--study), a period (--since) or conditions (--where)")
-    if not dry_run and (folder is None) == (not destination):
-        raise typer.BadParameter("name a folder, or a destination (--destination)")
+    _require(
+        is_selective=bool(study or since or until or where), has_target=dry_run or bool(folder) != bool(destination)
+    )
     with reporting_errors(), read_write(path) as process:
         from cxr_node.ops import exports
         from cxr_node.ops.export_target import CannotExport
@@ -93,6 +90,13 @@ def export(
         except CannotExport as error:
             raise CommandError(str(error)) from None
         _print_outcome(outcome, as_json=as_json)
+
+
+def _require(*, is_selective: bool, has_target: bool) -> None:
+    if not is_selective:
+        raise typer.BadParameter("name a study (--study), a period (--since) or conditions (--where)")
+    if not has_target:
+        raise typer.BadParameter("name a folder, or a destination (--destination)")
 
 
 def _target(
@@ -164,8 +168,8 @@ def _secret(process: "Process", secret_file: Path | None) -> str:
         secret = secret_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
         raise CommandError(f"{secret_file} cannot be read as a secret") from None
-    if len(secret) < _LEAST_SECRET_CHARACTERS:
-        raise CommandError(f"the secret of {secret_file} has fewer than {_LEAST_SECRET_CHARACTERS} characters")
+    if len(secret) < LEAST_SECRET_CHARACTERS:
+        raise CommandError(f"the secret of {secret_file} has fewer than {LEAST_SECRET_CHARACTERS} characters")
     return secret
 
 

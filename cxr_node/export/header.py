@@ -120,10 +120,10 @@ class _Cleaner:
         texts = elements.texts(source, rule.keyword)
         if rule.keyword == "ImageType":
             return values.image_type(list(texts)) if texts else None
-        kept = [self._text(text, rule) for text in texts]
-        if not kept or any(one is None for one in kept):
+        cleaned = [self._text(text, rule) for text in texts]
+        if not cleaned or any(one is None for one in cleaned):
             return None
-        return kept if len(kept) > 1 else kept[0]
+        return cleaned if len(cleaned) > 1 else cleaned[0]
 
     def _text(self, text: str, rule: Rule) -> str | None:
         """Return one value of a text element; None if it may not be kept."""

@@ -44,10 +44,10 @@ def number(text: str, vr: str, *, largest: int | None = None) -> str | None:
 def known_words(text: str, vr: str, table: ActionTable) -> str:
     """Return the known words of a description, separated by blanks; of CS in capitals."""
     words = [word for word in _WORDS.findall(text) if _is_known(word.lower(), table)]
-    kept = " ".join(words).upper() if vr == "CS" else " ".join(words)
-    while len(kept) > _CHARACTERS.get(vr, 64):
-        kept = kept.rpartition(" ")[0]
-    return kept
+    cleaned = " ".join(words).upper() if vr == "CS" else " ".join(words)
+    while len(cleaned) > _CHARACTERS.get(vr, 64):
+        cleaned = cleaned.rpartition(" ")[0]
+    return cleaned
 
 
 def _is_known(word: str, table: ActionTable) -> bool:

@@ -33,7 +33,7 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.export.attributes import action_table
-from cxr_node.export.options import BASIC_PROFILE, Option, codes_of
+from cxr_node.export.options import Option, codes_of
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.priors import dicom, selection, sources
 from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
@@ -49,6 +49,7 @@ from cxr_node.report.source import Observer
 T = TypeVar("T")
 
 _LAST_STATUS = 0xFFFF
+_COPIED = {"Patient": patient_study.PATIENT, "Study": patient_study.STUDY, "Visit": patient_study.PATIENT_STUDY}
 _TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -106,15 +107,9 @@ def tables() -> Mapping[str, str]:
             "web_status_ranges": list(_ranges(range(200, 600), of_http_status, str)),
             "result_kinds": RESULT_KINDS,
             "result_attributes": _result_attributes(),
-            "copied_attributes": {
-                "Patient": patient_study.PATIENT,
-                "Study": patient_study.STUDY,
-                "Visit": patient_study.PATIENT_STUDY,
-            },
+            "copied_attributes": _COPIED,
             "private": _private_codes(),
-            "actions": action_table(),
-            "profile_options": Option,
-            "profile_codes": [code for code in codes_of(frozenset(Option)) if code != BASIC_PROFILE],
+            **_deidentification(),
             "coded_findings": codes.FINDINGS,
             "result_languages": LANGUAGES,
             "character_set_terms": python_encoding,
@@ -140,6 +135,12 @@ def _prior_query_keys() -> Mapping[str, tuple[str, ...]]:
         "SERIES": ("StudyInstanceUID", *selection.SERIES_KEYS),
         "IMAGE": ("StudyInstanceUID", "SeriesInstanceUID", *selection.IMAGE_KEYS),
     }
+
+
+def _deidentification() -> Mapping[str, object]:
+    """Return the actions of the export, its options, and the codes of those of the profile."""
+    profile, *options = codes_of(frozenset(Option))
+    return {"actions": action_table(), "profile": profile, "profile_options": Option, "profile_codes": options}
 
 
 def _describe(keyword: str) -> tuple[str, int, int, str]:

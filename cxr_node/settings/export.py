@@ -6,8 +6,12 @@ from pydantic import Field
 
 from cxr_node.domain.secret import SecretText, secret_form
 from cxr_node.domain.section import Section
+from cxr_node.export.pseudonyms import LEAST_SECRET_CHARACTERS
 
-_FORM = secret_form(r"(.{32,1024})?", "at least 32 characters, such as `openssl rand -hex 32` prints")
+_FORM = secret_form(
+    f"(.{{{LEAST_SECRET_CHARACTERS},1024}})?",
+    f"at least {LEAST_SECRET_CHARACTERS} characters, such as `openssl rand -hex 32` prints",
+)
 
 
 class ExportSection(Section):

@@ -134,10 +134,10 @@ def test_a_lookup_table_ends_with_its_last_entry() -> None:
     table.add_new("LUTData", "OW", np.arange(4, dtype="<u2").tobytes() + b"CANARY")
     film = films.dx(changes={"VOILUTSequence": Sequence([table])})
 
-    (kept,) = header_of(film, Option.DESCRIPTORS).VOILUTSequence
+    (exported,) = header_of(film, Option.DESCRIPTORS).VOILUTSequence
 
-    assert (list(kept.LUTDescriptor), kept.LUTExplanation) == ([4, 0, 16], "chest")
-    assert kept.LUTData == np.arange(4, dtype="<u2").tobytes()
+    assert (list(exported.LUTDescriptor), exported.LUTExplanation) == ([4, 0, 16], "chest")
+    assert exported.LUTData == np.arange(4, dtype="<u2").tobytes()
 
 
 @pytest.mark.parametrize("is_signed", [False, True])

@@ -90,12 +90,12 @@ def test_code_values(text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("image_type", "expected"),
     [
         (["ORIGINAL", "PRIMARY", "", "MILLER"], ["ORIGINAL", "PRIMARY", ""]),
         (["DERIVED", "SECONDARY"], ["DERIVED", "SECONDARY"]),
         (["MILLER"], ["ORIGINAL", "PRIMARY"]),
     ],
 )
-def test_image_type(given: list[str], expected: list[str]) -> None:
-    assert values.image_type(given) == expected
+def test_image_type(image_type: list[str], expected: list[str]) -> None:
+    assert values.image_type(image_type) == expected
