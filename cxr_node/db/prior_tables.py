@@ -1,6 +1,6 @@
 """Tables of the search for prior films at other archives: searches, and fetched films, which no list of films has."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint, literal_column
 
 from cxr_node.db.comparison_tables import compared_columns
 from cxr_node.db.tables import AE_TITLE, DIGEST, JSON_VALUE, UID_TEXT, RowId, UtcDateTime, numbered_table
@@ -51,6 +51,10 @@ prior_search = numbered_table(
     Index("ix_prior_search_created_at", "created_at"),
 )
 Index("ix_prior_search_due", prior_search.c.due_at, info={"where": "state = 'waiting'"})
+
+IS_WAITING = prior_search.c.state == literal_column("'waiting'", String)
+IS_UNREAD = fetched_film.c.read_at.is_(None) & fetched_film.c.removed_at.is_(None)
+"""Conditions of the partial indexes: literals, as only then do the planners use them."""
 
 # A measurement or score of a film beside that of its fetched prior film, as `compared_value` has them of received ones.
 fetched_compared_value = numbered_table(

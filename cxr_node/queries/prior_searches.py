@@ -4,14 +4,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from cxr_node.db.prior_tables import prior_search
-from cxr_node.domain.prior_search import SearchState
+from cxr_node.db.prior_tables import IS_WAITING, prior_search
 
 
 def failing_since(connection: Connection) -> tuple[datetime, str] | None:
     """Return since when searches get no answer, and why the oldest got none; None if all were answered."""
-    is_failing = prior_search.c.state == SearchState.WAITING, prior_search.c.attempts > 0
-    query = select(prior_search.c.created_at, prior_search.c.detail).where(*is_failing)
+    query = select(prior_search.c.created_at, prior_search.c.detail).where(IS_WAITING, prior_search.c.attempts > 0)
     row = connection.execute(query.order_by(prior_search.c.created_at).limit(1)).first()
     return None if row is None else (row.created_at, row.detail)
 

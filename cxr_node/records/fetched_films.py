@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.correction_tables import rejected_instance
 from cxr_node.db.database import Transaction
-from cxr_node.db.prior_tables import fetched_film, prior_search
+from cxr_node.db.prior_tables import IS_UNREAD, fetched_film, prior_search
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.domain.prior_search import SearchState
@@ -82,8 +82,7 @@ def is_rejected(connection: Connection, sop_instance_uid: Uid) -> bool:
 def next_unread(transaction: Transaction) -> FetchedFilm | None:
     """Return the next film to be read, and count the attempt; None if there is none."""
     connection = transaction.connection
-    is_unread = fetched_film.c.read_at.is_(None), fetched_film.c.removed_at.is_(None)
-    row = connection.execute(select(fetched_film).where(*is_unread).order_by(fetched_film.c.id).limit(1)).mappings()
+    row = connection.execute(select(fetched_film).where(IS_UNREAD).order_by(fetched_film.c.id).limit(1)).mappings()
     columns = row.first()
     if columns is None:
         return None

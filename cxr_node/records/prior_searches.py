@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Update, exists, insert, select, update
 from cxr_node.db.correction_tables import rejected_film
 from cxr_node.db.database import Transaction
 from cxr_node.db.monitoring_tables import is_not_constancy_film
-from cxr_node.db.prior_tables import fetched_film, prior_search
+from cxr_node.db.prior_tables import IS_UNREAD, IS_WAITING, fetched_film, prior_search
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, job
 from cxr_node.domain.identifiers import Uid
@@ -26,6 +26,7 @@ class PriorSearch:
     unsuitable: frozenset[str]
     attempts: int
     until: datetime
+    detail: str = ""
 
 
 def request(transaction: Transaction, film_id: int, *, until: datetime, now: datetime) -> None:
@@ -59,7 +60,7 @@ def due(connection: Connection, *, now: datetime, limit: int) -> list[PriorSearc
     """Return searches that are due, the oldest first."""
     rows = connection.execute(
         select(prior_search)
-        .where(prior_search.c.state == SearchState.WAITING, prior_search.c.due_at <= now)
+        .where(IS_WAITING, prior_search.c.due_at <= now)
         .order_by(prior_search.c.due_at, prior_search.c.id)
         .limit(limit)
     )
@@ -70,6 +71,7 @@ def due(connection: Connection, *, now: datetime, limit: int) -> list[PriorSearc
             unsuitable=frozenset(row.unsuitable),
             attempts=row.attempts,
             until=row.until,
+            detail=row.detail,
         )
         for row in rows
     ]
@@ -90,7 +92,7 @@ def end(transaction: Transaction, search_id: int, state: SearchState, *, detail:
 
 def retry(transaction: Transaction, search: PriorSearch, *, detail: str, due_at: datetime) -> None:
     """Try a search again."""
-    values = {"attempts": search.attempts + 1, "detail": detail, "due_at": due_at}
+    values = {"attempts": search.attempts + 1, "detail": detail, "due_at": min(due_at, search.until)}
     transaction.connection.execute(_waiting(search.search_id).values(values))
 
 
@@ -136,10 +138,14 @@ def note_unreadable(transaction: Transaction, fetched_film_id: int, sop_instance
 
 
 def expire(transaction: Transaction, *, now: datetime) -> int:
-    """End the searches whose time is over; return their number."""
-    is_over = prior_search.c.state.not_in(ENDED), prior_search.c.until <= now
-    values = {"state": SearchState.EXPIRED, "ended_at": now}
-    return transaction.connection.execute(update(prior_search).where(*is_over).values(values)).rowcount
+    """End the searches whose time is over, also of fetched films that nobody has read; return their number."""
+    unread = transaction.connection.execute(select(fetched_film.c.id).where(IS_UNREAD)).scalars().all()
+    is_fetched = prior_search.c.fetched_film_id.in_(unread), prior_search.c.state == SearchState.FETCHED
+    ended = update(prior_search).values(state=SearchState.EXPIRED, ended_at=now)
+    return sum(
+        transaction.connection.execute(ended.where(*condition, prior_search.c.until <= now)).rowcount
+        for condition in ((IS_WAITING, prior_search.c.due_at <= now), is_fetched)
+    )
 
 
 def awaited(connection: Connection, film_ids: Sequence[int]) -> frozenset[int]:

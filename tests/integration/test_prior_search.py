@@ -6,9 +6,11 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from sqlalchemy import event
 
 from cxr_node.config import load
 from cxr_node.db.database import Database
@@ -197,6 +199,31 @@ class _SlowSource:
 
     def fetch(self, candidate: Candidate, *, until: float) -> None:  # noqa: ARG002  # of every source
         raise AssertionError
+
+
+def test_no_statement_of_an_idle_search_scans_a_table(database: Database, tmp_path: Path) -> None:
+    """It runs each second, and a node that has searched for years has a row for each film."""
+    node = SearchingNode(database, tmp_path / "node", [])
+    executed: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        executed.append((statement, values))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    node.searches.run()
+    node.reading.turn()
+    event.remove(database.engine, "before_cursor_execute", note)
+
+    assert len(executed) >= 5
+    with database.read() as connection:
+        if connection.dialect.name == "sqlite":  # PostgreSQL scans whatever is empty
+            plans = {
+                text: [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+                for text, values in executed
+                if text.startswith(("SELECT", "UPDATE", "DELETE"))
+            }
+            scanned = {text for text, rows in plans.items() for row in rows if row.startswith("SCAN prior_search")}
+            assert scanned == set()
 
 
 def test_a_prior_of_the_own_archive_is_asked_of_nobody(database: Database, tmp_path: Path) -> None:

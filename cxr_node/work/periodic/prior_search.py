@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cxr_node.archive.store import Archive, prior_key
 from cxr_node.composing.context import ComposeContext
@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _BATCH = 16
 _THREADS = 4
 _FIRST_S, _LONGEST_S = 5.0, 300.0
+_SWEEP = timedelta(minutes=1)
 _SWEPT = timedelta(days=7)
 """How long a removed file is looked for whose removal a crash prevented."""
 
@@ -58,17 +59,18 @@ class PriorSearches:
     before_removal: BeforeRemoval = lambda _content: None
     timer: Callable[[], float] = time.monotonic
     _failed: set[str] = field(default_factory=set, init=False)
+    _swept_at: datetime | None = field(default=None, init=False)
 
     def run(self) -> int:
-        """Search for what is due, and remove what has expired; return the number of searches."""
+        """Search for what is due, and remove what has expired, once a minute; return the number of searches."""
         self._failed = set()
-        with self.database.write() as transaction:
-            prior_searches.expire(transaction, now=self.clock())
+        if self._swept_at is None or self.clock() - self._swept_at >= _SWEEP:
+            self._swept_at = self.clock()
+            self._remove_expired()
         with self.database.read() as connection:
             due = prior_searches.due(connection, now=self.clock(), limit=_BATCH)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="priors") as threads:
             list(threads.map(self._search_safely, due))
-        self._remove_expired()
         return len(due)
 
     def _search_safely(self, search: PriorSearch) -> None:
@@ -85,6 +87,9 @@ class PriorSearches:
             film = films.get(connection, search.film_id)
             reading = readings.latest(connection, film.film_id, film.identity)
             is_wanted = prior_searches.is_wanted(connection, film.film_id)
+        if self.clock() >= search.until:
+            self._end(search, SearchState.EXPIRED, search.detail)
+            return
         if reading is None or not is_wanted:
             self._end(search, SearchState.NONE, "the film was removed or rejected")
             return
@@ -202,6 +207,7 @@ class PriorSearches:
     def _remove_expired(self) -> None:
         now = self.clock()
         with self.database.write() as transaction:
+            prior_searches.expire(transaction, now=now)
             fetched_films.mark_expired(transaction, now=now)
             moved = moved_films.forget(transaction, before=now - _EXPECTED)
         for key in moved:
