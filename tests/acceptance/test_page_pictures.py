@@ -1,6 +1,6 @@
 """Pictures of every page for the documents, at two widths in both themes, made by `make pictures`.
 
-Links of the menu and of the pages lead to what is pictured, so that a new page is pictured too.
+`tests/integration/test_web_looks.py` holds the list of pages against the routes of the application.
 """
 
 import os
@@ -22,6 +22,7 @@ from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
 from tests.support.chromium import open_chromium
 from tests.support.films import ROOT
+from tests.support.page_paths import PAGES
 from tests.support.peers import LOOPBACK, free_port, until
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 from tests.support.web import PASSWORD
@@ -31,15 +32,6 @@ pytestmark = pytest.mark.long
 PICTURES = ROOT / "docs" / "pictures" / "page"
 WIDTHS = {1280: 900, 390: 844}
 THEMES = ("dark", "light")
-DETAILS = {
-    "study": "/studies/1",
-    "film": "/films/1",
-    "result": "/results/1",
-    "settings-edit": "/settings/edit",
-    "resend": "/actions/resend?table=studies&chosen=1&number=1",
-    "reread": "/actions/reread?table=studies&chosen=1&number=1",
-    "password": "/password",
-}
 _FILMS = 3
 _HIGHEST = 1600
 """Rows of a picture at most: what follows is more of the same table."""
@@ -52,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+def node(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[RunningNode]:
     """A node that has read the example films of three modalities, with a PACS and a destination that is away."""
     folder = tmp_path_factory.mktemp("pictured")
     films = dicom.write_examples(folder / "films")
@@ -68,6 +60,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
             for film, title in zip(films[:_FILMS], ("DX1", "ER1", "ICU1"), strict=True):
                 send(started, film, AeTitle(title))
             until(lambda: _is_composed(started), what="a composed report of each film", timeout_s=240)
+            edit(started, browser)
             yield started
 
 
@@ -75,6 +68,26 @@ def add_user(config: Path, name: str) -> None:
     arguments = ["user", "add", name, "--role", "operator", "--sees-films", "--config", str(config)]
     added = CliRunner().invoke(app, arguments, input=PASSWORD)
     assert added.exit_code == 0, added.output
+
+
+def log_in(page: Page) -> None:
+    page.goto("/login")
+    page.get_by_label("Name").fill("kim")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("/")
+
+
+def edit(node: RunningNode, browser: Browser) -> None:
+    """Edit a destination on the page, so that there is an edit to undo."""
+    with browser.new_context(base_url=f"http://{node.addresses['admin']}") as context:
+        page = context.new_page()
+        log_in(page)
+        page.goto(PAGES["settings-row"])
+        page.locator("#field-timeout_s").fill("55")
+        page.get_by_role("button", name="Check").click()
+        page.get_by_role("button", name="Apply").click()
+        expect(page.get_by_text("The file was changed.")).to_be_visible()
 
 
 def _is_composed(node: RunningNode) -> bool:
@@ -92,11 +105,6 @@ def send(node: RunningNode, film: Path, calling_ae_title: AeTitle) -> None:
         timeout_s=30,
     )
     assert result.stored
-
-
-def name_of(path: str) -> str:
-    """Return the name of a page's pictures."""
-    return path.strip("/").partition("?")[0].replace("/", "-") or "operations"
 
 
 def keep(page: Page, name: str, folder: Path) -> None:
@@ -127,14 +135,11 @@ def test_every_page_is_pictured(browser: Browser, node: RunningNode, width: int,
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/login")
         keep(page, "login", tmp_path)
-        page.get_by_label("Name").fill("kim")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("/")
+        log_in(page)
         expect(page.locator("#health")).to_contain_text("second-archive", timeout=120_000)
         menu = page.locator("nav[aria-label=Pages] a").evaluate_all("links => links.map(a => a.getAttribute('href'))")
-        pages = {name_of(path): path for path in menu} | DETAILS
-        for name, path in pages.items():
+        assert set(menu) <= set(PAGES.values())
+        for name, path in PAGES.items():
             response = page.goto(path)
             assert response is not None
             assert response.ok, path

@@ -5,50 +5,39 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
+from fastapi.routing import APIRoute, APIRouter
 from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Tab
 
+from cxr_node import config
 from cxr_node.domain.codes import Code
 from cxr_node.records import destination_troubles, readings
+from cxr_node.web.access import Authenticator
+from cxr_node.web.accounts import StoredAccounts
+from cxr_node.web.app import application
+from cxr_node.web.server import web_context
+from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.chromium import open_chromium, violations
 from tests.support.node import received
+from tests.support.page_paths import NO_PAGES, PAGES
 from tests.support.peers import until
-from tests.support.web import PASSWORD, Page, served_page
+from tests.support.web import PASSWORD, PEOPLE, Page, served_page
 
+_OF_CLERK = ("operations", "studies", "study", "films", "film", "side-by-side", "findings", "result", "search")
+"""Pages that show more to a person who sees identifiers."""
 PATHS = (
-    "/",
-    "/studies",
-    "/studies/1",
-    "/films/1",
+    *(PAGES[name] for name in _OF_CLERK),
     "/films/2",
     "/films?where=view%3DAP&order=view&columns=film_id,sop_instance_uid,detail,state,delivery_state",
-    "/findings",
-    "/films/1?beside=2",
-    "/results/1",
-    "/deliveries",
-    "/jobs",
-    "/refusals",
-    "/devices",
-    "/trends",
-    "/monitoring",
-    "/settings",
 )
-OPERATORS = (
-    "/settings/edit",
-    "/settings/edit/row?kind=cstore",
-    "/users",
-    "/tokens",
-    "/actions/retry?table=jobs&since=all",
-    "/actions/resend?table=studies&since=all",
-    "/actions/reread?table=films&since=all",
-    "/actions/withdraw?study=1",
-)
+_NEW_ROW = "/settings/edit/row?kind=cstore"
+OPERATORS = (*(path for name, path in PAGES.items() if name not in _OF_CLERK), _NEW_ROW)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with served_page(tmp_path_factory.mktemp("page") / "node") as running:
+    with served_page(tmp_path_factory.mktemp("page") / "node", more=f"learn = true\n{PEOPLE}") as running:
         yield running
 
 
@@ -64,6 +53,28 @@ def log_in(page: Tab, name: str = "op") -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("/")
+
+
+def routes_of(router: APIRouter) -> Iterator[APIRoute]:
+    """Yield the routes of a router, and of those that it includes."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif included := getattr(route, "original_router", None):
+            yield from routes_of(included)
+
+
+def test_the_list_of_pages_has_every_page(served: Page) -> None:
+    """A page that is in no list is neither pictured nor checked for WCAG."""
+    with Process.open(config.load(served.config)) as process, web_context(process) as context:
+        accounts = StoredAccounts(database=process.database, read_database=context.read_database, clock=process.clock)
+        app = application(context, Authenticator(process.settings.web, b"key", accounts=accounts))
+        routes = [route for route in routes_of(app.router) if "GET" in (route.methods or ())]
+
+    paths = [path.partition("?")[0] for path in PAGES.values()]
+    pages = [route for route in routes if not route.path.startswith("/api/")]
+    assert {page.path for page in pages if not any(page.path_regex.match(path) for path in paths)} == NO_PAGES
+    assert len(pages) > len(NO_PAGES) + 20
 
 
 @pytest.mark.parametrize(
@@ -87,12 +98,12 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(
         page.goto("/login")
         problems += violations(page)
         log_in(page, "clerk")
-        for path in (*PATHS, "/search", *OPERATORS):
+        for path in (*PATHS, *OPERATORS):
             if path == OPERATORS[0]:
                 page.get_by_role("button", name="Log out").click()
                 log_in(page)
             page.goto(path)
-            if path == OPERATORS[1]:
+            if path == _NEW_ROW:
                 page.get_by_label("port", exact=False).first.fill("many")
                 page.get_by_role("button", name="Check").click()
                 expect(page.get_by_text("expected a whole number")).to_be_visible()
