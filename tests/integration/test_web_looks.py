@@ -22,7 +22,7 @@ from tests.support.chromium import open_chromium, violations
 from tests.support.node import received
 from tests.support.page_paths import NO_PAGES, PAGES
 from tests.support.peers import until
-from tests.support.web import PASSWORD, PEOPLE, Page, served_page
+from tests.support.web import PASSWORD, PEOPLE, WAIT_S, Page, served_page
 
 _OF_CLERK = ("operations", "studies", "study", "films", "film", "side-by-side", "findings", "result", "search")
 """Pages that show more to a person who sees identifiers."""
@@ -94,6 +94,7 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(
     with chromium.new_context(
         base_url=f"http://{served.address}", viewport={"width": width, "height": 900}, color_scheme=theme
     ) as context:
+        context.set_default_navigation_timeout(1000 * WAIT_S)
         page = context.new_page()
         page.goto("/login")
         problems += violations(page)

@@ -18,7 +18,9 @@ def offered_values(connection: Connection, table: Table, *, now: datetime) -> di
     names = tuple(name for name, column in table.columns.items() if column.offers_values)
     if not names:
         return {}
-    text = SelectionText(since=EVER, order=f"-{table.time}", columns=names)
+    # Rows that are counted over films are of the usual period: to find the newest ever, all films would be counted.
+    since = "" if table.order else EVER
+    text = SelectionText(since=since, order=f"-{table.time}", columns=names)
     rows = page(connection, parse_selection(table, text, now=now, sees_films=True), limit=_NEWEST).rows
     values = {name: sorted({str(row[name]) for row in rows if row[name]}) for name in names}
     return {name: of_column for name, of_column in values.items() if len(of_column) <= _MOST_VALUES}
