@@ -94,13 +94,13 @@ class Bench:
     """A running node, its PACS and a sender."""
 
     def __init__(self, port: int, pid: int, path: Path, sending: Sending, pacs: Inbox) -> None:
-        self._port, self._pid, self._path = port, pid, path
+        self._port, self.pid, self._path = port, pid, path
         self._sending, self._pacs = sending, pacs
         self._runs = Runs()
 
     def idle(self, count: int) -> Load:
         """Send one film at a time, each after the report of the previous one."""
-        before = processes.cpu_s(self._pid)
+        before = processes.cpu_s(self.pid)
         parts = [self._sent(films=1) for _ in range(count)]
         return Load(
             name="idle",
@@ -108,7 +108,7 @@ class Bench:
             seconds_each=tuple(time_s for part in parts for time_s in part.seconds_each),
             answers_each=tuple(time_s for part in parts for time_s in part.answers_each),
             seconds=sum(part.seconds for part in parts),
-            cpu_s=processes.cpu_s(self._pid) - before,
+            cpu_s=processes.cpu_s(self.pid) - before,
         )
 
     def paced(self, count: int) -> Load:
@@ -120,7 +120,7 @@ class Bench:
         return replace(self._sent(films=count, senders=_ASSOCIATIONS), name="all at once")
 
     def _sent(self, *, films: int, every_s: float = 0.0, senders: int = 1) -> Load:
-        before, run = processes.cpu_s(self._pid), self._runs.number()
+        before, run = processes.cpu_s(self.pid), self._runs.number()
         order = Order(
             port=self._port, path=str(self._path), run=run, films=films, every_s=every_s, senders=min(senders, films)
         )
@@ -134,7 +134,7 @@ class Bench:
             seconds_each=tuple(came[_study(run, film[0])] - film[2] for film in answer.stored),
             answers_each=tuple(film[3] - film[1] for film in answer.stored),
             seconds=max(came.values()) - _began(answer),
-            cpu_s=processes.cpu_s(self._pid) - before,
+            cpu_s=processes.cpu_s(self.pid) - before,
         )
 
 

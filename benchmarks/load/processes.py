@@ -11,7 +11,7 @@ _FORGET_PEAKS = "5"
 def cpu_s(root: int) -> float:
     """Return the processor seconds of a process and its children, including those that have ended."""
     used = 0.0
-    for process in _family(root):
+    for process in family(root):
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
@@ -22,7 +22,7 @@ def cpu_s(root: int) -> float:
 
 def forget_peaks(root: int) -> None:
     """Reset the peaks of resident memory."""
-    for process in _family(root):
+    for process in family(root):
         try:
             Path(f"/proc/{process.pid}/clear_refs").write_text(_FORGET_PEAKS, encoding="ascii")
         except OSError:  # it has ended, or is of another user: its peak is then since its start
@@ -41,8 +41,8 @@ def rss_mb(root: int) -> float:
 
 def _receiving(root: int) -> list[psutil.Process]:
     """Return the processes that accept connections: those of the receive role of this node, all of a peer."""
-    family = _family(root)
-    return [process for process in family if {"role", "receive"} <= set(_words(process))] or family
+    own = family(root)
+    return [process for process in own if {"role", "receive"} <= set(_words(process))] or own
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -60,7 +60,8 @@ def _status_kib(pid: int, key: str) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), 0)
 
 
-def _family(root: int) -> list[psutil.Process]:
+def family(root: int) -> list[psutil.Process]:
+    """Return a process and all below it."""
     try:
         process = psutil.Process(root)
         return [process, *process.children(recursive=True)]

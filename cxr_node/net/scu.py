@@ -37,8 +37,10 @@ def associate(
     OSError
         If the host name cannot be resolved. pynetdicom reports all other failures in the association.
     """
-    # Its log has every message and quotes undecodable values.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    # Its log has every message and quotes undecodable values. Setting a level makes all loggers look theirs up again.
+    log = logging.getLogger("pynetdicom")
+    if log.level != logging.CRITICAL:
+        log.setLevel(logging.CRITICAL)
     association = _entity(call).associate(
         call.host,
         call.port,
