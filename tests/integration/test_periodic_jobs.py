@@ -48,8 +48,9 @@ def test_each_role_has_periodic_jobs_with_unique_names() -> None:
 
 
 def test_each_job_of_the_deliver_role_has_a_function(tmp_path: Path) -> None:
-    of_every_role = ("audit_", "settings")
-    names = {spec.name for spec in JOBS if "deliver" in spec.roles and not spec.name.startswith(of_every_role)}
+    """But those of every role, and the searches for prior films, which the role gives the process that composes."""
+    others = ("audit_", "settings", "prior_searches")
+    names = {spec.name for spec in JOBS if "deliver" in spec.roles and not spec.name.startswith(others)}
 
     with Process.open(settings_of(tmp_path)) as process:
         assert set(maintenance.functions(process)) == names
