@@ -14,6 +14,7 @@ from cxr_node.db import (  # noqa: F401  # they add to the metadata
     monitoring_tables,
     point_tables,
     prior_tables,
+    procedure_step_tables,
 )
 from cxr_node.db.tables import metadata
 

@@ -27,6 +27,7 @@ INSTANCES_TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
 STUDY_DELETED = dcm("110105", "DICOM Study Deleted")
 EXPORT = dcm("110106", "Export")
 PATIENT_RECORD = dcm("110110", "Patient Record")
+PROCEDURE_RECORD = dcm("110111", "Procedure Record")
 QUERY = dcm("110112", "Query")
 SECURITY_ALERT = dcm("110113", "Security Alert")
 USER_AUTHENTICATION = dcm("110114", "User Authentication")
@@ -175,6 +176,27 @@ def patient_record(
             by.participant(is_requestor=False, role=_DESTINATION_ROLE),
         ),
         objects=(patient,),
+    )
+
+
+def procedure_record(
+    step: Uid, *, state: str, by: Application, peer: AuditPeer, failure: str = "", at: datetime
+) -> AuditMessage:
+    """The state of a Unified Procedure Step was changed at its manager, or not (PS3.16 CID 400, Procedure Record)."""
+    procedure = ParticipantObject(
+        object_id=step,
+        id_type=_SOP_CLASS_UID,
+        kind=ObjectKind.SYSTEM_OBJECT,
+        role=ObjectRole.REPORT,
+        details=(("Procedure Step State", state.encode("ascii")),),
+    )
+    return AuditMessage(
+        event=PROCEDURE_RECORD,
+        action=EventAction.UPDATE,
+        at=at,
+        description=failure,
+        participants=_from_us(by, peer),
+        objects=(procedure,),
     )
 
 

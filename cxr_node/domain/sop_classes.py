@@ -1,4 +1,4 @@
-"""SOP Classes that the node accepts or requests (PS3.4 annexes A to C)."""
+"""SOP Classes that the node accepts or requests (PS3.4 annexes A to C, CC)."""
 
 from cxr_node.domain.identifiers import Uid
 
@@ -7,6 +7,8 @@ KEY_OBJECT_SELECTION = Uid("1.2.840.10008.5.1.4.1.1.88.59")
 STUDY_ROOT_FIND = Uid("1.2.840.10008.5.1.4.1.2.2.1")
 STUDY_ROOT_MOVE = Uid("1.2.840.10008.5.1.4.1.2.2.2")
 STUDY_ROOT_GET = Uid("1.2.840.10008.5.1.4.1.2.2.3")
+UPS_PUSH = Uid("1.2.840.10008.5.1.4.34.6.1")
+UPS_PULL = Uid("1.2.840.10008.5.1.4.34.6.3")
 
 STORAGE_KEYWORDS = {
     "ComputedRadiographyImageStorage": Uid("1.2.840.10008.5.1.4.1.1.1"),

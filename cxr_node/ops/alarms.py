@@ -14,7 +14,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.ops.formatting import counted
 from cxr_node.queries import drift, overview, prior_searches
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
-from cxr_node.records import bundles, constancy, notifications, pauses
+from cxr_node.records import bundles, constancy, notifications, pauses, procedure_steps
 from cxr_node.records.pauses import Pause
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
@@ -24,6 +24,7 @@ from cxr_node.work.periodic_job import Outcome
 _RECENT = timedelta(days=1)
 """A host that is gone leaves its last failure; it is an alarm for a day."""
 _OVERDUE = timedelta(minutes=15)
+_STALE = timedelta(days=1)
 _CERTIFICATE_NOTICE = timedelta(days=14)
 _CONSTANCY_INTERVAL = timedelta(hours=26)
 
@@ -110,6 +111,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             paused = pauses.present(connection)
             unsent = notifications.waiting_since(connection)
             unanswered = prior_searches.failing_since(connection)
+            stale = procedure_steps.open_worklists(connection, claimed_before=now - _STALE)
     except RetryLater as error:
         yield "database", str(error)
         return
@@ -123,6 +125,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
     if unanswered is not None and now - unanswered[0] >= unreachable:
         since, detail = unanswered
         yield "prior films", f"no answer since {local_time(since)}: {detail}; reports go out without them, and say so"
+    yield from _stale(stale)
     for queue in queues:
         words = _STAGES[queue.stage]
         if queue.failed:
@@ -131,6 +134,12 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         if queue.oldest_ready_at is not None and now - queue.oldest_ready_at > _OVERDUE:
             waits = f"a {words.subject} has waited for more than 15 minutes, and no process takes it"
             yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
+
+
+def _stale(steps: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    for worklist, count in steps.items():
+        claimed = f"{counted(count, 'procedure step')} claimed more than a day ago"
+        yield f"worklist {worklist}", f"{claimed}; `cxr-node query v1_worklist_steps` says what they wait for"
 
 
 def _unsent(notifications: Mapping[str, tuple[datetime, str]]) -> Iterator[tuple[str, str]]:

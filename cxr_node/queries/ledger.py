@@ -1,6 +1,6 @@
 """Ledger: every received film is delivered, in progress, or not reported, with a reason."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,6 +67,12 @@ def entries(
     for column, value in filters:
         if value is not None:
             query = query.where(column == value)
+    return [_entry(columns) for columns in connection.execute(query.order_by(film.c.id)).mappings()]
+
+
+def of_instances(connection: Connection, sop_instance_uids: Collection[str]) -> list[LedgerEntry]:
+    """Return the entry of the original film of each SOP Instance UID that was received, the oldest first."""
+    query = _films().where(film.c.sop_instance_uid.in_(sop_instance_uids), film.c.is_original.is_(True))
     return [_entry(columns) for columns in connection.execute(query.order_by(film.c.id)).mappings()]
 
 

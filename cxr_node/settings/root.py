@@ -27,6 +27,7 @@ from cxr_node.settings.results import (
     DeliverSection,
     ReportSection,
 )
+from cxr_node.settings.ups import UpsSection
 
 _REMOTE_REQUESTS = 6
 """Most requests for one film: readiness and a black film before it, the film, and the film in three other positions."""
@@ -49,6 +50,7 @@ class Settings(Section):
     priors: PriorsSection = PriorsSection()
     corrections: CorrectionsSection = CorrectionsSection()
     adt: AdtSection = AdtSection()
+    ups: UpsSection = UpsSection()
     deliver: DeliverSection = DeliverSection()
     export: ExportSection = ExportSection()
     schedule: ScheduleSection = ScheduleSection()

@@ -19,6 +19,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview, prior_searches
 from cxr_node.queries.quantiles import SHARES, quantile
+from cxr_node.records import procedure_steps
 from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import heartbeat, rejection_counters
@@ -137,6 +138,9 @@ def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     }
     text = "Searches of the last hour for prior films at other archives, by their present state."
     yield _gauge("cxr_node_prior_searches_last_hour", text, searches, "state")
+    steps = {key: float(count) for key, count in procedure_steps.count_by_state(connection, since=since).items()}
+    text = "Procedure steps of worklists that are claimed, or ended in the last hour, by their state in this node."
+    yield _gauge("cxr_node_worklist_steps", text, steps, "worklist", "state")
     yield _gauge(
         "cxr_node_deliveries_last_hour",
         "Results of the last hour that were delivered, by DIMSE status.",

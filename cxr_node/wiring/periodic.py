@@ -69,6 +69,13 @@ JOBS: tuple[JobSpec, ...] = (
         is_exclusive=True,
     ),
     JobSpec(
+        name="procedure_steps",
+        roles=frozenset({"deliver"}),
+        trigger=lambda s: _if_enabled(s.ups.worklists, s.ups.every_s),
+        is_exclusive=True,
+        stop_s=5.0,
+    ),
+    JobSpec(
         name="drift",
         roles=frozenset({"deliver"}),
         trigger=lambda s: _if_enabled(s.drift.enabled, s.schedule.drift),

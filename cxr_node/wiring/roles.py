@@ -88,7 +88,7 @@ def deliver(
     `destinations` replaces those of the settings, by name.
     """
     from cxr_node.deliver.slots import PER_PEER
-    from cxr_node.wiring import compose, maintenance, priors
+    from cxr_node.wiring import compose, maintenance, priors, ups
     from cxr_node.wiring.deliver import commitment_handler, commitment_peers, delivery_handler
 
     settings = process.settings
@@ -102,6 +102,8 @@ def deliver(
         jobs = maintenance.functions(process)
         if settings.priors.sources:
             jobs["prior_searches"] = priors.prior_searches(process, executor).run
+        if settings.ups.worklists:
+            jobs["procedure_steps"] = ups.procedure_steps(process).run
         start = stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, jobs))
         process.live.on_change(_Senders(sender, len(senders), start).adapt)
         yield ""

@@ -48,8 +48,8 @@ def test_each_role_has_periodic_jobs_with_unique_names() -> None:
 
 
 def test_each_job_of_the_deliver_role_has_a_function(tmp_path: Path) -> None:
-    """But those of every role, and the searches for prior films, which the role gives the process that composes."""
-    others = ("audit_", "settings", "prior_searches")
+    """But those of every role, and those that talk to the archives and worklists of the settings."""
+    others = ("audit_", "settings", "prior_searches", "procedure_steps")
     names = {spec.name for spec in JOBS if "deliver" in spec.roles and not spec.name.startswith(others)}
 
     with Process.open(settings_of(tmp_path)) as process:

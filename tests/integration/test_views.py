@@ -27,11 +27,21 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.comparison import Change, ComparedValue
 from cxr_node.domain.comparison import Comparison as FilmComparison
 from cxr_node.domain.daily_stats import DateRange, DriftResult, Statistic
+from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reading import CascadeStep, Measurement, NamedPoint, StepState
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import comparisons, constancy, fetched_films, periodic_jobs, readings, rejections, shadow
+from cxr_node.records import (
+    comparisons,
+    constancy,
+    fetched_films,
+    periodic_jobs,
+    procedure_steps,
+    readings,
+    rejections,
+    shadow,
+)
 from cxr_node.records import films as film_rows
 from cxr_node.records.rejections import Rejections
 from cxr_node.records.shadow import ShadowTask
@@ -103,6 +113,10 @@ def busy(database: Database, folder: Path) -> InProcessNode:
             expires_at=node.clock.now, now=node.clock.now,
         )  # fmt: skip
         comparisons.write(transaction, [3], {}, {3: (fetched, compared)})
+        procedure_steps.request(
+            transaction, "ris", Uid("1.2.3"), transaction_uid=Uid("1.2.4"), not_after=node.clock.now,
+            now=node.clock.now,
+        )  # fmt: skip
         at = {"first_at": node.clock.now, "last_at": node.clock.now}
         refused = Rejections(calling_ae_title="DX9", reason="no_tls", address="10.0.0.9", rejections=2, **at)
         rejections.write(transaction, "host-1", [refused])

@@ -19,6 +19,7 @@ from cxr_node.db import (  # noqa: F401  # part of the metadata
     notification_tables,
     point_tables,
     prior_tables,
+    procedure_step_tables,
 )
 from cxr_node.db.database import Database
 from cxr_node.db.schema_version import Standing, standing

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.db.database import SQLAlchemyError
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import single_instance
-from cxr_node.ops.checks import adt, audit, destinations, dicomweb, host, node, notifications, priors, remote
+from cxr_node.ops.checks import adt, audit, destinations, dicomweb, host, node, notifications, priors, remote, ups
 from cxr_node.ops.checks.destinations import DestinationReport
 from cxr_node.ops.checks.node import Check, Status
 from cxr_node.ops.checks.sent_report import send_test_report
@@ -51,6 +51,7 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
     checks.extend(check for report in reports for check in report.checks)
     checks.extend(notifications.receivers(settings))
     checks.extend(priors.sources(settings))
+    checks.extend(ups.worklists(settings))
     checks.extend(_send_test_report(process, name, reports) for name in test_reports)
     return Diagnosis(checks=tuple(checks), destinations=tuple(reports))
 

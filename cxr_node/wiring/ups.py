@@ -1,0 +1,94 @@
+"""Performer of Unified Procedure Steps, wired from settings."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+
+from cxr_node.audit import events
+from cxr_node.audit.events import AuditPeer
+from cxr_node.deliver.cstore import CStore
+from cxr_node.deliver.destination import ApplicationEntity
+from cxr_node.deliver.stow import Stow
+from cxr_node.domain.codes import Code
+from cxr_node.domain.concepts import PRIVATE_SCHEME
+from cxr_node.domain.identifiers import Uid, parse_ae_title
+from cxr_node.domain.procedure_step import ResultPlace
+from cxr_node.domain.sop_classes import UPS_PULL
+from cxr_node.settings.root import Settings
+from cxr_node.settings.ups import WorklistSection, code_of
+from cxr_node.ups.manager import WorklistManager
+from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.process import Process
+from cxr_node.work.periodic.procedure_steps import ProcedureSteps
+
+_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
+
+
+def procedure_steps(process: Process) -> ProcedureSteps:
+    """Return the performer of the worklists of the settings."""
+    section = process.settings.ups
+    managers = [_audited(process, row) for row in section.worklists]
+    return ProcedureSteps(
+        database=process.database,
+        worklists=lambda: managers,
+        retrievals=process.live.derived(retrievals),
+        station=station(process.settings),
+        clock=process.clock,
+        maximum_steps=section.maximum_steps,
+        input_wait=timedelta(seconds=section.input_wait_s),
+    )
+
+
+def manager(settings: Settings, row: WorklistSection) -> WorklistManager:
+    """Return the manager of a worklist, without audit."""
+    own = parse_ae_title(row.calling_ae_title or settings.receive.ae_title)
+    return WorklistManager(
+        name=row.name,
+        peer=row.peer(calling_ae_title=own),
+        workitem=code_of(row.workitem),
+        station=code_of(row.station),
+        label=row.label,
+    )
+
+
+def station(settings: Settings) -> Code:
+    """Return the Performed Station Name Code."""
+    title = settings.receive.ae_title
+    return code_of(settings.ups.station) or Code(value=title, scheme_designator=PRIVATE_SCHEME, meaning=title)
+
+
+def retrievals(settings: Settings) -> Mapping[str, ResultPlace]:
+    """Return where results can be retrieved from, by the name of the destination: archives and DICOMweb servers."""
+    places: dict[str, ResultPlace] = {}
+    for row in settings.deliver.destinations:
+        if isinstance(row, CStore):
+            places[row.name] = ResultPlace(ae_title=parse_ae_title(row.ae_title))
+        elif isinstance(row, Stow):
+            places[row.name] = ResultPlace(url=row.url)
+    return places
+
+
+def _audited(process: Process, row: WorklistSection) -> WorklistManager:
+    peer = audit_decorators.peer_of(ApplicationEntity(ae_title=row.ae_title, host=row.host))
+    plain = manager(process.settings, row)
+    return WorklistManager(
+        name=plain.name,
+        peer=plain.peer,
+        workitem=plain.workitem,
+        station=plain.station,
+        label=plain.label,
+        on_query=partial(_record_query, process, peer),
+        on_change=partial(_record_change, process, peer),
+    )
+
+
+def _record_query(process: Process, peer: AuditPeer, identifier: bytes, failure: str) -> None:
+    audit = process.audit
+    queried = partial(events.queried, UPS_PULL, identifier, _EXPLICIT_VR_LITTLE_ENDIAN)
+    audit.record(queried(by=audit.application, peer=peer, failure=failure, at=audit.clock()))
+
+
+def _record_change(process: Process, peer: AuditPeer, step: Uid, state: str, failure: str) -> None:
+    audit = process.audit
+    record = partial(events.procedure_record, step, state=state, failure=failure)
+    audit.record(record(by=audit.application, peer=peer, at=audit.clock()))

@@ -1,0 +1,299 @@
+"""Strict manager of Unified Procedure Steps: an SCP with the state machine of PS3.4 table CC.1.1-2, in this process.
+
+It refuses wrong Transaction UIDs, wrong transitions, and final states without the attributes of table CC.2.5-3.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom import AE, evt
+
+from cxr_node.deliver.peer import Peer
+from cxr_node.domain.codes import Code, dcm
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.sop_classes import UPS_PULL, UPS_PUSH
+from cxr_node.ups.attributes import code_item
+from cxr_node.ups.manager import WorklistManager
+
+AE_TITLE = "WORKLIST"
+WORKITEM = dcm("110003", "Computer Aided Diagnosis")
+OTHER_WORKITEM = dcm("110001", "Image Processing")
+SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED = "SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED"
+_LOOPBACK = "127.0.0.1"
+
+Answerer = Callable[[str, str], int | None]
+"""Called with the request and the step before a request is served; a status is answered in its place."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A step at the manager, and the states that it has had."""
+
+    attributes: Dataset
+    state: str = SCHEDULED
+    transaction_uid: str = ""
+    states: list[str] = field(default_factory=lambda: [SCHEDULED])
+    progress: list[str] = field(default_factory=list)
+
+    def enter(self, state: str) -> None:
+        """Change the state."""
+        self.state = state
+        self.states.append(state)
+
+    @property
+    def performed(self) -> Dataset:
+        """The item of UPS Performed Procedure Sequence."""
+        item: Dataset
+        (item,) = self.attributes.UnifiedProcedureStepPerformedProcedureSequence
+        return item
+
+    @property
+    def progress_information(self) -> Dataset:
+        """The item of Procedure Step Progress Information Sequence."""
+        item: Dataset
+        (item,) = self.attributes.ProcedureStepProgressInformationSequence
+        return item
+
+    @property
+    def outputs(self) -> list[str]:
+        """SOP Instance UIDs of Output Information Sequence."""
+        items = self.performed.OutputInformationSequence
+        return [str(one.ReferencedSOPInstanceUID) for item in items for one in item.ReferencedSOPSequence]
+
+
+@dataclass(slots=True)
+class UpsManager:
+    """Steps by SOP Instance UID, the requests that were served, and the states that were answered."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    requests: list[tuple[str, str, int]] = field(default_factory=list)
+    answer: Answerer = lambda _request, _step: None
+    answers_claims_of_others_with_c302: bool = False
+    matches_keys: bool = True
+    port: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(
+        self,
+        uid: str,
+        films: Sequence[Dataset] = (),
+        *,
+        workitem: Code = WORKITEM,
+        priority: str = "MEDIUM",
+        readiness: str = "READY",
+    ) -> None:
+        """Schedule a step whose inputs are films."""
+        step = Dataset()
+        step.SOPClassUID, step.SOPInstanceUID = UPS_PUSH, uid
+        step.ScheduledProcedureStepPriority, step.InputReadinessState = priority, readiness
+        step.ScheduledWorkitemCodeSequence = [code_item(workitem)]
+        step.ScheduledStationNameCodeSequence = []
+        step.WorklistLabel = "chest"
+        step.StudyInstanceUID = str(films[0].StudyInstanceUID) if films else ""
+        step.InputInformationSequence = [_input(film) for film in films]
+        step.UnifiedProcedureStepPerformedProcedureSequence = []
+        step.ProcedureStepProgressInformationSequence = []
+        self.steps[uid] = Step(attributes=step)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each step."""
+        return {uid: step.state for uid, step in self.steps.items()}
+
+    def worklist(self, calling_ae_title: str = "CXRNODE", **options: object) -> WorklistManager:
+        """Return the worklist of the node under test."""
+        title = AeTitle(calling_ae_title)
+        peer = Peer(host=_LOOPBACK, port=self.port, called_ae_title=AeTitle(AE_TITLE), calling_ae_title=title)
+        return WorklistManager(name="ris", peer=peer, **{"workitem": WORKITEM, **options})  # type: ignore[arg-type]
+
+    def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        """Answer C-FIND (section CC.2.8)."""
+        if status := self.answer("C-FIND", ""):
+            yield status, None
+            return
+        identifier = event.identifier
+        with self._lock:
+            found = [step for step in self.steps.values() if not self.matches_keys or _matches(step, identifier)]
+        for step in found:
+            if event.is_cancelled:
+                yield 0xFE00, None
+                return
+            yield 0xFF00, _response(step)
+
+    def get(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Answer N-GET (section CC.2.7), never with the Transaction UID."""
+        uid = _uid(event)
+        with self._lock:
+            status = self.answer("N-GET", uid) or (0x0000 if uid in self.steps else 0xC307)
+            self.requests.append(("N-GET", uid, status))
+            if status:
+                return status, None
+            answered = Dataset()
+            answered.update(
+                {
+                    tag: self.steps[uid].attributes[tag]
+                    for tag in event.attribute_identifiers
+                    if tag in self.steps[uid].attributes
+                }
+            )
+            answered.ProcedureStepState = self.steps[uid].state
+            return status, answered
+
+    def set(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Answer N-SET (section CC.2.6)."""
+        uid, modifications = _uid(event), event.modification_list
+        with self._lock:
+            status = self.answer("N-SET", uid)
+            status = self._set(uid, modifications) if status is None else status
+            self.requests.append(("N-SET", uid, status))
+            return status, None
+
+    def _set(self, uid: str, modifications: Dataset) -> int:
+        step = self.steps.get(uid)
+        if step is None:
+            return 0xC307
+        if step.state in (COMPLETED, CANCELED):
+            return 0xC300
+        if step.state == SCHEDULED:
+            return 0xC310
+        if modifications.get("TransactionUID") != step.transaction_uid:
+            return 0xC301
+        del modifications.TransactionUID
+        step.attributes.update(modifications)
+        step.progress.append(str(step.progress_information.ProcedureStepProgress))
+        return 0x0000
+
+    def act(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Answer N-ACTION Change UPS State (section CC.2.1)."""
+        uid, information = _uid(event), event.action_information
+        state = str(information.ProcedureStepState)
+        with self._lock:
+            status = self.answer(f"N-ACTION {state}", uid) if event.action_type == 1 else 0x0123
+            status = self._change(uid, state, str(information.get("TransactionUID", ""))) if status is None else status
+            self.requests.append((f"N-ACTION {state}", uid, status))
+            return status, None
+
+    def _change(self, uid: str, state: str, transaction_uid: str) -> int:
+        """Return the status of table CC.1.1-2, and change the state."""
+        step = self.steps.get(uid)
+        if step is None or state == SCHEDULED:
+            return 0xC307 if step is None else 0xC303
+        is_owner = bool(transaction_uid) and step.transaction_uid in ("", transaction_uid)
+        if not is_owner:
+            is_claim = state == IN_PROGRESS and step.state == IN_PROGRESS
+            return 0xC302 if is_claim and self.answers_claims_of_others_with_c302 else 0xC301
+        if step.state in (COMPLETED, CANCELED):
+            same = {COMPLETED: 0xB306, CANCELED: 0xB304}
+            return same[state] if state == step.state else 0xC300
+        status = _refusal(step, state)
+        if not status:
+            step.transaction_uid = transaction_uid
+            step.enter(state)
+        return status
+
+
+def _refusal(step: Step, state: str) -> int:
+    """Return the status for the owner of a step that has not ended: 0 if the state is granted."""
+    if state == IN_PROGRESS:
+        return 0xC302 if step.state == IN_PROGRESS else 0x0000
+    if step.state == SCHEDULED:
+        return 0xC310
+    return 0xC304 if _missing(step, state) else 0x0000
+
+
+def _missing(step: Step, state: str) -> list[str]:
+    """Return the attributes of the final state that are missing (table CC.2.5-3, column Final State)."""
+    if not step.attributes.ProcedureStepProgressInformationSequence:
+        return ["ProcedureStepProgressInformationSequence"]
+    if state == CANCELED:
+        reasons = ("ProcedureStepCancellationDateTime", "ProcedureStepDiscontinuationReasonCodeSequence")
+        return [name for name in reasons if not step.progress_information.get(name)]
+    if not step.attributes.UnifiedProcedureStepPerformedProcedureSequence:
+        return ["UnifiedProcedureStepPerformedProcedureSequence"]
+    names = (
+        "PerformedStationNameCodeSequence",
+        "PerformedWorkitemCodeSequence",
+        "PerformedProcedureStepStartDateTime",
+        "PerformedProcedureStepEndDateTime",
+    )
+    missing = [name for name in names if not step.performed.get(name)]
+    return missing if "OutputInformationSequence" in step.performed else [*missing, "OutputInformationSequence"]
+
+
+def _uid(event: evt.Event) -> str:
+    return str(getattr(event.request, "RequestedSOPInstanceUID", ""))
+
+
+def _input(film: Dataset) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
+    item = Dataset()
+    item.TypeOfInstances = "DICOM"
+    item.StudyInstanceUID, item.SeriesInstanceUID = film.StudyInstanceUID, film.SeriesInstanceUID
+    item.ReferencedSOPSequence = [reference]
+    retrieval = Dataset()
+    retrieval.RetrieveAETitle = "ARCHIVE"
+    item.DICOMRetrievalSequence = [retrieval]
+    return item
+
+
+def _matches(step: Step, identifier: Dataset) -> bool:
+    state = str(identifier.get("ProcedureStepState") or step.state)
+    label = str(identifier.get("WorklistLabel") or "chest")
+    wanted = [str(item.get("CodeValue") or "") for item in identifier.get("ScheduledWorkitemCodeSequence") or ()]
+    values = [str(item.CodeValue) for item in step.attributes.ScheduledWorkitemCodeSequence]
+    return state == step.state and label == "chest" and all(value in values for value in wanted if value)
+
+
+def _response(step: Step) -> Dataset:
+    keywords = (
+        "ScheduledProcedureStepPriority",
+        "InputReadinessState",
+        "WorklistLabel",
+        "ScheduledWorkitemCodeSequence",
+    )
+    response = Dataset()
+    response.SOPClassUID, response.SOPInstanceUID = UPS_PUSH, step.attributes.SOPInstanceUID
+    response.ProcedureStepState = step.state
+    for keyword in keywords:
+        setattr(response, keyword, step.attributes[keyword].value)
+    return response
+
+
+def _without_delay(event: evt.Event) -> None:
+    """Switch Nagle's algorithm off, which delays each response by 40 ms."""
+    connection = event.assoc.dul.socket
+    assert connection is not None
+    assert connection.socket is not None
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@contextmanager
+def running(manager: UpsManager | None = None, *, port: int = 0) -> Iterator[UpsManager]:
+    """Serve a manager at a free port of loopback during the block."""
+    manager = manager or UpsManager()
+    entity = AE(ae_title=AE_TITLE)
+    entity.add_supported_context(UID(UPS_PULL), ExplicitVRLittleEndian)
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_CONN_OPEN, _without_delay),
+        (evt.EVT_C_FIND, manager.find),
+        (evt.EVT_N_GET, manager.get),
+        (evt.EVT_N_SET, manager.set),
+        (evt.EVT_N_ACTION, manager.act),
+    ]
+    server = entity.start_server((_LOOPBACK, port), block=False, evt_handlers=handlers)
+    assert server is not None
+    manager.port = server.server_address[1]
+    try:
+        yield manager
+    finally:
+        server.shutdown()
+
+
+def step_uid(number: int) -> Uid:
+    """Return the SOP Instance UID of a step."""
+    return Uid(f"1.2.826.0.1.3680043.8.498.77.{number}")
