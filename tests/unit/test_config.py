@@ -61,7 +61,7 @@ def test_a_missing_setting_is_reported() -> None:
 def test_a_destination_without_a_known_kind_is_reported_with_the_kinds(kind: dict[str, str], what: str) -> None:
     (problem,) = problems({"deliver": {"destinations": [{"name": "x", **kind}]}})
 
-    kinds = '"cstore" or "folder" or "stow" or "hl7"'
+    kinds = '"cstore" or "folder" or "stow" or "hl7" or "fhir"'
     assert problem == f"deliver.destinations.x.kind: {what} {kinds} (Kind of destination.)"
 
 
