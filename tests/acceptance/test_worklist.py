@@ -1,0 +1,40 @@
+"""A node in processes performs a step of a worklist; one that is killed takes up what it has claimed."""
+
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from tests.support import films, ups_manager
+from tests.support.peers import LOOPBACK, storescp, storescu, until
+from tests.support.running_node import running, settings_file, to_pacs
+from tests.support.ups_manager import COMPLETED, IN_PROGRESS, SCHEDULED, UpsManager, step_uid
+
+STEP = step_uid(1)
+
+
+def _worklist(manager: UpsManager) -> str:
+    return (
+        f'[ups]\nevery_s = 0.5\n[[ups.worklists]]\nname = "ris"\nhost = "{LOOPBACK}"\nport = {manager.port}\n'
+        f'ae_title = "{ups_manager.AE_TITLE}"\nworkitem = "110003^DCM^Computer Aided Diagnosis"\n'
+    )
+
+
+@pytest.mark.long
+def test_a_killed_node_completes_the_step_that_it_has_claimed(tmp_path: Path) -> None:
+    film = films.cr(seed=9)
+    with ups_manager.running() as manager, storescp(tmp_path / "pacs") as pacs:
+        manager.add(STEP, [film])
+        to = to_pacs(pacs.port, pacs.ae_title)
+        config = settings_file(tmp_path / "node", destinations=(to,), more=_worklist(manager), is_tiny=True)
+        with running(config) as node:
+            until(lambda: manager.steps[STEP].state == IN_PROGRESS, what="the claim", timeout_s=60)
+            node.kill()
+        with running(config) as node:
+            sent = storescu(node.port, films.written(film, tmp_path), called="CXRNODE")
+            assert sent.returncode == 0, sent.stderr
+            until(lambda: manager.steps[STEP].state == COMPLETED, what="the completion", timeout_s=120, pause_s=0.1)
+        reports = [str(dcmread(path).SOPInstanceUID) for path in pacs.folder.iterdir()]
+
+    assert manager.steps[STEP].states == [SCHEDULED, IN_PROGRESS, COMPLETED]
+    assert manager.steps[STEP].outputs == reports
