@@ -18,7 +18,8 @@ from cxr_node.simulators.program import COMMAND
 
 @pytest.mark.timeout(1300)
 def test_the_demo_reads_its_films_right_and_leaves_objects_and_page(tmp_path: Path) -> None:
-    command = [*COMMAND, "demo", "--keep", "--folder", str(tmp_path)]
+    # A shell that runs the tests in the background ignores SIGINT, which its children inherit.
+    command = ["env", "--default-signal=INT", *COMMAND, "demo", "--keep", "--folder", str(tmp_path)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as running:

@@ -149,7 +149,7 @@ def deliver(transaction: Transaction, one: Dataset) -> None:
 
     study_id = added(study, study_instance_uid=one.StudyInstanceUID, first_received_at=at)
     digest = digest_of(str(one.SOPInstanceUID).encode())
-    kept = {"patient_key": digest, "digest": digest, "size_bytes": 1, "transfer_syntax_uid": "1.2.840.10008.1.2.1"}
+    columns = {"patient_key": digest, "digest": digest, "size_bytes": 1, "transfer_syntax_uid": "1.2.840.10008.1.2.1"}
     film_id = added(
         film,
         study_id=study_id,
@@ -162,7 +162,7 @@ def deliver(transaction: Transaction, one: Dataset) -> None:
         address="127.0.0.1",
         received_at=at,
         is_original=True,
-        **kept,
+        **columns,
     )
     result_id = added(
         result,
@@ -174,7 +174,7 @@ def deliver(transaction: Transaction, one: Dataset) -> None:
         series_instance_uid=f"{one.SeriesInstanceUID}.1",
         archive_key=f"results/{digest}",
         composed_at=at,
-        **kept,
+        **columns,
     )
     delivery_id = added(
         delivery, result_id=result_id, destination="pacs", created_at=at, delivered_at=at, first_delivered_at=at

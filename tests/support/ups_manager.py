@@ -117,8 +117,8 @@ class UpsManager:
             return
         identifier = event.identifier
         with self._lock:
-            found = [step for step in self.steps.values() if not self.matches_keys or _matches(step, identifier)]
-        for step in found:
+            matching = [step for step in self.steps.values() if not self.matches_keys or _matches(step, identifier)]
+        for step in matching:
             if event.is_cancelled:
                 yield 0xFE00, None
                 return
