@@ -103,9 +103,9 @@ class ExportOutcome:
 def plan(connection: Connection, *, film_ids: RowIds | None, study_ids: RowIds | None) -> ExportPlan:
     """Return what an export of films by number, by study, or both would take."""
     selected = selected_films(connection, film_ids=film_ids, study_ids=study_ids)
-    taken = [film for film in selected if film.standing is Standing.EXPORTED]
+    exported = [film for film in selected if film.standing is Standing.EXPORTED]
     left_out = Counter(_REASONS[film.standing] for film in selected if film.standing is not Standing.EXPORTED)
-    return ExportPlan(film_ids=dict(_by_study(taken)), left_out=left_out)
+    return ExportPlan(film_ids=dict(_by_study(exported)), left_out=left_out)
 
 
 def _by_study(selected: Sequence[SelectedFilm]) -> Iterator[tuple[int, frozenset[int]]]:

@@ -83,8 +83,8 @@ def _key(code: Code) -> tuple[str, str]:
     return code.value, code.scheme_designator
 
 
-def urgency(response: Dataset) -> tuple[int, str]:
-    """Return the order of steps: by priority, then by their scheduled start."""
+def claim_order(response: Dataset) -> tuple[int, str]:
+    """Return the sort key of a step that may be claimed: priority, then scheduled start."""
     priority = _PRIORITIES.get(str(response.get("ScheduledProcedureStepPriority") or ""), 1)
     return priority, str(response.get("ScheduledProcedureStepStartDateTime") or "")
 

@@ -100,7 +100,7 @@ class ManagerSession:
             for response in responses
             if attributes.matches(response, workitem=manager.workitem, station=manager.station, label=manager.label)
         ]
-        return list(dict.fromkeys(map(_uid, sorted(wanted, key=attributes.urgency))))
+        return list(dict.fromkeys(map(_uid, sorted(wanted, key=attributes.claim_order))))
 
     def _responses(self, identifier: Dataset, limit: int) -> list[Dataset]:
         offered: list[Dataset] = []

@@ -58,9 +58,9 @@ class Exporting:
     def __init__(self, config: Path, node: InProcessNode) -> None:
         self.config, self.node = config, node
 
-    def take(self, *taken: Dataset) -> None:
+    def take(self, *datasets: Dataset) -> None:
         """Receive films and read them."""
-        for film in taken:
+        for film in datasets:
             self.node.accept(film)
         self.node.work()
 

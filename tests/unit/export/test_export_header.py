@@ -45,8 +45,8 @@ def header_of(film: Dataset, *options: Option) -> Dataset:
 def every_text_attribute() -> list[str]:
     """Return the keywords of all attributes of the standard that have text, a UID or a sequence."""
     rows = [(tag, row) for tag, row in DicomDictionary.items() if tag >> 16 not in (0x0000, 0x0002, 0x0004) and row[4]]
-    taken = [(tag, row) for tag, row in rows if row[0] in canaries.TEXT_BY_VR or row[0] == "SQ"]
-    return [keyword_for_tag(tag) for tag, row in taken if row[0] not in ("IS", "DS", "TM", "AS") and tag < 0x7FE00000]
+    texts = [(tag, row) for tag, row in rows if row[0] in canaries.TEXT_BY_VR or row[0] == "SQ"]
+    return [keyword_for_tag(tag) for tag, row in texts if row[0] not in ("IS", "DS", "TM", "AS") and tag < 0x7FE00000]
 
 
 @pytest.mark.parametrize("start", range(3))
