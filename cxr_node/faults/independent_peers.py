@@ -115,7 +115,7 @@ def _finish(
         if len(group.promised) < len(films):
             group.problems.append(f"{len(films) - len(group.promised)} films got no Success from a node without faults")
         if not wait_for(is_done, _IDLE_TIMEOUT_S, pause_s=0.2):
-            group.problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
+            group.problems.append(ledger_check.not_idle(place.settings, _IDLE_TIMEOUT_S))
         last.stop()
     patients = {film.study_instance_uid: film.patient_id for film in films}
     for path in sorted(received.iterdir()):

@@ -125,7 +125,7 @@ def _finish(
         load.stopping.set()
         is_idle = wait_for(lambda: _is_done(last, place, load, pacs, listener), _IDLE_TIMEOUT_S)
         status = last.stop()
-    problems: tuple[str, ...] = () if is_idle else (f"not idle after {_IDLE_TIMEOUT_S:.0f} s",)
+    problems: tuple[str, ...] = () if is_idle else (ledger_check.not_idle(place.settings, _IDLE_TIMEOUT_S),)
     return problems if status == 0 else (*problems, f"the last node ended with status {status}")
 
 

@@ -19,12 +19,28 @@ from cxr_node.work.periodic.scrub import Scrubber
 
 def is_idle(settings: Settings) -> bool:
     """Whether every job of a node has ended; False while the database is unreachable."""
+    try:
+        return not _waiting_jobs(settings)
+    except RetryLater:
+        return False
+
+
+def not_idle(settings: Settings, timeout_s: float) -> str:
+    """Return a sentence on a node that was to end its jobs within `timeout_s` and did not, with those jobs."""
+    try:
+        jobs = "; ".join(_waiting_jobs(settings)) or "every job has ended"
+    except RetryLater as error:
+        jobs = str(error)
+    return f"not idle after {timeout_s:.0f} s: {jobs}"
+
+
+def _waiting_jobs(settings: Settings) -> list[str]:
+    """Return a description of the jobs that have not ended, by stage, state and reason."""
     database = Database(settings.database_url)
     try:
         with database.read() as connection:
-            return all(count.state in ENDED for count in search.counts(connection))
-    except RetryLater:
-        return False
+            counts = [count for count in search.counts(connection) if count.state not in ENDED]
+        return [f"{count.jobs} {count.stage} jobs {count.state} {count.reason}".rstrip() for count in counts]
     finally:
         database.close()
 
@@ -35,7 +51,8 @@ def wait_until_idle(
     """Wait until the PACS has a report on each promised film and every job has ended; return the problem, if any."""
     if wait_for(lambda: promised.keys() <= pacs.by_study.keys() and is_idle(settings), timeout_s, pause_s=pause_s):
         return []
-    return [f"not idle after {timeout_s:.0f} s"]
+    missing = promised.keys() - pacs.by_study.keys()
+    return [not_idle(settings, timeout_s), *(f"study {study} has no report" for study in sorted(missing))]
 
 
 def check(

@@ -26,7 +26,8 @@ from cxr_node.wiring import preprocessing
 from cxr_node.wiring.remote import remote_reader
 
 GROUP = "inference server away, slow, another version, unusable responses"
-_TIMEOUT_S = 0.25
+_TIMEOUT_S = 3.0
+"""Of a request: a host that is busy answers within it."""
 _MAXIMUM_RESPONSE_BYTES = 1 << 16
 _OUTAGE, _RECOVERY, _READ = timedelta(minutes=1), timedelta(minutes=1), timedelta(seconds=10)
 """The circuit breaker probes 75 s after a fault begins, at the latest, if it has lasted a minute."""

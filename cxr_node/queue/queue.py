@@ -142,6 +142,12 @@ def release_unattempted(
     _end_claim(transaction, claim, Event.RETRY, now=now, detail=detail, **columns)
 
 
+def has_waiting(transaction: Transaction, stage: Stage, subject_id: int) -> bool:
+    """Whether a subject has a waiting job of `stage`."""
+    waiting = select(job.c.id).where(job.c.stage == stage, job.c[SUBJECTS[stage]] == subject_id, IS_WAITING).limit(1)
+    return transaction.connection.execute(waiting).first() is not None
+
+
 def make_due(transaction: Transaction, stage: Stage, subject_id: int, *, now: datetime) -> None:
     """Make the waiting job of a subject due now."""
     of_subject = (job.c.stage == stage, job.c[SUBJECTS[stage]] == subject_id, IS_WAITING)

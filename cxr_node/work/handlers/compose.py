@@ -101,7 +101,7 @@ class ComposeHandler(OneJobHandler):
         begun = [min(film.received_at for film in received), issue.withdrawn_at]
         deadline = self._window.deadline(max(at for at in begun if at is not None))
         if len(ready) < len(received) and now < deadline:
-            return completion.retry(claim, due_at=deadline, detail="other films of the study are still to be read")
+            return _wait_for_films(claim, deadline)
         reported = _reported(ready)
         if ready and not reported:
             detail = "a person dismissed its films"
@@ -233,6 +233,21 @@ class ComposeHandler(OneJobHandler):
             queue.finish(transaction, claim, now=now, detail=detail)
 
         return record
+
+
+def _wait_for_films(claim: Claim, deadline: datetime) -> Completion:
+    """Return to the queue until the deadline; end the job if a film was read meanwhile, which added another."""
+
+    def record(transaction: Transaction, now: datetime) -> None:
+        if queue.has_waiting(transaction, Stage.COMPOSE, claim.subject_id):
+            queue.finish(
+                transaction, claim, now=now, detail="a film was read meanwhile: a later job composes the study"
+            )
+            return
+        detail = "other films of the study are still to be read"
+        queue.retry(transaction, claim, due_at=deadline, detail=detail, now=now)
+
+    return record
 
 
 def _add(
