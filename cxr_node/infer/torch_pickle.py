@@ -82,7 +82,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_rest: object)
     packed = 1
     for length, stride in zip(reversed(shape), reversed(strides), strict=True):
         if length != 1 and stride != packed:
-            raise Refused("a tensor whose numbers are not in a row")
+            raise Refused("a tensor that is not contiguous")
         packed *= length
     return Tensor(storage, int(offset), tuple(map(int, shape)))
 

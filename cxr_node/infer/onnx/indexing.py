@@ -21,7 +21,7 @@ def _gather(node: Node, inputs: Inputs) -> Tensor:
     axis = whole(node, "axis") % film.ndim
     if not isinstance(indices, Numbers):
         if indices is None or indices.is_floating_point():
-            raise Unsupported("Gather at places computed from the film")
+            raise Unsupported("Gather with indices computed from the film")
         # Along an axis that depends on the number of films, places below zero are an error when films are run.
         counted = indices + film.shape[axis] * (indices < 0) if is_fixed(film.shape[axis]) else indices
         places = counted.flatten()
@@ -30,7 +30,7 @@ def _gather(node: Node, inputs: Inputs) -> Tensor:
     if indices.array.ndim == 0:
         return film.select(axis, int(indices.scalar))
     if indices.array.ndim != 1:
-        raise Unsupported("Gather at a small table of places")
+        raise Unsupported("Gather with indices of more than one dimension")
     first, count = int(indices.items[0]), len(indices.items)
     if first >= 0 and [int(index) for index in indices.items] == list(range(first, first + count)):
         return film[(*[slice(None)] * axis, slice(first, first + count))]
@@ -42,7 +42,7 @@ def _gather(node: Node, inputs: Inputs) -> Tensor:
 
 def _gather_nd(node: Node, inputs: Inputs) -> Tensor:
     if whole(node, "batch_dims"):
-        raise Unsupported("GatherND with an axis of batches")
+        raise Unsupported("GatherND with batch_dims above 0")
     film, places = tensor(inputs[0]), tensor(inputs[1])
     rows, place = _rows(film, places)
     return torch.index_select(rows, 0, place).reshape(*places.shape[:-1], *film.shape[places.shape[-1] :])
@@ -68,7 +68,7 @@ def _rows(film: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     axes = places.shape[-1]
     sizes = film.shape[:axes]
     if not all(is_fixed(size) for size in film.shape):
-        raise Unsupported("places among the films of a batch")
+        raise Unsupported("indices along the batch axis")
     number = torch.zeros_like(places[..., 0])
     for axis, size in enumerate(sizes):
         place = places[..., axis]

@@ -243,7 +243,7 @@ def _slice(node: Node, inputs: Inputs) -> Tensor:
     parts = []
     for value in inputs[1:]:
         if isinstance(value, Tensor):
-            raise Unsupported("Slice at places computed from the film")
+            raise Unsupported("Slice with starts or ends computed from the film")
         parts.append(value.array if value is not None else None)
     for axis, start, end, step in numbers.slices(node, parts, film.ndim):
         if step < 1:

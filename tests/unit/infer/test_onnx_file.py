@@ -182,7 +182,7 @@ def test_constants_that_are_too_large_together_are_refused(monkeypatch: pytest.M
         ("Einsum", ["x", "table"], {"equation": "chw,wk->chk"}, "does not fit"),
         ("Einsum", ["x", "x", "table"], {"equation": "bchw,bchw,wk->bk"}, "the equation"),
         ("GatherND", ["x", "far"], {}, "do not fit"),
-        ("GatherND", ["table", "places"], {"batch_dims": 1}, "axis of batches"),
+        ("GatherND", ["table", "places"], {"batch_dims": 1}, "batch_dims above 0"),
         ("GatherND", ["table", "far"], {}, "do not fit"),
         ("ScatterND", ["table", "far", "updates"], {}, "do not fit"),
         ("ScatterND", ["table", "places", "updates"], {"reduction": "add"}, "reduction"),
