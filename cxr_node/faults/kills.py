@@ -16,6 +16,7 @@ from cxr_node.faults.scratch import MODALITY_TITLE, ScratchNode
 from cxr_node.faults.steps import Fault
 from cxr_node.simulators.commitment import CommitmentListener
 from cxr_node.simulators.dicomweb import SimulatedDicomWeb
+from cxr_node.simulators.fhir import SimulatedFhir
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.ris import SimulatedRis
 
@@ -73,11 +74,13 @@ def run(context: FaultContext) -> GroupResult:
         pacs = stack.enter_context(SimulatedPacs())
         listener = stack.enter_context(CommitmentListener(MODALITY_TITLE))
         server, receiver = stack.enter_context(SimulatedDicomWeb()), stack.enter_context(SimulatedRis())
+        resources = stack.enter_context(SimulatedFhir())
         destinations = {
             "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
             "share": scratch.to_folder(context.folder / "kills" / "share"),
             "web": scratch.to_web(server.url, confirm="metadata", confirm_again_s=1.0),
             "ris": scratch.to_ris(receiver.port),
+            "fhir": scratch.to_fhir(resources.url),
         }
         peers = {MODALITY_TITLE: listener.port}
         web_port = scratch.free_port()
@@ -111,7 +114,8 @@ def run(context: FaultContext) -> GroupResult:
         *(f"{uid} was sent again with other bytes" for uid in pacs.changed),
         *server.changed,
         *receiver.changed,
-        *_not_everywhere(place, pacs.by_study, server.by_study, receiver.by_study),
+        *resources.changed,
+        *_not_everywhere(place, pacs.by_study, server.by_study, receiver.by_study, resources.by_study),
     )
     return group.result(ledger, faults=kills, notes=notes, problems=problems)
 

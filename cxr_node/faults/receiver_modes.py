@@ -1,4 +1,4 @@
-"""Faults of a DICOMweb server and of a RIS: away, silent, lying, refusing; every report arrives once."""
+"""Faults of a DICOMweb server, a RIS and a FHIR server: away, silent, lying, refusing; every report arrives once."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -12,12 +12,14 @@ from cxr_node.faults.context import FaultContext
 from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch_network import ScratchNetwork
-from cxr_node.simulators import dicomweb, ris
+from cxr_node.simulators import dicomweb, fhir, ris
 from cxr_node.simulators.dicomweb import SimulatedDicomWeb
+from cxr_node.simulators.fhir import SimulatedFhir
 from cxr_node.simulators.node import InProcessNode, wired_node
 from cxr_node.simulators.ris import SimulatedRis
 
 WEB, RIS = "DICOMweb server away, silent, lying, refusing", "RIS away, silent, refusing, answering wrongly"
+FHIR = "FHIR server away, silent, lying, refusing"
 _TIMEOUT_S = 0.5
 _FAULT, _RECOVERY = timedelta(minutes=1), timedelta(minutes=3)
 
@@ -25,8 +27,10 @@ _FAULT, _RECOVERY = timedelta(minutes=1), timedelta(minutes=3)
 class _Receiver(Protocol):
     """A simulated receiver of results; its `mode` is set by `_set_mode`."""
 
-    by_study: dict[str, dict[str, str]]
     changed: list[str]
+
+    @property
+    def by_study(self) -> Mapping[str, Mapping[str, str]]: ...
 
     def start(self) -> None: ...
 
@@ -47,6 +51,14 @@ def hl7(context: FaultContext) -> GroupResult:
         settings = scratch.to_ris(receiver.port, timeout_s=_TIMEOUT_S)
         faults = [mode for mode in ris.Mode if mode is not ris.Mode.RIGHT]
         return _run(context, RIS, receiver, settings, faults, right=ris.Mode.RIGHT, first_film=41_000)
+
+
+def resources(context: FaultContext) -> GroupResult:
+    """Run the faults of a FHIR server, which has one DiagnosticReport of each study, however often it was sent."""
+    with SimulatedFhir() as server:
+        settings = scratch.to_fhir(server.url, timeout_s=_TIMEOUT_S)
+        faults = [mode for mode in fhir.Mode if mode is not fhir.Mode.RIGHT]
+        return _run(context, FHIR, server, settings, faults, right=fhir.Mode.RIGHT, first_film=42_000)
 
 
 def _run(

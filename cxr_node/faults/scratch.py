@@ -155,6 +155,11 @@ def to_ris(port: int, **changes: object) -> dict[str, object]:
     return {"kind": "hl7", "host": "127.0.0.1", "port": port, "timeout_s": 10.0, **changes}
 
 
+def to_fhir(url: str, **changes: object) -> dict[str, object]:
+    """Return the settings of a FHIR server as destination, which files reports by the Patient ID alone."""
+    return {"kind": "fhir", "url": url, "patient": "identifier", "timeout_s": 10.0, **changes}
+
+
 def web_entrance(port: int) -> dict[str, object]:
     """Return the settings of an entrance by STOW-RS, in which MODALITY_TITLE may store."""
     return {"enabled": True, "port": port, "senders": [MODALITY_TITLE]}

@@ -47,6 +47,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "pacs": (pacs_modes.run,),
     "web": (receiver_modes.web,),
     "hl7": (receiver_modes.hl7,),
+    "fhir": (receiver_modes.resources,),
     "remote": (remote_modes.run,),
     "disk": (step_failures.disk,),
     "power-cuts": (power_cuts.run,),

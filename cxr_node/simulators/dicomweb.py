@@ -10,11 +10,10 @@ from http.server import BaseHTTPRequestHandler
 
 from cxr_node.domain.element_values import transfer_syntax_and_data_set, values_of
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.simulators.listener import Listener
+from cxr_node.simulators.token_listener import TokenListener
 
 RETRY_AFTER_S = 7
 ALREADY_STORED, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 45070, 0xA700, 0xC000
-TOKEN_S = 3600
 _HUGE = 1 << 21
 _SILENCE_S = 1.0
 """By then a client has given up."""
@@ -55,21 +54,11 @@ _FAILURES = {
 }
 
 
-class SimulatedDicomWeb(Listener):
-    """Listens from `start` to `stop`, at the same port again; `mode` may change at any time.
-
-    Parameters
-    ----------
-    tls
-        Context of a server with TLS.
-    authorization
-        Value that the Authorization header of each request must have; empty: none.
-    client
-        Authorization header of a client that gets tokens from `/token`, which each request must then have.
-    """
+class SimulatedDicomWeb(TokenListener):
+    """Listens from `start` to `stop`, at the same port again; `mode` may change at any time; see `TokenListener`."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, authorization: str = "", client: str = "") -> None:
-        super().__init__(_Handler, tls=tls)
+        super().__init__(_Handler, tls=tls, authorization=authorization, client=client)
         self.mode = Mode.RIGHT
         self.requests: Counter[Mode] = Counter()
         self.sent: Counter[str] = Counter()
@@ -80,23 +69,12 @@ class SimulatedDicomWeb(Listener):
         """Instances that were sent again with another data set."""
         self.files: dict[str, bytes] = {}
         self.headers: list[dict[str, str]] = []
-        self.tokens = 0
-        self.authorization = authorization
-        self._client = client
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         """Base URL for clients."""
         return f"{self.web_address}/dicom-web"
-
-    def token(self, authorization: str) -> str | None:
-        """Return a new token, the only one accepted from now on; None for another client."""
-        if not self._client or authorization != self._client:
-            return None
-        self.tokens += 1
-        self.authorization = f"Bearer token-{self.tokens}"
-        return f"token-{self.tokens}"
 
     def store(self, file: bytes, mode: Mode) -> tuple[str, str]:
         """Store a file as the mode says, and return its SOP Class and Instance UID."""
@@ -123,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer QIDO-RS for instances and studies, and WADO-RS of an instance or its metadata."""
         self.owner.headers.append(dict(self.headers.items()))
-        if not self._is_authorised():
+        if not self.owner.permits(self.headers.get("Authorization")):
             self._answer(401)
             return
         path, _, query = self.path.partition("?")
@@ -147,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a token request, or STOW-RS as the mode says."""
         owner, mode = self.owner, self.owner.mode
         if self.path == "/token":
-            self._answer_token()
+            form = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(*owner.token_response(self.headers.get("Authorization"), form), _JSON)
             return
         owner.headers.append(dict(self.headers.items()))
         owner.requests[mode] += 1
@@ -158,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         if mode is Mode.SILENT:
             owner.wait(_SILENCE_S)
             return
-        if not self._is_authorised() or mode in _STATUSES:
+        if not self.owner.permits(self.headers.get("Authorization")) or mode in _STATUSES:
             self._answer(_STATUSES.get(mode, 401), b"{}")
             return
         file = self._part(body)
@@ -197,17 +176,6 @@ class _Handler(BaseHTTPRequestHandler):
         head, tail = f"--{stated[1]}\r\n".encode() + _PART, f"\r\n--{stated[1]}--\r\n".encode()
         is_one = body.startswith(head) and body.endswith(tail) and body.count(f"--{stated[1]}".encode()) == 2
         return body[len(head) : -len(tail)] if is_one else None
-
-    def _is_authorised(self) -> bool:
-        return not self.owner.authorization or self.headers.get("Authorization") == self.owner.authorization
-
-    def _answer_token(self) -> None:
-        form = self.rfile.read(int(self.headers["Content-Length"]))
-        token = self.owner.token(self.headers.get("Authorization", ""))
-        if token is None or b"grant_type=client_credentials" not in form:
-            self._answer(401, b"{}")
-            return
-        self._answer_json({"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_S})
 
     def _answer_json(self, document: object, status: int = 200, *, is_cut: bool = False) -> None:
         self._answer(status, json.dumps(document).encode(), _JSON, is_cut=is_cut)

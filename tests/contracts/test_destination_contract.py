@@ -38,13 +38,13 @@ from cxr_node.ops.checks.destinations import check_destination
 from cxr_node.ops.checks.node import Status, ok
 from cxr_node.report.kinds import tid1500
 from cxr_node.simulators.dicomweb import SimulatedDicomWeb
+from cxr_node.simulators.fhir import SimulatedFhir
 from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 from cxr_node.simulators.ris import SimulatedRis
 from cxr_node.wiring import audit_decorators, compose
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.deliver import open_destinations
 from tests.support import films, peers
-from tests.support.fhir_server import FhirServer
 from tests.unit.report.studies import everything, request
 
 
@@ -147,7 +147,7 @@ def ris_at(port: int) -> Destination:
 
 @contextmanager
 def fhir(_: Path) -> Iterator[Place]:
-    with FhirServer() as server:
+    with SimulatedFhir() as server:
 
         def arrived() -> dict[str, bytes]:
             """Return the reports by the SOP Instance UID that they were made of."""

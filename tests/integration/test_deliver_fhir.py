@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cxr_node.db.database import Database
-from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.deliver.fhir import Fhir, FhirDestination
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
@@ -21,14 +21,30 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import ReportedFilm
+from cxr_node.simulators.fhir import PATIENT, RETRY_AFTER_S, Mode, SimulatedFhir
 from cxr_node.simulators.rejection_notes import rejection_note
 from tests.support import films
-from tests.support.fhir_server import PATIENT, FhirServer
 from tests.support.node import InProcessNode
 from tests.unit.report.studies import NODE, everything, not_read, request
 
 PACKAGE = Path(os.environ.get("CXR_NODE_FHIR", films.ROOT / "build" / "fhir")) / "node_modules" / "fhir"
 """npm's `fhir`: `npm install --prefix build/fhir fhir@4.12.0`."""
+OUTCOMES: dict[Mode, type[Exception]] = {
+    Mode.SILENT: DestinationUnreachable,
+    Mode.CLOSES: RetryLater,
+    Mode.TRUNCATED: RetryLater,
+    Mode.HUGE: RetryLater,
+    Mode.PAGE: RetryLater,
+    Mode.EMPTY: DeliveryRejected,
+    Mode.PARTLY: DeliveryRejected,
+    Mode.SEARCH_PAGE: RetryLater,
+    Mode.REDIRECTS: DestinationUnreachable,
+    Mode.EXPIRED: DestinationUnreachable,
+    Mode.CONFLICT: RetryLater,
+    Mode.REJECTS: DeliveryRejected,
+    Mode.STATUS_500: RetryLater,
+    Mode.STATUS_503: DestinationUnreachable,
+}
 _VALIDATE = """
 const { Fhir } = require(process.argv[1]);
 const resources = JSON.parse(require("fs").readFileSync(0, "utf-8"));
@@ -39,12 +55,12 @@ process.stdout.write(JSON.stringify(wrong));
 
 
 @pytest.fixture
-def server() -> Iterator[FhirServer]:
-    with FhirServer() as running:
+def server() -> Iterator[SimulatedFhir]:
+    with SimulatedFhir() as running:
         yield running
 
 
-def destination(server: FhirServer, **settings: Any) -> FhirDestination:
+def destination(server: SimulatedFhir, **settings: Any) -> FhirDestination:
     values = {"patient_systems": ("=urn:oid:1.2.3", "ELSEWHERE=urn:oid:9"), **settings}
     opened = Fhir(name="fhir", url=server.url, **values).open(calling_ae_title=AeTitle("CXRNODE"))
     assert isinstance(opened, FhirDestination)
@@ -57,7 +73,7 @@ def report(*reported: ReportedFilm, language: str = "en") -> bytes:
     return composed.content
 
 
-def test_a_report_is_a_preliminary_diagnostic_report_with_observations(server: FhirServer) -> None:
+def test_a_report_is_a_preliminary_diagnostic_report_with_observations(server: SimulatedFhir) -> None:
     film = everything(films.dx(changes={"AccessionNumber": "A1"}))
     receipt = destination(server, accession_system="urn:oid:1.2.4").send(report(film))
 
@@ -78,7 +94,7 @@ def test_a_report_is_a_preliminary_diagnostic_report_with_observations(server: F
     assert [one["valueQuantity"]["code"] for one in observations if "valueQuantity" in one] == ["{ratio}"]
 
 
-def test_a_finding_has_score_threshold_site_and_algorithm(server: FhirServer) -> None:
+def test_a_finding_has_score_threshold_site_and_algorithm(server: SimulatedFhir) -> None:
     film = everything(films.dx())
     assert film.reading.prediction is not None
     finding = next(
@@ -99,7 +115,7 @@ def test_a_finding_has_score_threshold_site_and_algorithm(server: FhirServer) ->
     assert device["version"][0]["value"] == film.reading.prediction.model.version
 
 
-def test_a_report_sent_again_changes_no_number_of_resources(server: FhirServer) -> None:
+def test_a_report_sent_again_changes_no_number_of_resources(server: SimulatedFhir) -> None:
     content = report(everything(films.dx()))
     destination(server).send(content)
     before = dict(server.resources)
@@ -109,7 +125,7 @@ def test_a_report_sent_again_changes_no_number_of_resources(server: FhirServer) 
     assert server.bundles[0] == server.bundles[1]
 
 
-def test_a_later_version_takes_the_place_of_the_report(server: FhirServer) -> None:
+def test_a_later_version_takes_the_place_of_the_report(server: SimulatedFhir) -> None:
     """A film that is stated no more has its observations entered in error."""
     first, second = everything(films.dx()), everything(films.cr(changes=_study_of(films.dx())))
     destination(server).send(report(first, second))
@@ -127,7 +143,7 @@ def _study_of(film: Any) -> dict[str, object]:
     return {"StudyInstanceUID": film.StudyInstanceUID}
 
 
-def test_a_film_that_was_not_analysed_has_a_report_without_findings(server: FhirServer) -> None:
+def test_a_film_that_was_not_analysed_has_a_report_without_findings(server: SimulatedFhir) -> None:
     destination(server).send(report(not_read(films.dx(), Reason.VIEW)))
 
     (stated,) = server.of_type("DiagnosticReport")
@@ -138,7 +154,7 @@ def test_a_film_that_was_not_analysed_has_a_report_without_findings(server: Fhir
 
 
 def test_a_report_of_a_patient_whom_the_server_lacks_is_rejected() -> None:
-    with FhirServer(patients=()) as empty:
+    with SimulatedFhir(patients=()) as empty:
         with pytest.raises(DeliveryRejected, match="HTTP status 412"):
             destination(empty).send(report(everything(films.dx())))
         assert empty.resources == {}
@@ -148,7 +164,7 @@ def test_a_report_of_a_patient_whom_the_server_lacks_is_rejected() -> None:
     assert stated["subject"]["identifier"] == {"system": "urn:oid:1.2.3", "value": "CXR-TEST-0001"}
 
 
-def test_the_issuer_of_the_patient_id_selects_its_system(server: FhirServer) -> None:
+def test_the_issuer_of_the_patient_id_selects_its_system(server: SimulatedFhir) -> None:
     film = everything(films.dx(changes={"IssuerOfPatientID": "ELSEWHERE"}))
     with pytest.raises(DeliveryRejected):
         destination(server).send(report(film))
@@ -157,27 +173,23 @@ def test_the_issuer_of_the_patient_id_selects_its_system(server: FhirServer) -> 
     assert server.of_type("DiagnosticReport")[0]["subject"]["identifier"]["system"] == "urn:oid:9"
 
 
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        ((500, b"{}"), RetryLater),
-        ((503, b""), RetryLater),
-        ((409, b"{}"), RetryLater),
-        ((401, b""), RetryLater),
-        ((422, b"{}"), DeliveryRejected),
-        ((200, b"<html>log in</html>"), RetryLater),
-        ((200, b'{"resourceType": "Bundle", "type": "transaction-response", "entry": []}'), DeliveryRejected),
-    ],
-)
-def test_only_a_transaction_whose_resources_are_all_stored_is_delivered(
-    answer: tuple[int, bytes], error: type[Exception], server: FhirServer
-) -> None:
-    server.answer = lambda: answer
-    with pytest.raises(error):
-        destination(server).send(report(everything(films.dx())))
+@pytest.mark.parametrize("mode", OUTCOMES)
+def test_only_a_transaction_whose_resources_are_all_stored_is_delivered(mode: Mode, server: SimulatedFhir) -> None:
+    server.mode, content = mode, report(everything(films.dx()))
+    to = destination(server, timeout_s=0.5 if mode is Mode.SILENT else 10.0)
+    with pytest.raises(OUTCOMES[mode]) as failed:
+        to.send(content)
+    assert type(failed.value) is OUTCOMES[mode]
+    if isinstance(failed.value, DestinationUnreachable):
+        assert failed.value.retry_after_s == (RETRY_AFTER_S if mode is Mode.STATUS_503 else 0)
+
+    server.mode = Mode.RIGHT
+    to.send(content)  # sent again, it is the same one report
+    assert len(server.of_type("DiagnosticReport")) == 1
+    assert server.changed == []
 
 
-def test_a_withdrawn_report_is_entered_in_error(server: FhirServer, database: Database, tmp_path: Path) -> None:
+def test_a_withdrawn_report_is_entered_in_error(server: SimulatedFhir, database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path, pacs=destination(server))
     film = films.dx()
     node.accept(film)
@@ -193,7 +205,7 @@ def test_a_withdrawn_report_is_entered_in_error(server: FhirServer, database: Da
     assert {one["status"] for one in server.of_type("Observation")} == {"entered-in-error"}
 
 
-def test_the_probe_names_another_version_of_fhir(server: FhirServer) -> None:
+def test_the_probe_names_another_version_of_fhir(server: SimulatedFhir) -> None:
     probe = Fhir(name="fhir", url=server.url).probe((), calling_ae_title=AeTitle("CXRNODE"))
     assert (probe.is_usable, probe.next_step) == (True, "")
     assert probe.message.endswith("has FHIR 4.0.1")
@@ -209,7 +221,7 @@ def _errors(resources: list[dict[str, Any]]) -> list[Any]:
     return errors
 
 
-def test_the_validator_of_npm_finds_no_error_in_any_language(server: FhirServer) -> None:
+def test_the_validator_of_npm_finds_no_error_in_any_language(server: SimulatedFhir) -> None:
     resources: list[dict[str, Any]] = []
     for language in LANGUAGES:
         destination(server).send(report(everything(films.dx(changes={"AccessionNumber": "A1"})), language=language))

@@ -1,8 +1,6 @@
 """STOW-RS to Orthanc's DICOMweb plug-in, and to a strict server that fails in every way."""
 
 import socket
-import ssl
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
@@ -23,13 +21,12 @@ from cxr_node.domain.identifiers import AeTitle, Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.simulators.dicomweb import RETRY_AFTER_S, Mode, SimulatedDicomWeb
-from tests.support import certificates, films, peers
+from tests.support import films, peers
 from tests.support.node import QUIET_S, InProcessNode
 from tests.unit.report.studies import everything, request
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 TITLE = AeTitle("CXRNODE")
-CLIENT = f"Basic {b64encode(b'node:secret').decode()}"
 OUTCOMES: dict[Mode, type[Exception] | int] = {
     Mode.RIGHT: 0,
     Mode.XML: 0,
@@ -195,63 +192,6 @@ def test_a_site_may_give_a_reason_of_its_server_another_meaning(server: Simulate
     with pytest.raises(RetryLater):
         destination(server.url, reasons=("49152=again",)).send(film(seed=60))
     server.mode = Mode.RIGHT
-
-
-def test_an_expired_token_is_renewed_once(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("secret\n")
-    with SimulatedDicomWeb(client=CLIENT) as server:
-        server.authorization = "Bearer none yet"
-        settings = {"auth": "oauth2", "client_id": "node", "client_secret_file": secret}
-        to = destination(server.url, token_url=server.url.replace("/dicom-web", "/token"), **settings)
-        to.send(film(seed=61))
-        to.send(film(seed=62))
-        assert server.tokens == 1
-
-        server.authorization = "Bearer of another"  # expired early
-        to.send(film(seed=63))
-        assert server.tokens == 2
-        assert len(server.files) == 3
-
-        secret.write_text("wrong\n")
-        server.authorization = "Bearer of another"
-        with pytest.raises(DestinationUnreachable, match="no access token"):
-            to.send(film(seed=64))
-
-
-def test_password_and_token_are_read_at_each_request(tmp_path: Path) -> None:
-    line = tmp_path / "line"
-    line.write_text("old")
-    with SimulatedDicomWeb(authorization="Bearer new") as server:
-        to = destination(server.url, auth="bearer", token_file=line, headers=("X-Site: north",))
-        with pytest.raises(DestinationUnreachable, match="status 401"):
-            to.send(film(seed=65))
-        line.write_text("new\n")
-        assert to.send(film(seed=65)).status == 0
-        assert server.headers[-1]["X-Site"] == "north"
-
-        server.authorization = f"Basic {b64encode('node:pässword'.encode()).decode()}"
-        line.write_text("pässword")
-        assert destination(server.url, auth="basic", user="node", password_file=line).send(film(seed=66)).status == 0
-        line.unlink()
-        with pytest.raises(DestinationUnreachable, match="line cannot be read"):
-            to.send(film(seed=67))
-
-
-def test_a_server_is_reached_by_mutual_tls_only(tmp_path: Path) -> None:
-    authority = certificates.authority(tmp_path)
-    own, other = certificates.issued(tmp_path, authority, "server"), certificates.authority(tmp_path, "other")
-    node = certificates.issued(tmp_path, authority, "node")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.certificate))
-    context.load_cert_chain(own.certificate, own.key)
-    context.verify_mode = ssl.CERT_REQUIRED
-    with SimulatedDicomWeb(tls=context) as server:
-        files = {"tls_ca": authority.certificate, "tls_certificate": node.certificate, "tls_key": node.key}
-        assert destination(server.url, **files).send(film(seed=68)).status == 0
-        for wrong in ({"tls_ca": authority.certificate}, {**files, "tls_ca": other.certificate}, {}):
-            with pytest.raises(RetryLater):
-                destination(server.url, **wrong).send(film(seed=69))
-        assert len(server.files) == 1
 
 
 @pytest.mark.parametrize(
