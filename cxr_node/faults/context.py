@@ -26,6 +26,10 @@ class Amounts:
     """Kills while DCMTK sends."""
     correction_kills: int = 100
     """Kills while patients are corrected and films rejected."""
+    worklist_steps: int = 200
+    """Steps that two nodes perform, of which one is killed."""
+    export_kills: int = 40
+    """Upper limit of places at which an export is killed."""
     messages: int = 10_000
     idle_peers: int = 200
     rounds: int = 5
@@ -61,6 +65,8 @@ SHORT = Amounts(
     program_kills=0,
     peer_kills=2,
     correction_kills=3,
+    worklist_steps=6,
+    export_kills=2,
     messages=60,
     idle_peers=20,
     rounds=1,

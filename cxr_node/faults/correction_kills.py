@@ -16,7 +16,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext
-from cxr_node.faults.films import Films
+from cxr_node.faults.films import PatientFilms
 from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.kills import KillPoints
 from cxr_node.faults.load import LoadGenerator, running, send, wait_for
@@ -41,21 +41,6 @@ _NAME = "Corrected"
 PatientsByStudy = dict[str, list[tuple[str, str]]]
 """Patient ID and family name of each report, by Study Instance UID."""
 _TITLES = (RejectionTitle.QUALITY, RejectionTitle.SAFETY, RejectionTitle.WORKLIST)
-
-
-class _PatientFilms(Films):
-    """Films of which each is of a patient of its own; `by_study` has those made so far."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self.by_study: dict[str, FileDataset] = {}
-
-    def make(self, number: int, *, study: int | None = None) -> FileDataset:
-        """Return the film `number`."""
-        film = super().make(number, study=study)
-        film.PatientID = f"PATIENT{number}"
-        self.by_study[str(film.StudyInstanceUID)] = film
-        return film
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +121,7 @@ def run(context: FaultContext) -> GroupResult:
         KillPoints(rng=context.rng(GROUP)),
         GroupRun(context, GROUP),
     )
-    films, archive, port = _PatientFilms(context.seed), HidingArchive(), scratch.free_port()
+    films, archive, port = PatientFilms(context.seed), HidingArchive(), scratch.free_port()
     sections: dict[str, dict[str, object]] = {
         "adt": {"enabled": True, "port": port, "addresses": ["127.0.0.1"]},
         "compose": {"study_max_wait_s": _STUDY_MAX_WAIT_S},

@@ -38,3 +38,18 @@ class Films:
         film.SOPInstanceUID = derive_uid("fault suite", str(self._seed), str(number), "film")
         film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
         return film
+
+
+class PatientFilms(Films):
+    """Films of which each is of a patient of its own; `by_study` has those made so far."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.by_study: dict[str, FileDataset] = {}
+
+    def make(self, number: int, *, study: int | None = None) -> FileDataset:
+        """Return the film `number`."""
+        film = super().make(number, study=study)
+        film.PatientID = f"PATIENT{number}"
+        self.by_study[str(film.StudyInstanceUID)] = film
+        return film

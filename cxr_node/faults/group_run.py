@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from cxr_node.db.database import Database
 from cxr_node.faults import ledger_check
 from cxr_node.faults.context import FaultContext, stopwatch
+from cxr_node.faults.films import Films
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult, LedgerResult
 from cxr_node.faults.scratch import ScratchNode
@@ -18,17 +19,18 @@ class GroupRun:
     `promised` has the Study and SOP Instance UID of each film that got Success; `problems` are broken promises.
     """
 
-    def __init__(self, context: FaultContext, group: str, *, first_film: int = 0) -> None:
+    def __init__(self, context: FaultContext, group: str, *, first_film: int = 0, films: Films | None = None) -> None:
         self.context = context
         self.promised: dict[str, str] = {}
         self.problems: list[str] = []
         self._group = group
         self._first_film = first_film
+        self._films = films or context.films
         self._seconds = stopwatch()
 
     def send(self, port: int) -> int | None:
         """Send the next film once; return the status, None without a response."""
-        film = self.context.films.make(self._first_film + len(self.promised))
+        film = self._films.make(self._first_film + len(self.promised))
         status = send(film, port)
         if status == 0:
             self.promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)

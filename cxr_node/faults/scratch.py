@@ -160,6 +160,12 @@ def to_fhir(url: str, **changes: object) -> dict[str, object]:
     return {"kind": "fhir", "url": url, "patient": "identifier", "timeout_s": 10.0, **changes}
 
 
+def worklist(port: int, **changes: object) -> dict[str, object]:
+    """Return the settings of a worklist on this machine."""
+    row = {"name": "ris", "host": "127.0.0.1", "port": port, "ae_title": "WORKLIST", "timeout_s": 10.0}
+    return {**row, "workitem": "110003^DCM^Computer Aided Diagnosis", **changes}
+
+
 def web_entrance(port: int) -> dict[str, object]:
     """Return the settings of an entrance by STOW-RS, in which MODALITY_TITLE may store."""
     return {"enabled": True, "port": port, "senders": [MODALITY_TITLE]}

@@ -15,6 +15,7 @@ from cxr_node.faults import (
     clock_jumps,
     correction_kills,
     database_restarts,
+    export_kills,
     fuzz,
     hostile_films,
     hostile_peers,
@@ -25,6 +26,7 @@ from cxr_node.faults import (
     pacs_modes,
     postgres_server,
     power_cuts,
+    prior_modes,
     receiver_modes,
     remote_modes,
     scratch,
@@ -33,6 +35,8 @@ from cxr_node.faults import (
     startup_kills,
     step_failures,
     supervisor_kills,
+    worklist_kills,
+    worklist_modes,
 )
 from cxr_node.faults.context import Amounts, DatabaseKind, FaultContext
 from cxr_node.faults.films import Films
@@ -48,6 +52,9 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "web": (receiver_modes.web,),
     "hl7": (receiver_modes.hl7,),
     "fhir": (receiver_modes.resources,),
+    "worklist": (worklist_modes.run, worklist_kills.run),
+    "priors": (prior_modes.run,),
+    "export": (export_kills.run,),
     "remote": (remote_modes.run,),
     "disk": (step_failures.disk,),
     "power-cuts": (power_cuts.run,),

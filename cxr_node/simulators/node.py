@@ -3,24 +3,31 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 from cxr_node.archive.store import Archive
+from cxr_node.composing.context import ComposeContext
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
-from cxr_node.process_pool.executor import InProcess
+from cxr_node.domain.errors import RetryLater
+from cxr_node.process_pool.executor import Executor, InProcess
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import JobRow
+from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring import maintenance, preprocessing, startup
 from cxr_node.wiring.compose import compose_context, compose_handler
 from cxr_node.wiring.deliver import commitment_handler, delivery_handler
+from cxr_node.wiring.priors import prior_searches
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import read_handler
 from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.role_names import Role, lease_owner
+from cxr_node.wiring.ups import procedure_steps
 from cxr_node.work.handler import Handler
+from cxr_node.work.periodic.prior_reading import PriorReading
 from cxr_node.work.worker import Worker
 
 _HOUR, _RUN_EACH_HOUR = timedelta(hours=1), timedelta(minutes=3)
@@ -51,6 +58,8 @@ class InProcessNode:
         self.clock = clock
         self.port = port
         self.turns = 0
+        self.failures: list[str] = []
+        """What periodic jobs could not do, which a role would retry."""
         self._on_tick = on_tick
 
     def seconds_to_next(self, stage: Stage) -> float | None:
@@ -77,13 +86,19 @@ class InProcessNode:
         last_tick = None
         while self.clock.now < end:
             if last_tick is None or self.clock.now - last_tick >= _TICK:
-                self._on_tick()
+                self._tick()
                 last_tick = self.clock.now
             self.run_due()
             waits = [wait for worker in self.workers.values() if (wait := worker.seconds_to_next()) is not None]
             step_s = max(0.05, min([*waits, _TICK.total_seconds()]))
             self.clock.now = min(end, self.clock.now + timedelta(seconds=step_s))
         self.run_due()
+
+    def _tick(self) -> None:
+        try:
+            self._on_tick()
+        except RetryLater as error:
+            self.failures.append(str(error))
 
     def pass_days(self, span: timedelta) -> None:
         """Let a long time pass: three minutes of each hour as in `pass_time`, the rest in one step."""
@@ -142,9 +157,30 @@ def wired_node(
             database=process.database,
             archive=process.archive,
             clock=clock,
-            on_tick=lambda: maintenance.tick(process),
+            on_tick=_periodic_jobs(process, InProcess(context), InProcess(composing), network),
             port=port,
         )
+
+
+def _periodic_jobs(
+    process: Process,
+    reading: Executor[ReadContext],
+    composing: Executor[ComposeContext],
+    network: Callable[[], Network],
+) -> Callable[[], None]:
+    """Return the periodic jobs of the settings: maintenance, procedure steps, and the search for prior films."""
+    jobs: list[Callable[[], object]] = [partial(maintenance.tick, process)]
+    if process.settings.priors.sources:
+        prior_films = PriorReading(process.database, executor=reading, network=network, clock=process.clock)
+        jobs += [prior_searches(process, composing).run, prior_films.run]
+    if process.settings.ups.worklists:
+        jobs.append(procedure_steps(process).run)
+
+    def run() -> None:
+        for job in jobs:
+            job()
+
+    return run
 
 
 def _worker(process: Process, role: Role, handler: Handler) -> Worker:

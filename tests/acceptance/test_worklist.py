@@ -5,25 +5,25 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from tests.support import films, ups_manager
+from cxr_node.simulators.worklist import AE_TITLE, COMPLETED, IN_PROGRESS, SCHEDULED, SimulatedWorklist, step_uid
+from tests.support import films
 from tests.support.peers import LOOPBACK, storescp, storescu, until
 from tests.support.running_node import running, settings_file, to_pacs
-from tests.support.ups_manager import COMPLETED, IN_PROGRESS, SCHEDULED, UpsManager, step_uid
 
 STEP = step_uid(1)
 
 
-def _worklist(manager: UpsManager) -> str:
+def _worklist(manager: SimulatedWorklist) -> str:
     return (
         f'[ups]\nevery_s = 0.5\n[[ups.worklists]]\nname = "ris"\nhost = "{LOOPBACK}"\nport = {manager.port}\n'
-        f'ae_title = "{ups_manager.AE_TITLE}"\nworkitem = "110003^DCM^Computer Aided Diagnosis"\n'
+        f'ae_title = "{AE_TITLE}"\nworkitem = "110003^DCM^Computer Aided Diagnosis"\n'
     )
 
 
 @pytest.mark.long
 def test_a_killed_node_completes_the_step_that_it_has_claimed(tmp_path: Path) -> None:
     film = films.cr(seed=9)
-    with ups_manager.running() as manager, storescp(tmp_path / "pacs") as pacs:
+    with SimulatedWorklist() as manager, storescp(tmp_path / "pacs") as pacs:
         manager.add(STEP, [film])
         to = to_pacs(pacs.port, pacs.ae_title)
         config = settings_file(tmp_path / "node", destinations=(to,), more=_worklist(manager), is_tiny=True)

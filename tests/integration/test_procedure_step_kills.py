@@ -10,20 +10,20 @@ import pytest
 
 from cxr_node.db.database import Database
 from cxr_node.records import procedure_steps
-from tests.support import ups_manager
+from cxr_node.simulators.worklist import COMPLETED, IN_PROGRESS, SCHEDULED, SimulatedWorklist, step_uid
 from tests.support.killed_performer import Killed, NthPoint, PerformingNode, deliver, reference
-from tests.support.ups_manager import COMPLETED, IN_PROGRESS, SCHEDULED, UpsManager, step_uid
+from tests.support.worklists import worklist_at
 
 
 @pytest.fixture
-def manager() -> Iterator[UpsManager]:
-    with ups_manager.running() as running:
+def manager() -> Iterator[SimulatedWorklist]:
+    with SimulatedWorklist() as running:
         yield running
 
 
-def _node(migrated_file: Path, path: Path, manager: UpsManager, title: str = "CXRNODE") -> PerformingNode:
+def _node(migrated_file: Path, path: Path, manager: SimulatedWorklist, title: str = "CXRNODE") -> PerformingNode:
     shutil.copyfile(migrated_file, path)
-    return PerformingNode(url=f"sqlite:///{path}", worklist=manager.worklist(title))
+    return PerformingNode(url=f"sqlite:///{path}", worklist=worklist_at(manager.port, title))
 
 
 def _deliver_claimed(node: PerformingNode, delivered: set[str]) -> None:
@@ -37,7 +37,7 @@ def _deliver_claimed(node: PerformingNode, delivered: set[str]) -> None:
 
 
 def test_a_kill_at_any_point_ends_in_one_completed_step(
-    manager: UpsManager, migrated_file: Path, tmp_path: Path
+    manager: SimulatedWorklist, migrated_file: Path, tmp_path: Path
 ) -> None:
     """At each request, before it and before its response is used, and at each commit, before it and after it."""
     number, has_ended = 0, False
@@ -61,7 +61,7 @@ def test_a_kill_at_any_point_ends_in_one_completed_step(
 
 @pytest.mark.parametrize("steps", [16, pytest.param(200, marks=pytest.mark.long)])
 def test_two_nodes_of_which_one_is_killed_complete_each_step_once(
-    steps: int, manager: UpsManager, migrated_file: Path, tmp_path: Path
+    steps: int, manager: SimulatedWorklist, migrated_file: Path, tmp_path: Path
 ) -> None:
     chance = random.Random(20)  # noqa: S311  # no secret
     kills = 0

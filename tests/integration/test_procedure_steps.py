@@ -21,15 +21,26 @@ from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
+from cxr_node.simulators.worklist import (
+    AE_TITLE,
+    CANCELED,
+    COMPLETED,
+    IN_PROGRESS,
+    OTHER_WORKITEM,
+    SCHEDULED,
+    WORKITEM,
+    SimulatedWorklist,
+    step_uid,
+)
 from cxr_node.wiring import startup
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.ups import procedure_steps
 from cxr_node.work.periodic.procedure_steps import ProcedureSteps
-from tests.support import films, ups_manager
+from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import settings_file
-from tests.support.ups_manager import CANCELED, COMPLETED, IN_PROGRESS, SCHEDULED, UpsManager, step_uid
+from tests.support.worklists import worklist_at
 
 FILM = films.cr(seed=9)
 STEP = step_uid(1)
@@ -38,8 +49,8 @@ WAIT = timedelta(minutes=10)
 
 
 @pytest.fixture
-def manager() -> Iterator[UpsManager]:
-    with ups_manager.running() as running:
+def manager() -> Iterator[SimulatedWorklist]:
+    with SimulatedWorklist() as running:
         yield running
 
 
@@ -48,9 +59,11 @@ def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path / "node")
 
 
-def performer(node: InProcessNode, database: Database, manager: UpsManager, **options: object) -> ProcedureSteps:
-    """Return the performer of a node, for the worklist of a manager."""
-    worklists = [manager.worklist(**options)]  # type: ignore[arg-type]
+def performer(
+    node: InProcessNode, database: Database, manager: SimulatedWorklist | int, **options: object
+) -> ProcedureSteps:
+    """Return the performer of a node, for the worklist of a manager, or of the one at a port."""
+    worklists = [worklist_at(manager if isinstance(manager, int) else manager.port, **options)]  # type: ignore[arg-type]
     return ProcedureSteps(
         database=database,
         worklists=lambda: worklists,
@@ -75,7 +88,7 @@ def row(database: Database) -> dict[str, object]:
 
 
 def test_a_step_is_claimed_performed_and_completed(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
@@ -98,13 +111,13 @@ def test_a_step_is_claimed_performed_and_completed(
     assert str(item.StudyInstanceUID) == str(FILM.StudyInstanceUID)
     assert [str(place.RetrieveAETitle) for place in item.DICOMRetrievalSequence] == ["PACS"]
     assert str(step.performed.PerformedStationNameCodeSequence[0].CodeValue) == "CXR1"
-    assert str(step.performed.PerformedWorkitemCodeSequence[0].CodeValue) == ups_manager.WORKITEM.value
+    assert str(step.performed.PerformedWorkitemCodeSequence[0].CodeValue) == WORKITEM.value
     assert (row(database)["state"], row(database)["progress"]) == ("completed", 90)
     assert row(database)["study_instance_uid"] == str(FILM.StudyInstanceUID)
 
 
 def test_a_film_that_is_not_analysed_completes_the_step(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     """The report states why, and is the output."""
     film = films.dx(seed=2, changes={"ViewPosition": "LL"})
@@ -120,7 +133,7 @@ def test_a_film_that_is_not_analysed_completes_the_step(
 
 
 def test_a_step_whose_films_do_not_come_is_canceled(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     manager.add(STEP, [FILM, films.cr(seed=3)])
     node.accept(FILM)
@@ -143,7 +156,7 @@ def test_a_step_whose_films_do_not_come_is_canceled(
     assert (row(database)["reason"], row(database)["held_films"], row(database)["films"]) == ("110523", 1, 2)
 
 
-def test_a_step_without_a_film_is_canceled(database: Database, node: InProcessNode, manager: UpsManager) -> None:
+def test_a_step_without_a_film_is_canceled(database: Database, node: InProcessNode, manager: SimulatedWorklist) -> None:
     document = films.cr(seed=4)
     document.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
     manager.add(STEP, [document])
@@ -155,7 +168,7 @@ def test_a_step_without_a_film_is_canceled(database: Database, node: InProcessNo
 
 
 def test_a_step_whose_result_is_rejected_for_good_is_canceled(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     def refuse() -> None:
         raise DeliveryRejected("no")
@@ -174,7 +187,7 @@ def test_a_step_whose_result_is_rejected_for_good_is_canceled(
 
 @pytest.mark.parametrize("answers_with_c302", [False, True])
 def test_a_step_that_another_claimed_first_is_left_to_it(
-    answers_with_c302: bool, database: Database, node: InProcessNode, manager: UpsManager
+    answers_with_c302: bool, database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     """Of C302 the Transaction UID decides, as it may be the answer to a repeated claim of this node."""
     manager.answers_claims_of_others_with_c302 = answers_with_c302
@@ -197,7 +210,7 @@ def test_a_step_that_another_claimed_first_is_left_to_it(
 
 @pytest.mark.parametrize(("state", "detail"), [(CANCELED, "CANCELED"), (COMPLETED, "COMPLETED")])
 def test_a_step_that_was_ended_at_the_manager_is_lost(
-    state: str, detail: str, database: Database, node: InProcessNode, manager: UpsManager
+    state: str, detail: str, database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
@@ -211,7 +224,7 @@ def test_a_step_that_was_ended_at_the_manager_is_lost(
     assert manager.requests[-1][0] == "N-GET"
 
 
-def test_a_step_that_vanished_is_lost(database: Database, node: InProcessNode, manager: UpsManager) -> None:
+def test_a_step_that_vanished_is_lost(database: Database, node: InProcessNode, manager: SimulatedWorklist) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
     steps.run()
@@ -223,7 +236,7 @@ def test_a_step_that_vanished_is_lost(database: Database, node: InProcessNode, m
 
 
 def test_a_step_that_is_scheduled_again_is_claimed_again(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     """As after a restore of the manager from a backup."""
     manager.add(STEP, [FILM])
@@ -239,7 +252,7 @@ def test_a_step_that_is_scheduled_again_is_claimed_again(
 
 
 def test_a_refused_claim_is_tried_again_when_the_step_is_offered_again(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     manager.add(STEP, [FILM])
     manager.answer = lambda request, _uid: 0xC301 if request.startswith("N-ACTION") else None
@@ -259,7 +272,7 @@ def test_a_refused_claim_is_tried_again_when_the_step_is_offered_again(
 @pytest.mark.parametrize("request_name", ["N-ACTION IN PROGRESS", "N-GET", "N-SET", "N-ACTION COMPLETED"])
 @pytest.mark.parametrize("status", [0x0110, 0xC303])
 def test_a_request_that_fails_is_sent_again(
-    status: int, request_name: str, database: Database, node: InProcessNode, manager: UpsManager
+    status: int, request_name: str, database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     """Another step is performed meanwhile."""
     manager.add(STEP, [FILM], priority="HIGH")
@@ -279,7 +292,7 @@ def test_a_request_that_fails_is_sent_again(
 
 
 def test_a_step_that_the_manager_will_not_complete_is_canceled(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     manager.add(STEP, [FILM])
     node.accept(FILM)
@@ -292,14 +305,15 @@ def test_a_step_that_the_manager_will_not_complete_is_canceled(
     assert row(database)["state"] == "canceled"
 
 
-def test_a_manager_that_is_away_is_asked_again(database: Database, node: InProcessNode, manager: UpsManager) -> None:
+def test_a_manager_that_is_away_is_asked_again(
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
+) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
     steps.run()
-    away = UpsManager(port=9)
 
     with pytest.raises(WorklistFailed, match="worklist ris: no association with WORKLIST"):
-        performer(node, database, away).run()
+        performer(node, database, 9).run()
     node.accept(FILM)
     node.work()
     steps.run()
@@ -308,7 +322,7 @@ def test_a_manager_that_is_away_is_asked_again(database: Database, node: InProce
 
 
 def test_claimed_steps_of_a_worklist_that_was_removed_are_a_failure(
-    database: Database, node: InProcessNode, manager: UpsManager
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
@@ -321,11 +335,11 @@ def test_claimed_steps_of_a_worklist_that_was_removed_are_a_failure(
 
 @pytest.mark.parametrize("matches_keys", [True, False])
 def test_only_ready_steps_of_the_workitem_are_claimed_by_priority(
-    matches_keys: bool, database: Database, node: InProcessNode, manager: UpsManager
+    matches_keys: bool, database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:
     """Also if the manager returns all steps whatever it is asked for."""
     manager.matches_keys = matches_keys
-    manager.add(step_uid(1), [FILM], workitem=ups_manager.OTHER_WORKITEM)
+    manager.add(step_uid(1), [FILM], workitem=OTHER_WORKITEM)
     manager.add(step_uid(2), [FILM], readiness="INCOMPLETE")
     manager.add(step_uid(3), [FILM], priority="LOW")
     manager.add(step_uid(4), [FILM])
@@ -340,7 +354,7 @@ def test_only_ready_steps_of_the_workitem_are_claimed_by_priority(
 
 
 def test_a_step_claimed_more_than_a_day_ago_is_an_alarm(
-    database: Database, node: InProcessNode, manager: UpsManager, tmp_path: Path
+    database: Database, node: InProcessNode, manager: SimulatedWorklist, tmp_path: Path
 ) -> None:
     manager.add(STEP, [FILM])
     performer(node, database, manager).run()
@@ -353,35 +367,35 @@ def test_a_step_claimed_more_than_a_day_ago_is_an_alarm(
     assert after["worklist ris"].startswith("1 procedure step claimed more than a day ago")
 
 
-def test_a_manager_with_more_steps_than_asked_for_is_stopped(manager: UpsManager) -> None:
+def test_a_manager_with_more_steps_than_asked_for_is_stopped(manager: SimulatedWorklist) -> None:
     for number in range(20):
         manager.add(step_uid(number), [FILM])
 
-    with manager.worklist().session() as session:
+    with worklist_at(manager.port).session() as session:
         assert len(session.find(3)) == 3
         assert session.claim(step_uid(0), Uid("1.2.3")) is StepAnswer.DONE
 
 
-def _settings(folder: Path, manager: UpsManager, ae_title: str = ups_manager.AE_TITLE) -> Settings:
+def _settings(folder: Path, port: int) -> Settings:
     worklist = (
-        f'[[ups.worklists]]\nname = "ris"\nhost = "127.0.0.1"\nport = {manager.port}\nae_title = "{ae_title}"\n'
+        f'[[ups.worklists]]\nname = "ris"\nhost = "127.0.0.1"\nport = {port}\nae_title = "{AE_TITLE}"\n'
         'workitem = "110003^DCM^Computer Aided Diagnosis"\n'
     )
     return load(settings_file(folder, more=worklist))
 
 
-def test_doctor_says_whether_a_worklist_accepts_ups_pull(manager: UpsManager, tmp_path: Path) -> None:
-    (good,) = checks.worklists(_settings(tmp_path / "good", manager))
-    (bad,) = checks.worklists(_settings(tmp_path / "bad", UpsManager(port=9)))
+def test_doctor_says_whether_a_worklist_accepts_ups_pull(manager: SimulatedWorklist, tmp_path: Path) -> None:
+    (good,) = checks.worklists(_settings(tmp_path / "good", manager.port))
+    (bad,) = checks.worklists(_settings(tmp_path / "bad", 9))
 
     assert (good.status, good.message) == (Status.OK, f"WORKLIST at 127.0.0.1 port {manager.port} accepts UPS Pull")
     assert bad.status is Status.PROBLEM
 
 
-def test_queries_and_changes_of_state_are_audited(manager: UpsManager, tmp_path: Path) -> None:
+def test_queries_and_changes_of_state_are_audited(manager: SimulatedWorklist, tmp_path: Path) -> None:
     manager.add(STEP, [FILM])
     messages: list[AuditMessage] = []
-    with Process.open(_settings(tmp_path, manager), clock=SimulatedClock(NOON)) as process:
+    with Process.open(_settings(tmp_path, manager.port), clock=SimulatedClock(NOON)) as process:
         startup.prepare(process)
         audited = replace(process, audit=replace(process.audit, record=messages.append))
         procedure_steps(audited).run()
@@ -389,4 +403,4 @@ def test_queries_and_changes_of_state_are_audited(manager: UpsManager, tmp_path:
     assert [message.event.meaning for message in messages] == ["Query", "Procedure Record"]
     (procedure,) = messages[1].objects
     assert (procedure.object_id, procedure.details) == (STEP, (("Procedure Step State", b"IN PROGRESS"),))
-    assert messages[1].participants[1].ae_title == ups_manager.AE_TITLE
+    assert messages[1].participants[1].ae_title == AE_TITLE

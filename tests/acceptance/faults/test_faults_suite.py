@@ -27,6 +27,9 @@ KINDS: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
 ON_BOTH = {"kills", "database"}
 IN_CI = {
     "corrections": "tests/integration/test_corrections.py::test_a_correction_survives_a_kill_at_every_commit[3]",
+    "export": "tests/integration/test_export_folder.py::test_a_kill_at_any_step_leaves_whole_studies",
+    "priors": "tests/integration/test_prior_search.py::test_without_the_archive_the_report_is_in_time_and_says_so",
+    "worklist": "tests/integration/test_procedure_step_kills.py::test_a_kill_at_any_point_ends_in_one_completed_step",
     "remote": "tests/integration/test_remote_reader.py::test_a_server_that_is_away_and_returns_is_noticed",
     "independent-peers": "test_no_film_is_lost_or_reported_twice_in_the_short_form[pacs]",
     "chaos": "test_no_film_is_lost_or_reported_twice_in_the_short_form[kills]",

@@ -1,30 +1,57 @@
-"""Strict manager of Unified Procedure Steps: an SCP with the state machine of PS3.4 table CC.1.1-2, in this process.
+"""Simulated worklist manager: an SCP of Unified Procedure Steps with the state machine of PS3.4 table CC.1.1-2.
 
-It refuses wrong Transaction UIDs, wrong transitions, and final states without the attributes of table CC.2.5-3.
+It refuses wrong Transaction UIDs, wrong transitions, and final states without the attributes of table CC.2.5-3. It
+fails in a chosen way.
 """
 
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from cxr_node.deliver.peer import Peer
 from cxr_node.domain.codes import Code, dcm
-from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.sop_classes import UPS_PULL, UPS_PUSH
+from cxr_node.simulators.scp import SimulatedScp
 from cxr_node.ups.attributes import code_item
-from cxr_node.ups.manager import WorklistManager
 
 AE_TITLE = "WORKLIST"
 WORKITEM = dcm("110003", "Computer Aided Diagnosis")
 OTHER_WORKITEM = dcm("110001", "Image Processing")
 SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED = "SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED"
-_LOOPBACK = "127.0.0.1"
+_SILENCE_S = 1.0
+"""By then a client has given up."""
+_PROCESSING_FAILURE, _UNABLE_TO_PROCESS = 0x0110, 0xC001
+_CLAIM = f"N-ACTION {IN_PROGRESS}"
+
+
+class Mode(StrEnum):
+    """What the manager does with requests."""
+
+    RIGHT = "right"
+    SILENT = "no response to a claim"
+    GRANTS_SILENTLY = "changes the state, and does not respond"
+    FAILS = "fails every request"
+    QUERIES_FAIL = "fails queries"
+    CLAIMS_ONLY_IN_WORDS = "Success for a claim that it does not grant"
+    TAKEN = "claims answered as another's"
+    IN_PROGRESS_ALREADY = "claims answered as in progress"
+    NOT_KNOWN = "claims answered as of no step"
+    OFFERS_ALL = "offers every step, whatever was asked"
+    ABORTS = "aborts at each change of a state"
+
+
+_CLAIM_ANSWERS = {
+    Mode.CLAIMS_ONLY_IN_WORDS: 0x0000,
+    Mode.TAKEN: 0xC301,
+    Mode.IN_PROGRESS_ALREADY: 0xC302,
+    Mode.NOT_KNOWN: 0xC307,
+}
 
 Answerer = Callable[[str, str], int | None]
 """Called with the request and the step before a request is served; a status is answered in its place."""
@@ -37,6 +64,8 @@ class Step:
     attributes: Dataset
     state: str = SCHEDULED
     transaction_uid: str = ""
+    performer: str = ""
+    """Calling AE title of the node that claimed it."""
     states: list[str] = field(default_factory=lambda: [SCHEDULED])
     progress: list[str] = field(default_factory=list)
 
@@ -66,17 +95,39 @@ class Step:
         return [str(one.ReferencedSOPInstanceUID) for item in items for one in item.ReferencedSOPSequence]
 
 
-@dataclass(slots=True)
-class UpsManager:
-    """Steps by SOP Instance UID, the requests that were served, and the states that were answered."""
+class SimulatedWorklist(SimulatedScp):
+    """Steps by SOP Instance UID, the requests that were served, and the statuses that were answered.
 
-    steps: dict[str, Step] = field(default_factory=dict)
-    requests: list[tuple[str, str, int]] = field(default_factory=list)
-    answer: Answerer = lambda _request, _step: None
-    answers_claims_of_others_with_c302: bool = False
-    matches_keys: bool = True
-    port: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    `answer` replaces responses, `mode` may change at any time.
+    """
+
+    def __init__(self, *, port: int = 0) -> None:
+        super().__init__(AE_TITLE, port=port)
+        self.steps: dict[str, Step] = {}
+        self.requests: list[tuple[str, str, int]] = []
+        self.mode = Mode.RIGHT
+        self.answer: Answerer = self._mode_answer
+        self.answers_claims_of_others_with_c302 = False
+        self.matches_keys = True
+        self._lock = threading.Lock()
+
+    def _configure(self, entity: AE) -> list[evt.EventHandlerType]:
+        entity.add_supported_context(UID(UPS_PULL), ExplicitVRLittleEndian)
+        return [
+            (evt.EVT_CONN_OPEN, _without_delay),
+            (evt.EVT_C_FIND, self._find),
+            (evt.EVT_N_GET, self._get),
+            (evt.EVT_N_SET, self._set_attributes),
+            (evt.EVT_N_ACTION, self._act),
+        ]
+
+    def _mode_answer(self, request: str, _step: str) -> int | None:
+        """Return the status that the mode answers in place of the right one."""
+        if request == _CLAIM and self.mode in _CLAIM_ANSWERS:
+            return _CLAIM_ANSWERS[self.mode]
+        if self.mode is Mode.FAILS:
+            return _UNABLE_TO_PROCESS if request == "C-FIND" else _PROCESSING_FAILURE
+        return _UNABLE_TO_PROCESS if self.mode is Mode.QUERIES_FAIL and request == "C-FIND" else None
 
     def add(
         self,
@@ -104,27 +155,22 @@ class UpsManager:
         """Return the state of each step."""
         return {uid: step.state for uid, step in self.steps.items()}
 
-    def worklist(self, calling_ae_title: str = "CXRNODE", **options: object) -> WorklistManager:
-        """Return the worklist of the node under test."""
-        title = AeTitle(calling_ae_title)
-        peer = Peer(host=_LOOPBACK, port=self.port, called_ae_title=AeTitle(AE_TITLE), calling_ae_title=title)
-        return WorklistManager(name="ris", peer=peer, **{"workitem": WORKITEM, **options})  # type: ignore[arg-type]
-
-    def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         """Answer C-FIND (section CC.2.8)."""
         if status := self.answer("C-FIND", ""):
             yield status, None
             return
         identifier = event.identifier
         with self._lock:
-            matching = [step for step in self.steps.values() if not self.matches_keys or _matches(step, identifier)]
+            is_strict = self.matches_keys and self.mode is not Mode.OFFERS_ALL
+            matching = [step for step in self.steps.values() if not is_strict or _matches(step, identifier)]
         for step in matching:
             if event.is_cancelled:
                 yield 0xFE00, None
                 return
             yield 0xFF00, _response(step)
 
-    def get(self, event: evt.Event) -> tuple[int, Dataset | None]:
+    def _get(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Answer N-GET (section CC.2.7), never with the Transaction UID."""
         uid = _uid(event)
         with self._lock:
@@ -143,16 +189,16 @@ class UpsManager:
             answered.ProcedureStepState = self.steps[uid].state
             return status, answered
 
-    def set(self, event: evt.Event) -> tuple[int, Dataset | None]:
+    def _set_attributes(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Answer N-SET (section CC.2.6)."""
         uid, modifications = _uid(event), event.modification_list
         with self._lock:
             status = self.answer("N-SET", uid)
-            status = self._set(uid, modifications) if status is None else status
+            status = self._update(uid, modifications) if status is None else status
             self.requests.append(("N-SET", uid, status))
             return status, None
 
-    def _set(self, uid: str, modifications: Dataset) -> int:
+    def _update(self, uid: str, modifications: Dataset) -> int:
         step = self.steps.get(uid)
         if step is None:
             return 0xC307
@@ -167,15 +213,24 @@ class UpsManager:
         step.progress.append(str(step.progress_information.ProcedureStepProgress))
         return 0x0000
 
-    def act(self, event: evt.Event) -> tuple[int, Dataset | None]:
+    def _act(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Answer N-ACTION Change UPS State (section CC.2.1)."""
         uid, information = _uid(event), event.action_information
-        state = str(information.ProcedureStepState)
+        state, mode = str(information.ProcedureStepState), self.mode
+        if mode is Mode.ABORTS:
+            event.assoc.abort()
+        if mode in (Mode.ABORTS, Mode.SILENT):
+            threading.Event().wait(_SILENCE_S)
+            return _PROCESSING_FAILURE, None
         with self._lock:
             status = self.answer(f"N-ACTION {state}", uid) if event.action_type == 1 else 0x0123
             status = self._change(uid, state, str(information.get("TransactionUID", ""))) if status is None else status
             self.requests.append((f"N-ACTION {state}", uid, status))
-            return status, None
+            if state == IN_PROGRESS and not status and uid in self.steps:
+                self.steps[uid].performer = str(event.assoc.requestor.ae_title)
+        if mode is Mode.GRANTS_SILENTLY:
+            threading.Event().wait(_SILENCE_S)
+        return status, None
 
     def _change(self, uid: str, state: str, transaction_uid: str) -> int:
         """Return the status of table CC.1.1-2, and change the state."""
@@ -267,31 +322,8 @@ def _response(step: Step) -> Dataset:
 def _without_delay(event: evt.Event) -> None:
     """Switch Nagle's algorithm off, which delays each response by 40 ms."""
     connection = event.assoc.dul.socket
-    assert connection is not None
-    assert connection.socket is not None
-    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-@contextmanager
-def running(manager: UpsManager | None = None, *, port: int = 0) -> Iterator[UpsManager]:
-    """Serve a manager at a free port of loopback during the block."""
-    manager = manager or UpsManager()
-    entity = AE(ae_title=AE_TITLE)
-    entity.add_supported_context(UID(UPS_PULL), ExplicitVRLittleEndian)
-    handlers: list[evt.EventHandlerType] = [
-        (evt.EVT_CONN_OPEN, _without_delay),
-        (evt.EVT_C_FIND, manager.find),
-        (evt.EVT_N_GET, manager.get),
-        (evt.EVT_N_SET, manager.set),
-        (evt.EVT_N_ACTION, manager.act),
-    ]
-    server = entity.start_server((_LOOPBACK, port), block=False, evt_handlers=handlers)
-    assert server is not None
-    manager.port = server.server_address[1]
-    try:
-        yield manager
-    finally:
-        server.shutdown()
+    if connection is not None and connection.socket is not None:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def step_uid(number: int) -> Uid:
