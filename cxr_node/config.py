@@ -117,6 +117,8 @@ def _repeated_names(settings: Settings) -> list[str]:
         "receive.users": settings.receive.users,
         "web.users": settings.web.users,
         "receive.commitment_peers": settings.receive.commitment_peers,
+        "priors.sources": settings.priors.sources,
+        "ups.worklists": settings.ups.worklists,
     }
     counts = {key: Counter(row.row_name for row in rows) for key, rows in tables.items()}
     return [

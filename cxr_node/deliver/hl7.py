@@ -23,7 +23,7 @@ from cxr_node.deliver.outcome import DeliveryOutcome
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.hl7_text import AccessionField, CharacterSet, fields_of
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.domain.section import Port, Seconds, text_form
+from cxr_node.domain.section import PeerPort, Seconds, text_form
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.net.mllp import MllpError, MllpServer
 from cxr_node.net.tls_settings import TlsClient
@@ -51,7 +51,7 @@ class Hl7(TlsClient, DestinationKind):
 
     kind: Literal["hl7"] = Field("hl7", description="Kind of destination.")
     host: str = Field(description="Its address.")
-    port: Port = Field(description="Its TCP port.")
+    port: PeerPort = Field(description="Its TCP port.")
     results: tuple[str, ...] = Field(
         ("report",), min_length=1, max_length=1, description="The report that messages are made of."
     )

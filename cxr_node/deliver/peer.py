@@ -12,7 +12,7 @@ from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachabl
 from cxr_node.deliver.outcome import DeliveryOutcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
-from cxr_node.domain.section import Port, Seconds, Title
+from cxr_node.domain.section import PeerPort, Seconds, Title
 from cxr_node.net.association_request import AssociationRequest
 from cxr_node.net.reachability import why_unreachable
 from cxr_node.net.tls import failure_reason
@@ -152,7 +152,7 @@ class ApplicationEntitySection(TlsClient):
 
     ae_title: Title = Field(description="Its AE title.")
     host: str = Field(description="Its address.")
-    port: Port = Field(description="Its TCP port.")
+    port: PeerPort = Field(description="Its TCP port.")
     timeout_s: Seconds = Field(30.0, description="Time-out of each of its responses, in seconds.")
 
     def peer(self, *, calling_ae_title: AeTitle) -> Peer:

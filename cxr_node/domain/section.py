@@ -37,6 +37,9 @@ Title = Annotated[str, AfterValidator(_ae_title)]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
+PeerPort = Annotated[int, Field(ge=1, le=65535)]
+"""A port that another program listens on."""
+
 Seconds = Annotated[float, Field(gt=0)]
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cxr_node.domain.permissions import PageRole
 from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
-from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section, text_form
+from cxr_node.domain.section import OptionalPath, PasswordHashText, PeerPort, Port, Seconds, Section, text_form
 from cxr_node.net.tls_settings import TlsClient
 
 _HTTP_URL = secret_form(r"(https?://\S{1,400})?", "http://... or https://..., at most 400 characters")
@@ -25,7 +25,7 @@ class AuditSection(TlsClient):
     source_id: str = Field("", max_length=64, description="Audit Source ID; empty: node.name.")
     enterprise_site_id: str = Field("", max_length=64, description="Audit Enterprise Site ID; empty: none.")
     syslog_host: str = Field("", description="Address of the syslog receiver; empty: none.")
-    syslog_port: Port = Field(6514, description="TCP port of the syslog receiver.")
+    syslog_port: PeerPort = Field(6514, description="TCP port of the syslog receiver.")
     syslog_transport: Literal["tls", "tcp"] = Field(
         "tls", description='"tls", which requires tls_ca, or "tcp", which sends patient IDs unencrypted.'
     )
@@ -156,7 +156,7 @@ class AlertSection(Section):
     mail_to: tuple[str, ...] = Field((), description="E-mail recipients; empty: none.")
     mail_from: str = Field("cxr-node@localhost", description="E-mail sender.")
     mail_host: str = Field("127.0.0.1", description="SMTP server.")
-    mail_port: Port = Field(25, description="TCP port of the SMTP server.")
+    mail_port: PeerPort = Field(25, description="TCP port of the SMTP server.")
     mail_tls: bool = Field(False, description="Require STARTTLS.")
     mail_user: str = Field("", description="User name at the SMTP server; empty: no login.")
     mail_password: SecretText = Field(SecretText(""), description="Password of mail_user.")

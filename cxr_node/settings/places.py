@@ -89,12 +89,13 @@ class Places:
         return f"{subject} ({place}){separator}{rest}" if place and separator else sentence
 
     def place(self, key: str) -> str:
-        """Return where a setting is, or the nearest table that it is in; empty if it is in none."""
+        """Return where a setting is, or its first row, or the nearest table that it is in; empty if it is in none."""
         while key:
             if key in self.sources:
                 return f"from {self.sources[key]}"
-            if key in self.lines:
-                return f"line {self.lines[key]} of {self.file}"
+            rows = (line for known, line in self.lines.items() if known.startswith(f"{key}."))
+            if line := self.lines.get(key) or next(rows, 0):
+                return f"line {line} of {self.file}"
             key = key.rpartition(".")[0]
         return ""
 

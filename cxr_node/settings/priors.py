@@ -42,10 +42,7 @@ class PriorsSection(Section):
     )
 
     def contradictions(self, key: str) -> Iterator[str]:
-        """Yield a sentence for sources that are not asked, and for two of one name."""
+        """Yield a sentence for sources that are not asked."""
         yield from super().contradictions(key)
         if self.sources and not self.compare:
             yield f"{key}.sources: needs {key}.compare = true, or nothing is compared with what they send"
-        names = [source.name for source in self.sources]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"{key}.sources: two have the name {name}"

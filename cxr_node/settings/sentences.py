@@ -89,7 +89,8 @@ def _expected(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "value_error":
         return str(fault["msg"]).removeprefix("Value error, ").removeprefix("expected ")
     template = _EXPECTED.get(fault["type"], "what its description says")
-    return template.format(**fault.get("ctx", {})).replace("'", '"')
+    expected = template.format(**fault.get("ctx", {})).replace("'", '"')
+    return expected.replace(" 1 entries", " 1 entry").replace(" 1 characters", " 1 character")
 
 
 def _nearest(location: Location, settings: type[Section]) -> str:

@@ -76,10 +76,3 @@ class UpsSection(Section):
     worklists: tuple[WorklistSection, ...] = Field(
         (), description="Worklist managers that are asked for steps; empty: none."
     )
-
-    def contradictions(self, key: str) -> Iterator[str]:
-        """Yield a sentence for two worklists of one name."""
-        yield from super().contradictions(key)
-        names = [row.name for row in self.worklists]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"{key}.worklists: two have the name {name}"

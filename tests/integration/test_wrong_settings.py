@@ -1,4 +1,4 @@
-"""Two dozen wrong settings: a sentence with key, value, place and remedy, exit status 2, no traceback and no role."""
+"""Wrong settings: a sentence with key, value, place and remedy, exit status 2, no traceback and no role started."""
 
 from pathlib import Path
 
@@ -13,6 +13,10 @@ from cxr_node.wiring.role_names import Role
 from tests.support.peers import LOOPBACK, free_port
 
 PACS = '[[deliver.destinations]]\nkind = "cstore"\nname = "pacs"\nhost = "h"\nae_title = "P"\nport = 104\n'
+WORKLIST = '[[ups.worklists]]\nname = "ris"\nhost = "h"\nae_title = "W"\nport = 104\nstation = "S^99H^s"\n'
+PRIORS = "[priors]\ncompare = true\n"
+SOURCE = '[[priors.sources]]\nkind = "dicom"\nname = "old"\nhost = "h"\nae_title = "A"\nport = 104\n'
+FHIR = '[[deliver.destinations]]\nkind = "fhir"\nname = "emr"\nurl = "https://h/fhir"\n'
 WRONG: tuple[tuple[str, int, str, str], ...] = (
     ('[receive]\naetitle = "X"\n', 2, "receive.aetitle", "did you mean 'ae_title'"),
     ('[receive]\nae_title = "a title of twenty c."\n', 2, "receive.ae_title", "1 to 16 printable characters"),
@@ -37,6 +41,24 @@ WRONG: tuple[tuple[str, int, str, str], ...] = (
     ('[oidc]\nclient_secret_file = "no"\n', 2, "oidc.client_secret_file", "cannot be read (No such file"),
     ('[constancy]\nat = "5 pm"\n', 2, "constancy.at", "expected a time such as 05:30"),
     ('[schedule]\nretention = "daily"\n', 2, "schedule.retention", "expected seconds, or a cron expression"),
+    (PACS.replace("104", "0"), 6, "deliver.destinations.pacs.port", "0 is not right; expected at least 1"),
+    ('[export]\nsecret = "short"\n', 2, "export.secret", "expected at least 32 characters, such as `openssl rand"),
+    ('[export]\nsecret_file = "no"\n', 2, "export.secret_file", "no cannot be read (No such file"),
+    (FHIR.replace("https:", "ftp:"), 4, "deliver.destinations.emr.url", "not right; expected http(s)://HOST:PORT/PATH"),
+    (FHIR + 'results = ["segmentation"]\n', 5, "deliver.destinations.emr.results", "made of one of report, report-"),
+    (FHIR + 'results = ["report", "segmentation"]\n', 5, "deliver.destinations.emr.results", "at most 1 entry"),
+    (FHIR + 'patient_systems = ["urn:oid:1"]\n', 5, "deliver.destinations.emr.patient_systems", 'expected "ISSUER=urn'),
+    (FHIR + 'auth = "bearer"\n', 1, "deliver.destinations.emr.token_file", 'must be set for auth = "bearer"'),
+    (FHIR + 'tls_ca = "no.pem"\n', 5, "deliver.destinations.emr.tls_ca", "(No such file or directory); name a PEM"),
+    (WORKLIST + WORKLIST, 7, "ups.worklists.ris", "is there twice; give each a name of its own"),
+    (WORKLIST.replace("S^99H^s", "S"), 6, "ups.worklists.ris.station", 'expected a code as "value^scheme^meaning"'),
+    (WORKLIST.replace('station = "S^99H^s"\n', ""), 1, "ups.worklists.ris", "set workitem or station, or the steps"),
+    (SOURCE, 1, "priors.sources", "needs priors.compare = true"),
+    (PRIORS + SOURCE + SOURCE, 9, "priors.sources.old", "is there twice; give each a name of its own"),
+    (PRIORS + SOURCE.replace('"dicom"', '"pacs"'), 4, "priors.sources.old.kind", 'expected "dicom" or "dicomweb"'),
+    ('[dicomweb]\norigins = ["ohif"]\n', 2, "dicomweb.origins", '"ohif" is not right; expected https://HOST'),
+    ('[adt]\naddresses = ["ris"]\n', 2, "adt.addresses", '"ris" is not right; expected an address or a network'),
+    ("[adt]\nenabled = true\n", 1, "adt.addresses", "name the hosts that may send, or nobody may"),
     ("[drift]\nalpha = 2\n", 2, "drift.alpha", "2 is not right; expected at most 0.2"),
 )
 

@@ -15,7 +15,7 @@ from cxr_node.domain.procedure_step import (
     StepOutput,
     StepProgress,
 )
-from cxr_node.settings.ups import UpsSection, WorklistSection, code_of
+from cxr_node.settings.ups import WorklistSection, code_of
 from cxr_node.ups import attributes
 from cxr_node.ups.statuses import answer_of
 from tests.support.queue import NOON
@@ -118,10 +118,8 @@ def test_a_code_of_the_settings_has_three_parts(text: str) -> None:
 def test_a_worklist_is_narrowed_to_this_node() -> None:
     row = WorklistSection.example().model_dump()
     bare = WorklistSection.model_validate({**row, "workitem": "", "label": "chest"})
-    section = UpsSection(worklists=(bare, bare))
 
     assert list(bare.contradictions("ups.worklists.ris")) == [
         "ups.worklists.ris: set workitem or station, or the steps of every other performer are claimed too"
     ]
-    assert list(section.contradictions("ups")) == ["ups.worklists: two have the name ris"]
     assert code_of("") is None
