@@ -27,6 +27,7 @@ from cxr_node.db.database import Database
 from cxr_node.domain.clock import utc_now
 from cxr_node.queries import browse, identifiers, overview, view_rows
 from cxr_node.queries.grouping import GroupBy
+from cxr_node.queries.metrics import films_not_analysed
 from cxr_node.queries.search import search
 from cxr_node.queries.study_status import study_status
 from cxr_node.queries.tables import paging
@@ -34,6 +35,7 @@ from cxr_node.queries.tables.registry import TABLES
 from cxr_node.queries.tables.selection import SelectionText, parse_selection, text_of
 from cxr_node.queries.trends import trends
 from cxr_node.queries.views.registry import VIEWS
+from cxr_node.web.charts import charts_of
 
 _EVERY_S = 60
 _WAITING = 5000
@@ -164,6 +166,8 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         ),
         "page trends, 7 days": lambda connection: trends(connection, days=7, by=GroupBy.SENDER, now=now),
         "page trends, 7 days by station": lambda connection: trends(connection, days=7, by=GroupBy.STATION, now=now),
+        "page trends, charts of 7 days": lambda connection: charts_of(connection, days=7, now=now),
+        "metrics, films not analysed": films_not_analysed,
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
     texts = {

@@ -114,8 +114,7 @@ def model_columns() -> tuple[Column[str], ...]:
 def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: bool = False) -> Index:
     """Return an index of the rows that meet a condition.
 
-    The condition is a note. As an option of the databases it would import the dialect of each, and migrations create
-    the indexes.
+    The condition is a note: as an option it would import the dialect of each database. Migrations create the indexes.
     """
     return Index(name, *columns, unique=unique, info={"where": where})
 
@@ -337,6 +336,7 @@ _WAITING = f"state = '{State.WAITING}'"
 _partial_index("ix_job_claim_order", job.c.stage, ClaimOrder(job.c.due_at, job.c.priority), job.c.id, where=_WAITING)
 _partial_index("ix_job_due", job.c.stage, job.c.due_at, where=_WAITING)
 _partial_index("ix_job_running", job.c.lease_until, where=f"state = '{State.RUNNING}'")
+_partial_index("ix_job_not_analysed", job.c.reason, where="film_id IS NOT NULL AND reason IS NOT NULL")
 
 job_event = numbered_table(
     "job_event",

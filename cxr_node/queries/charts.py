@@ -103,23 +103,37 @@ def time_in_queue(connection: Connection, *, days: int, now: datetime) -> Row:
     The period is at most a month.
     """
     since = now - timedelta(days=min(days, _BY_FILM_DAYS))
-    view = VIEWS["v1_turnaround"].selectable
-    rows = connection.execute(
-        select(view.c.received_at, view.c.wait_s, view.c.deliver_s).where(view.c.received_at >= since)
-    )
-    start = _hour if days <= BY_HOUR_DAYS else _day
-    longest: dict[datetime, list[float | None]] = {}
-    for received_at, *waits in rows:
-        group = longest.setdefault(start(received_at), [None, None])
-        for stage, seconds in enumerate(waits):
-            if seconds is not None:
-                group[stage] = max(seconds, group[stage] or 0.0)
+    longest = _longest_by_hour(connection, since) if days <= BY_HOUR_DAYS else _longest_by_day(connection, since)
     starts = sorted(longest)
     return {
         "at": [int(at.timestamp()) for at in starts],
         "read_s": [longest[at][0] for at in starts],
         "deliver_s": [longest[at][1] for at in starts],
     }
+
+
+def _longest_by_hour(connection: Connection, since: datetime) -> dict[datetime, Sequence[float | None]]:
+    view = VIEWS["v1_turnaround"].selectable
+    rows = connection.execute(
+        select(view.c.received_at, view.c.wait_s, view.c.deliver_s).where(view.c.received_at >= since)
+    )
+    longest: dict[datetime, list[float | None]] = {}
+    for received_at, *waits in rows.all():
+        group = longest.setdefault(_hour(received_at), [None, None])
+        for stage, seconds in enumerate(waits):
+            if seconds is not None:
+                group[stage] = max(seconds, group[stage] or 0.0)
+    return dict(longest)
+
+
+def _longest_by_day(connection: Connection, since: datetime) -> dict[datetime, Sequence[float | None]]:
+    view = VIEWS["v1_turnaround"].selectable
+    rows = connection.execute(
+        select(view.c.received_day, func.max(view.c.wait_s), func.max(view.c.deliver_s))
+        .where(view.c.received_at >= since)
+        .group_by(view.c.received_day)
+    )
+    return {datetime.combine(date.fromisoformat(day), time(), UTC): (wait, deliver) for day, wait, deliver in rows}
 
 
 def scores(connection: Connection, *, days: int, now: datetime) -> list[Row]:
@@ -213,7 +227,3 @@ def _shares(histogram: Counter[int]) -> Sequence[float]:
 
 def _hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
-
-
-def _day(at: datetime) -> datetime:
-    return _hour(at).replace(hour=0)

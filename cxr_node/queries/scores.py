@@ -38,7 +38,7 @@ def finding_scores(
     if until is not None:
         query = query.where(view.c.received_at < until)
     groups: dict[tuple[str, str, str], list[tuple[float, str]]] = {}
-    for group, key, meaning, score, presence in connection.execute(query):
+    for group, key, meaning, score, presence in connection.execute(query).all():
         groups.setdefault((key, group or UNKNOWN, meaning), []).append((score, presence))
     return [_scores(*names, members) for names, members in sorted(groups.items())]
 

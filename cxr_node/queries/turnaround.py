@@ -46,7 +46,7 @@ def film_outcomes(
         query = query.where(view.c.received_at >= since)
     if until is not None:
         query = query.where(view.c.received_at < until)
-    return [FilmOutcome(group or UNKNOWN, *others) for group, *others in connection.execute(query)]
+    return [FilmOutcome(group or UNKNOWN, *others) for group, *others in connection.execute(query).all()]
 
 
 def by_group(films: Sequence[FilmOutcome]) -> list[Turnaround]:

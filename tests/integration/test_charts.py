@@ -6,11 +6,14 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from cxr_node.db.database import Database
+from cxr_node.db.states import Stage
 from cxr_node.domain.daily_stats import DailyStatistic, DateRange, DriftResult, Statistic, seconds_bin
 from cxr_node.queries import charts, daily_stats, drift
 from cxr_node.queries.daily_stats import ModelStatistic
+from cxr_node.queue import claiming
 from cxr_node.records.models import ModelKey, model_id
 from tests.support.monitored_films import ScoredFilm, read_films
+from tests.support.queue import LEASE
 
 MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MODEL = ModelKey("chest", "1", "0" * 64, "", "")
@@ -139,6 +142,27 @@ def test_scores_are_shares_beside_those_of_the_reference(database: Database) -> 
     assert chart["shares"][0] == chart["shares"][10] == 0.5
     assert chart["reference"][0] == 0.75
     assert chart["reference"][19] == 0.25
+
+
+def test_the_longest_wait_of_each_day_or_hour_is_drawn(database: Database) -> None:
+    hour = timedelta(hours=1)
+    received = (MONDAY, MONDAY + hour, MONDAY + 24 * hour)
+    read_films(database, [ScoredFilm(name=str(number), at=at) for number, at in enumerate(received)])
+    with database.write() as transaction:
+        for at, wait_s in ((MONDAY, 4), (MONDAY + hour, 9)):  # the third is not claimed
+            now = at + timedelta(seconds=wait_s)
+            assert len(claiming.claim(transaction, Stage.READ, owner="o", lease=LEASE, now=now)) == 1
+
+    with database.read() as connection:
+        by_day, by_hour = (charts.time_in_queue(connection, days=days, now=MONDAY + 25 * hour) for days in (7, 2))
+
+    starts = [MONDAY.replace(minute=0) + hours * hour for hours in (0, 1, 24)]
+    midnight = MONDAY.replace(hour=0, minute=0)
+    assert by_day["at"] == [midnight.timestamp(), (midnight + 24 * hour).timestamp()]
+    assert by_day["read_s"] == [9.0, None]
+    assert by_hour["at"] == [start.timestamp() for start in starts]
+    assert by_hour["read_s"] == [4.0, 9.0, None]
+    assert by_day["deliver_s"] == [None, None]
 
 
 def test_charts_without_films_are_empty(database: Database) -> None:
