@@ -50,9 +50,9 @@ from benchmarks.pixels import TRANSFER_SYNTAXES, in_transfer_syntaxes
 from benchmarks.profiling.record import HEADINGS, Document, calibrate, summarize, table, warnings
 from benchmarks.profiling.stacks import Sampler, block_in_threads
 from benchmarks.profiling.stages import CallCount, Costs, Counters, Recorder, recording
+from cxr_node.child_process import MALLOC_ENVIRONMENT
 from cxr_node.db.states import Stage
 from cxr_node.faults import scratch
-from cxr_node.process_pool.pool import MALLOC_ENVIRONMENT
 from cxr_node.simulators.node import InProcessNode, wired_node
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader

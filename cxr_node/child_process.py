@@ -20,6 +20,12 @@ _MINIMAL_ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH")
 
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 
+MALLOC_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 27)}
+"""glibc malloc settings of children that process films: these reuse heap memory, up to 128 MiB of it free.
+
+Page faults on fresh pages from mmap took a third of the time of a 15 MB film.
+"""
+
 
 class ChildDied(Exception):
     """The child ended, with this exit `status` (negative: the signal), before it had replied."""

@@ -42,26 +42,36 @@ def decode(task: Task, frame: bytes) -> bytes | bytearray:
 
 
 def _jpeg(task: Task, frame: bytes) -> bytes | bytearray:
-    """Decode JPEG with GDCM, which contains the 8, 12 and 16-bit builds of the reference library."""
+    """Decode JPEG with GDCM, which contains the 8, 12 and 16-bit builds of the reference library.
+
+    Its codec is called directly, and the samples are copied from its memory: `gdcm.Image.GetBuffer` converts them to
+    text and back, which takes as long as decoding.
+    """
+    import ctypes
+
     import gdcm
 
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(frame)
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((task.columns, task.rows, 1))
-    image.SetDataElement(element)
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
-    syntax = gdcm.TransferSyntax.GetTSType(task.transfer_syntax_uid)
-    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    encoded = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    encoded.SetValue(fragments.__ref__())
+    codec = gdcm.JPEGCodec()
+    codec.SetNumberOfDimensions(2)
+    codec.SetDimensions((task.columns, task.rows, 1))
+    codec.SetPlanarConfiguration(0)
+    codec.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
     cell = 8 if task.precision <= 8 else 16
-    image.SetPixelFormat(gdcm.PixelFormat(task.components, cell, task.precision, task.precision - 1, 0))
-    decoded: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")
-    return decoded
+    codec.SetPixelFormat(gdcm.PixelFormat(task.components, cell, task.precision, task.precision - 1, 0))
+    decoded = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    if not codec.Decode(encoded, decoded):
+        raise ValueError("the decoder refuses the frame")
+    samples = decoded.GetByteValue()
+    size = task.rows * task.columns * task.components * cell // 8
+    if int(str(samples.GetLength())) != size + size % 2:  # a value has an even length (PS3.5 section 7.1)
+        raise ValueError("the decoder delivers another size")
+    return ctypes.string_at(int(samples.GetVoidPointer()), size)
 
 
 def _jpeg_color(task: Task, frame: bytes) -> bytes | bytearray:

@@ -17,6 +17,7 @@ from cxr_node.pixels.codecs import Codec, Task
 from cxr_node.pixels.codestream import read_codestream
 from cxr_node.pixels.description import Description
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.lossless_jpeg import uses_all_data
 from cxr_node.pixels.sandbox import Sandbox
 
 Cells = npt.NDArray[np.unsignedinteger]
@@ -220,13 +221,15 @@ def _decode_to_end(task: Task, frame: bytes, size_bytes: int, sandbox: Sandbox) 
     JPEG decoders fill up what is missing; then other bytes behind the data make another picture.
     """
     end = frame_end.find_end(frame)
-    data = frame if end < 0 else frame[:end]
+    data = (frame if end < 0 else frame[:end]).rstrip(frame_end.FILL_BYTE)
     decoded = sandbox.decode(task, frame if end >= 0 else frame + frame_end.END, expected_bytes=size_bytes)
     if task.codec not in (Codec.JPEG, Codec.JPEG_COLOR):
         return decoded
     cell_bytes = size_bytes // (task.rows * task.columns * task.components)
     layout = {"columns": task.columns, "components": task.components, "cell_bytes": cell_bytes}
     if end >= 0 and not frame_end.may_be_filled_up(decoded, **layout):
+        return decoded
+    if task.components == 1 and uses_all_data(data, decoded, columns=task.columns, cell_bytes=cell_bytes):
         return decoded
     try:
         filled = sandbox.decode(task, data + frame_end.FILLER + frame_end.END, expected_bytes=size_bytes)

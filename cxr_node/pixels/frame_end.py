@@ -9,6 +9,8 @@ import struct
 import numpy as np
 
 END = b"\xff\xd9"
+FILL_BYTE = b"\xff"
+"""May precede a marker; with another byte behind it, it would be a marker (ISO/IEC 10918-1 B.1.1.2)."""
 FILLER = b"\x55\x2a\x33\x6d"
 """Bytes that change the picture if the decoder has to read beyond the data, and not if it is whole."""
 _CORNER = 16

@@ -159,7 +159,11 @@ def start_child(limits: Limits, frame_file: int, samples_file: int) -> subproces
         limits.decode_memory_bytes,
         frame_file,
         samples_file,
-        environment={**child_process.minimal_environment(), "OPENBLAS_NUM_THREADS": "1"},
+        environment={
+            **child_process.MALLOC_ENVIRONMENT,
+            **child_process.minimal_environment(),
+            "OPENBLAS_NUM_THREADS": "1",
+        },
         stdin=child_process.PIPE,
         stdout=child_process.PIPE,
         pass_fds=(frame_file, samples_file),

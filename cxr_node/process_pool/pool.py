@@ -22,11 +22,6 @@ _log = logging.getLogger(__name__)
 
 _START_S = 600.0
 """Upper bound for a busy machine. A process that ends is noticed at once."""
-MALLOC_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 27)}
-"""glibc malloc settings: films reuse heap memory, up to 128 MiB of it free, instead of fresh pages from mmap.
-
-Page faults on fresh pages took a third of the time of a 15 MB film.
-"""
 
 
 class WorkerFault(PlacedFault):
@@ -125,7 +120,7 @@ class _PoolWorker:
                 theirs.fileno(),
                 self._memory_bytes,
                 environment={
-                    **MALLOC_ENVIRONMENT,
+                    **child_process.MALLOC_ENVIRONMENT,
                     **child_process.environment_without_secrets(),
                     "OPENBLAS_NUM_THREADS": "1",
                 },

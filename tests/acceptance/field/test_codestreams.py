@@ -19,6 +19,7 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import UInt16
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import elements
+from cxr_node.pixels.codecs import Task
 from cxr_node.pixels.codestream import Codestream
 from cxr_node.pixels.encapsulation import first_frame
 from cxr_node.pixels.film import radiograph
@@ -148,6 +149,49 @@ def test_a_film_with_a_flat_corner_is_whole(sandbox: Sandbox) -> None:
     film, whole = data_set(stored), encoded(data_set(stored), uid.JPEGLosslessSV1)
 
     assert (radiograph(parse(whole), limits=LIMITS, sandbox=sandbox).p_values == p_values(film)).all()
+
+
+class CountingSandbox(Sandbox):
+    """Counts the frames that it decodes."""
+
+    decoded = 0
+
+    def decode(self, task: Task, frame: bytes, *, expected_bytes: int) -> bytearray:
+        """Decode, and count."""
+        self.decoded += 1
+        return super().decode(task, frame, expected_bytes=expected_bytes)
+
+
+def flat_corner(bits: int) -> Dataset:
+    """Return a film whose last samples are equal, as a decoder fills up what is missing."""
+    stored = chest(bits=bits)
+    stored[-20:, -30:] = 0
+    stored[:8, :8] = np.random.default_rng(1).integers(0, 1 << bits, (8, 8))  # differences of every size
+    return data_set(stored, bits_stored=bits, changes={"BitsAllocated": 8} if bits == 8 else {})
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_lossless_film_with_a_flat_corner_is_decoded_once(bits: int) -> None:
+    film = flat_corner(bits)
+    whole = parse(encoded(film, uid.JPEGLosslessSV1))
+
+    with CountingSandbox(LIMITS) as counting:
+        assert (radiograph(whole, limits=LIMITS, sandbox=counting).p_values == p_values(film)).all()
+    assert counting.decoded == 1
+
+
+@pytest.mark.parametrize("filler", [b"", b"\xff", b"\xff\xff"], ids=["closed", "filled", "filled twice"])
+def test_a_flat_corner_cut_by_few_bytes_is_refused(filler: bytes, sandbox: Sandbox) -> None:
+    syntax = uid.JPEGLosslessSV1
+    content = parse(encoded(flat_corner(12), syntax)).get_item("PixelData").value
+    frame = first_frame(content, number_of_frames=1).rstrip(b"\0")
+    assert frame.endswith(b"\xff\xd9")
+
+    for missing in range(2, 16):  # the encoder may end its data with a byte of padding
+        cut = frame[: -2 - missing] + filler + b"\xff\xd9"
+        with pytest.raises(GiveUp, match="ends before its picture does"):
+            p_values(with_frame(flat_corner(12), cut, syntax), sandbox)
+    assert p_values(with_frame(flat_corner(12), frame[:-2] + filler + b"\xff\xd9", syntax), sandbox).any()
 
 
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["cut", "cut and closed"])
