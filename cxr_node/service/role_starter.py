@@ -8,7 +8,6 @@ A role becomes a child of the supervisor, which has made itself a child subreape
 the end of this process, which the supervisor starts again when needed, concerns no role.
 """
 
-import ctypes
 import gc
 import json
 import os
@@ -26,9 +25,9 @@ _MAX_REQUEST_BYTES = 1 << 16
 _FILES = 3
 """Descriptors of a request: standard input, standard output, lock of the data folder."""
 _FAILED = 1
-_M_ARENA_MAX = -8
-_RECEIVE_ARENAS = 2
-"""By default, each of the two threads of an association gets a glibc malloc arena and keeps its memory."""
+_MALLOC_ARENAS = {"receive": 2, "read": 1}
+"""By default, each of the two threads of an association gets a glibc malloc arena, and each thread of a reader, and
+keeps its memory."""
 
 
 def serve(connection: socket.socket) -> None:
@@ -105,10 +104,10 @@ def _run_role(arguments: Sequence[str], files: Sequence[int]) -> None:
             os.dup2(file, standard)
             os.close(file)
         from cxr_node.service import role
-        from cxr_node.wiring.role_names import Role
+        from cxr_node.wiring.process_memory import limit_malloc_arenas
 
-        if arguments[0] == Role.RECEIVE:
-            _limit_malloc_arenas(_RECEIVE_ARENAS)
+        if arguments[0] in _MALLOC_ARENAS:
+            limit_malloc_arenas(_MALLOC_ARENAS[arguments[0]])
         status = role.main(arguments)
     except BaseException:  # noqa: BLE001  # as at the top of a program
         traceback.print_exc()
@@ -117,12 +116,6 @@ def _run_role(arguments: Sequence[str], files: Sequence[int]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
-
-
-def _limit_malloc_arenas(number: int) -> None:
-    """Limit the arenas of glibc's malloc, as MALLOC_ARENA_MAX does for a program that starts; others have none."""
-    with suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, number)
 
 
 def main(arguments: Sequence[str]) -> int:
