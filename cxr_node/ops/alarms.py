@@ -124,7 +124,8 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
     yield from _unsent(unsent)
     if unanswered is not None and now - unanswered[0] >= unreachable:
         since, detail = unanswered
-        yield "prior films", f"no answer since {local_time(since)}: {detail}; reports go out without them, and say so"
+        why = f"no answer since {local_time(since)}: {detail}"
+        yield "prior films", f"{why}; reports go out without them, and say so; `cxr-node doctor` tries it now"
     yield from _stale(stale)
     for queue in queues:
         words = _STAGES[queue.stage]

@@ -87,7 +87,8 @@ def _text(column: TableColumn, value: Any) -> str:
         case ColumnType.YES_NO:
             return "yes" if value else "no"
         case ColumnType.NUMBER:
-            return f"{value:.1f}" if column.factor == PERCENT else f"{value:.6g}"
+            is_percent = column.factor == PERCENT or column.name.endswith("_percent")
+            return f"{value:.1f}" if is_percent else f"{value:.6g}"
         case _:
             return choice_words(column, str(value)) if column.name in ("reason", "kind") else str(value)
 

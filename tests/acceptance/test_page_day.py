@@ -1,7 +1,4 @@
-"""A day of an administrator on the page, in Chromium: each width and theme, on a running node with a PACS that fails.
-
-Also every link of every page, with all kinds of results on.
-"""
+"""A day of an administrator on the page, in Chromium: each width and theme, on a node with a PACS that fails."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,10 +13,10 @@ from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
 from tests.support import films
-from tests.support.chromium import open_chromium, violations
+from tests.support.chromium import log_in, open_chromium, violations, watch
 from tests.support.peers import LOOPBACK, free_port
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
-from tests.support.web import CLERK, PASSWORD, users
+from tests.support.web import CLERK, users
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -103,20 +100,6 @@ class Day:
         assert self.page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert violations(self.page) == [], name
         assert self.complaints == [], name
-
-
-def watch(page: Page, complaints: list[str]) -> None:
-    """Collect errors of a page."""
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-
-def log_in(page: Page, name: str = "op", password: str = PASSWORD) -> None:
-    page.goto("/login")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
 
 
 def table(page: Page, name: str) -> Locator:
@@ -289,46 +272,3 @@ def _add_a_user(day: Day, context: BrowserContext, name: str) -> None:
         theirs = own.new_page()
         log_in(theirs, name, password)
         expect(theirs.get_by_role("link", name="Pause")).to_have_count(0)
-
-
-def test_every_link_of_every_page_leads_somewhere(chromium: Browser, node: RunningNode, tmp_path: Path) -> None:
-    """Pages are opened in the browser, other files requested; forms are not sent."""
-    with chromium.new_context(base_url=f"http://{node.addresses['admin']}") as context:
-        context.set_default_timeout(60_000)
-        day = Day(context, node, tmp_path, number=9)
-        log_in(day.page)
-        day.send("A90")
-        day.node.until_idle(240)
-        waiting, followed = ["/"], set[str]()
-        while waiting:
-            path = waiting.pop()
-            shape = shape_of(path)
-            if shape in followed:
-                continue
-            followed.add(shape)
-            answer = context.request.get(path)
-            assert answer.ok, path
-            if not answer.headers["content-type"].startswith("text/html"):
-                continue
-            day.page.goto(path)
-            day.page.wait_for_load_state()
-            assert day.complaints == [], path
-            waiting += day.page.locator("a[href^='/']").evaluate_all("links => links.map(a => a.getAttribute('href'))")
-
-        assert len([shape for shape in followed if shape.startswith("/results/")]) >= len(KIND_BY_NAME)
-        assert {
-            "/?",
-            "/studies/1?",
-            "/films/1?",
-            "/trends?",
-            "/settings?",
-            "/users?",
-            "/tokens?",
-            "/settings/edit?",
-        } <= followed
-
-
-def shape_of(path: str) -> str:
-    """Return what a link leads to: the path, and the names of its query; pages of a table are one page."""
-    place, _, query = path.partition("#")[0].partition("?")
-    return f"{place}?{'&'.join(sorted({part.partition('=')[0] for part in query.split('&')}))}"

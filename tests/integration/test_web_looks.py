@@ -34,6 +34,14 @@ PATHS = (
 _NEW_ROW = "/settings/edit/row?kind=cstore"
 OPERATORS = (*(path for name, path in PAGES.items() if name not in _OF_CLERK), _NEW_ROW)
 
+_ENDS_OF_DATES = """() => drawn.flatMap(plot => plot.axes[0]._splits.map((at, k) => {
+  const middle = plot.over.offsetLeft + plot.valToPos(at, "x");
+  plot.ctx.font = "12px system-ui, sans-serif";
+  const half = plot.ctx.measureText(String(plot.axes[0]._values[k]).split("\\n")[0]).width / 2;
+  return [middle - half, middle + half, plot.width];
+}))"""
+"""Left and right end of each date of a chart, and the width of the chart, in pixels."""
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
@@ -158,6 +166,24 @@ def test_charts_are_drawn_in_the_colors_of_the_theme(served: Page, chromium: Bro
         expect(page.locator("canvas[data-is=before]")).to_have_count(0)
         expect(plots).to_have_count(2)
         assert errors == []
+
+
+def test_narrow_screens_cut_no_date_and_show_the_page_in_the_menu(served: Page, chromium: Browser) -> None:
+    """The last date of an axis may lie at the right edge, and the menu scrolls within itself."""
+    width = 390
+    with chromium.new_context(base_url=f"http://{served.address}", viewport={"width": width, "height": 844}) as context:
+        page = context.new_page()
+        log_in(page)
+        for days in (1, 7):
+            page.goto(f"/trends?days={days}")
+            expect(page.locator("[data-chart=queue] canvas")).to_be_visible()
+            ends = page.evaluate(_ENDS_OF_DATES)
+            assert len(ends) > 1
+            assert [end for end in ends if end[0] < 0 or end[1] > end[2]] == []
+        box = page.locator("nav[aria-label=Pages] [aria-current]").bounding_box()
+
+    assert box is not None
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= width
 
 
 def test_selected_heat_map_is_shown(served: Page, chromium: Browser) -> None:

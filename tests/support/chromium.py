@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import TypedDict, cast
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.peers import program
+from tests.support.web import PASSWORD
 
 _WCAG: Mapping[str, object] = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu")
@@ -39,3 +40,18 @@ def violations(page: Page) -> list[str]:
         page.evaluate(Axe().axe_script)
     results = cast("list[_Violation]", page.evaluate(_RUN, _WCAG))
     return [f"{rule['id']}: {target} {html[:120]}" for rule in results for target, html in rule["elements"]]
+
+
+def watch(page: Page, complaints: list[str]) -> None:
+    """Collect errors of a page."""
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
+def log_in(page: Page, name: str = "op", password: str = PASSWORD) -> None:
+    """Log in on the page of a login, and wait for the operations page."""
+    page.goto("/login")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()

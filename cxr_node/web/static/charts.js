@@ -28,7 +28,9 @@ function options(chart, container) {
   const scales = { x: { time: isTime, range: () => [first, last] }, y: { range: (u, low, high) => [0, Math.max(chart.least || 1, (high || 0) * 1.1)] } };
   const format = isTime ? "{YYYY}-{MM}-{DD}" + (isUtc ? "" : " {HH}:{mm}") : undefined;
   const tzDate = isUtc ? (at) => uPlot.tzDate(new Date(at * 1e3), "UTC") : (at) => new Date(at * 1e3);
-  return { width: container.clientWidth, height: 240, axes: [x, y], scales, tzDate, series: [{ label: chart.x_title, value: format }, ...series(chart.lines)] };
+  // The last date, whose middle may lie at the right edge, is not cut.
+  const padding = [null, isTime ? 38 : 16, null, null];
+  return { width: container.clientWidth, height: 240, padding, axes: [x, y], scales, tzDate, series: [{ label: chart.x_title, value: format }, ...series(chart.lines)] };
 }
 
 function draw() {
@@ -37,7 +39,12 @@ function draw() {
   const charts = source ? JSON.parse(source.textContent) : {};
   for (const container of document.querySelectorAll("[data-chart]")) {
     const chart = charts[container.dataset.chart];
-    if (!chart || !chart.x.length) { container.textContent = "No film in this period."; continue; }
+    if (!chart || !chart.x.length) {
+      container.classList.add("empty");
+      for (const name of ["role", "aria-label"]) container.removeAttribute(name); // text, no picture
+      container.textContent = container.dataset.empty || "No film in this period.";
+      continue;
+    }
     drawn.push(new uPlot(options(chart, container), [chart.x, ...chart.lines.map((line) => line.values)], container));
   }
 }

@@ -112,6 +112,10 @@
       }
     }
 
+    // On a narrow screen the menu scrolls within itself: the word of this page is in sight.
+    const menu = document.querySelector("nav[aria-label=Pages]"), current = menu && menu.querySelector("[aria-current]");
+    if (current) menu.scrollLeft = current.offsetLeft - menu.offsetLeft - (menu.clientWidth - current.offsetWidth) / 2;
+
     // What a person has unfolded stays so.
     let unfolded = [];
     document.addEventListener("htmx:beforeSwap", () => {
