@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from cxr_node.domain.section import OptionalPath, Section
+from cxr_node.domain.section import OptionalPath, Seconds, Section
 from cxr_node.net.tls_peer import TlsPeer
 
 
@@ -20,6 +20,26 @@ class TlsIdentity(Section):
         """Yield which TLS settings are set without another that they need."""
         if (self.tls_certificate is None) != (self.tls_key is None):
             yield f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other"
+
+
+class TlsListener(TlsIdentity):
+    """A port of the node: it accepts TLS alone if `tls_certificate` is set, and asks for one if `tls_peers_ca` is."""
+
+    tls_certificate: OptionalPath = Field(
+        None,
+        description="PEM file of this node's certificate and chain. If set, the port accepts TLS 1.2 and 1.3 only.",
+    )
+    tls_peers_ca: OptionalPath = Field(
+        None,
+        description="PEM file of the certificate authorities trusted for peers. If set, a certificate is required.",
+    )
+    tls_handshake_timeout_s: Seconds = Field(10.0, description="Timeout of the TLS handshake, in seconds.")
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield which TLS settings are set without another that they need."""
+        yield from super().contradictions(key)
+        if self.tls_peers_ca and not self.tls_certificate:
+            yield f"{key}.tls_peers_ca: needs {key}.tls_certificate"
 
 
 class TlsClient(TlsIdentity):

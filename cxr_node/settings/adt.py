@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cxr_node.domain.section import OptionalPath, Port, Seconds, text_form
-from cxr_node.net.tls_settings import TlsIdentity
+from cxr_node.domain.section import Port, Seconds, text_form
+from cxr_node.net.tls_settings import TlsListener
 from cxr_node.settings.receive import Network
 
 
-class AdtSection(TlsIdentity):
+class AdtSection(TlsListener):
     """HL7 messages ADT^A08, A31, A40 and A47 by MLLP: they correct the patient of kept films and of their results."""
 
     enabled: bool = Field(False, description="Listen for messages, in the receiving role.")
@@ -35,22 +35,12 @@ class AdtSection(TlsIdentity):
     maximum_films: int = Field(
         1000, ge=1, description="Most films that one message may correct; one that concerns more gets AE."
     )
-    tls_certificate: OptionalPath = Field(
-        None,
-        description="PEM file of this node's certificate and chain. If set, the port accepts TLS 1.2 and 1.3 only.",
-    )
-    tls_peers_ca: OptionalPath = Field(
-        None,
-        description="PEM file of the certificate authorities trusted for senders. If set, a certificate is required.",
-    )
 
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting without another that it needs."""
         yield from super().contradictions(key)
         if self.enabled and not self.addresses:
             yield f"{key}.addresses: name the hosts that may send, or nobody may"
-        if self.tls_peers_ca and not self.tls_certificate:
-            yield f"{key}.tls_peers_ca: needs {key}.tls_certificate"
 
     @property
     def is_loopback(self) -> bool:

@@ -1,17 +1,16 @@
 """Settings of DICOMweb as an origin server: listener, who may store, limits."""
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
-from cxr_node.domain.section import OptionalPath, Port, Seconds, Title, text_form
-from cxr_node.net.tls_settings import TlsIdentity
+from cxr_node.domain.section import Port, Seconds, Title, text_form
+from cxr_node.net.tls_settings import TlsListener
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-class DicomWebSection(TlsIdentity):
+class DicomWebSection(TlsListener):
     """DICOMweb server of the receive role, at /dicomweb: STOW-RS, QIDO-RS, WADO-RS. Requests carry an API token."""
 
     enabled: bool = Field(False, description="Serve DICOMweb.")
@@ -43,18 +42,3 @@ class DicomWebSection(TlsIdentity):
     )
     idle_timeout_s: Seconds = Field(30.0, description="Timeout of a connection on which nothing comes, in seconds.")
     request_timeout_s: Seconds = Field(900.0, description="Timeout of a request and its response, in seconds.")
-    tls_certificate: OptionalPath = Field(
-        None,
-        description="PEM file of this node's certificate and chain. If set, the port accepts TLS 1.2 and 1.3 only.",
-    )
-    tls_peers_ca: OptionalPath = Field(
-        None,
-        description="PEM file of the certificate authorities trusted for clients. If set, a certificate is required.",
-    )
-    tls_handshake_timeout_s: Seconds = Field(10.0, description="Timeout of the TLS handshake, in seconds.")
-
-    def contradictions(self, key: str) -> Iterator[str]:
-        """Yield a sentence for each setting without another that it needs."""
-        yield from super().contradictions(key)
-        if self.tls_peers_ca and not self.tls_certificate:
-            yield f"{key}.tls_peers_ca: needs {key}.tls_certificate"

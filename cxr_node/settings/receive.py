@@ -10,9 +10,9 @@ from cxr_node.db.priority import LARGEST_PRIORITY_BOOST_S
 from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
-from cxr_node.domain.section import OptionalPath, PasswordHashText, Port, Seconds, Section, Title
+from cxr_node.domain.section import PasswordHashText, Port, Seconds, Section, Title
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_KEYWORDS
-from cxr_node.net.tls_settings import TlsIdentity
+from cxr_node.net.tls_settings import TlsListener
 
 Network = IPv4Network | IPv6Network
 
@@ -97,7 +97,7 @@ class CommitmentPeerSection(ApplicationEntitySection):
     """A Storage Commitment SCU, and the address that N-EVENT-REPORT is sent to."""
 
 
-class ReceiveSection(TlsIdentity):
+class ReceiveSection(TlsListener):
     """Storage SCP: the Application Entity that modalities send to."""
 
     ae_title: Title = Field("CXRNODE", description="AE title of the node, 1 to 16 characters.")
@@ -126,15 +126,6 @@ class ReceiveSection(TlsIdentity):
     association_timeout_s: float = Field(
         86400.0, ge=0, description="Maximum duration of an association, in seconds; 0: unlimited."
     )
-    tls_certificate: OptionalPath = Field(
-        None,
-        description="PEM file of this node's certificate and chain. If set, the port accepts TLS 1.2 and 1.3 only.",
-    )
-    tls_peers_ca: OptionalPath = Field(
-        None,
-        description="PEM file of the certificate authorities trusted for senders. If set, a certificate is required.",
-    )
-    tls_handshake_timeout_s: Seconds = Field(10.0, description="Timeout of the TLS handshake, in seconds.")
     peers: tuple[PeerSection, ...] = Field((), description="Permitted senders; empty: any.")
     processes: int = Field(
         1,
@@ -165,8 +156,6 @@ class ReceiveSection(TlsIdentity):
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield a sentence for each setting without another that it needs."""
         yield from super().contradictions(key)
-        if self.tls_peers_ca and not self.tls_certificate:
-            yield f"{key}.tls_peers_ca: needs {key}.tls_certificate"
         if self.users and not self.tls_certificate:
             yield f"{key}.users: needs {key}.tls_certificate, or passwords would be sent unencrypted"
         if any(peer.certificates for peer in self.peers) and not self.tls_peers_ca:

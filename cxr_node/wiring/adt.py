@@ -15,10 +15,10 @@ from cxr_node.domain.patient_update import CannotUpdate, PatientMessage
 from cxr_node.receive import adt
 from cxr_node.receive.adt import AckCode, Answer, ErrorCode, NotAccepted
 from cxr_node.receive.mllp import MllpListener, MllpOptions
-from cxr_node.receive.tls import TlsFiles
 from cxr_node.settings.adt import AdtSection
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.film_attributes import attribute_rules
+from cxr_node.wiring.listener_tls import tls_files
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import has_space
 from cxr_node.work.patient_updates import OtherMessage, PatientUpdater
@@ -47,9 +47,6 @@ def listening(process: Process) -> Iterator[MllpListener]:
 
 def listener_options(section: AdtSection, *, shares_port: bool = False) -> MllpOptions:
     """Return address and limits of the listener."""
-    tls = None
-    if section.tls_certificate is not None and section.tls_key is not None:
-        tls = TlsFiles(certificate=section.tls_certificate, key=section.tls_key, peers_ca=section.tls_peers_ca)
     return MllpOptions(
         host=section.host,
         port=section.port,
@@ -59,7 +56,8 @@ def listener_options(section: AdtSection, *, shares_port: bool = False) -> MllpO
         message_timeout_s=section.message_timeout_s,
         idle_timeout_s=section.idle_timeout_s,
         shares_port=shares_port,
-        tls=tls,
+        tls=tls_files(section),
+        tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
 
 

@@ -20,7 +20,7 @@ from cxr_node.receive.limited_log import LimitedLog
 from cxr_node.receive.rejection import WebRejection
 from cxr_node.receive.scp import Receiver
 from cxr_node.receive.sender import association_name
-from cxr_node.receive.tls import CertificateFiles, Handshakes, TlsFiles
+from cxr_node.receive.tls import CertificateFiles, Handshakes
 from cxr_node.receive.web.store_transaction import RETRY_AFTER_S, StoreLimits, StoreTransaction
 from cxr_node.records import api_tokens
 from cxr_node.records.api_tokens import ApiToken
@@ -28,6 +28,7 @@ from cxr_node.settings.dicomweb import DicomWebSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.dicomweb_resources import ReadOnlyService, read_only_service
+from cxr_node.wiring.listener_tls import tls_files
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import has_space
 from cxr_node.wiring.rejection_counters import each_of
@@ -93,9 +94,9 @@ def _options(settings: Settings) -> HttpOptions:
 
 
 def _handshakes(section: DicomWebSection) -> Handshakes | None:
-    if section.tls_certificate is None or section.tls_key is None:
+    files = tls_files(section)
+    if files is None:
         return None
-    files = TlsFiles(certificate=section.tls_certificate, key=section.tls_key, peers_ca=section.tls_peers_ca)
     return Handshakes(CertificateFiles(files), timeout_s=section.tls_handshake_timeout_s)
 
 

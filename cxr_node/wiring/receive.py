@@ -24,13 +24,13 @@ from cxr_node.receive.commitment import CommitmentProvider
 from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.priority import PriorityRule, priority_boost_s
 from cxr_node.receive.scp import Receiver
-from cxr_node.receive.tls import TlsFiles
 from cxr_node.records import commitment_requests, commitments
 from cxr_node.settings.receive import SENDER_SOP_CLASSES, PeerSection, ReceiveSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.film_attributes import attribute_rules
+from cxr_node.wiring.listener_tls import tls_files
 from cxr_node.wiring.moved_films import diverting
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
@@ -102,7 +102,7 @@ def _options(section: ReceiveSection) -> ReceiverOptions:
         maximum_object_bytes=section.maximum_object_bytes,
         peers=tuple(_peer(peer) for peer in section.peers),
         users={user.name: PasswordHash.parse(user.password_hash.get_secret_value()) for user in section.users},
-        tls=_tls_files(section),
+        tls=tls_files(section),
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
 
@@ -192,9 +192,3 @@ def has_space(settings: Settings, size_bytes: int) -> bool:
     """Whether the disk has space for a film of that many bytes above the reserve."""
     free = space.free_space(settings.node.data_folder)
     return not reserve_of(settings).shortage(free, size_bytes=size_bytes)
-
-
-def _tls_files(section: ReceiveSection) -> TlsFiles | None:
-    if section.tls_certificate is None or section.tls_key is None:
-        return None
-    return TlsFiles(certificate=section.tls_certificate, key=section.tls_key, peers_ca=section.tls_peers_ca)
