@@ -36,7 +36,7 @@ QUICK := tests/unit tests/properties tests/house -k "not postgresql" \
   --ignore tests/unit/benchmarks --ignore tests/unit/training \
   --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py --ignore tests/house/test_imports.py
 
-.PHONY: demo install showcase try-showcase dist try-dist offline try-offline deb try-deb container sbom release tools \
+.PHONY: demo install showcase try-showcase dist try-dist offline try-offline deb try-deb container try-container sbom release tools \
   quick test test-long soak docs coverage check gates clean lock audit
 
 demo: $(VENV)/installed
@@ -82,9 +82,13 @@ deb: offline
 try-deb: deb
 	bash deploy/scripts/try_deb.sh
 
-# Needs buildah, and a registry of images or IMAGE_OPTIONS='--build-arg BASE=...'. Not run yet: no registry was reached.
+# Needs buildah, and a registry of images or IMAGE_OPTIONS='--build-arg BASE=...'. The format of Docker has health checks.
 container: offline
-	buildah bud --file deploy/container/Containerfile --tag localhost/cxr-node $(IMAGE_OPTIONS) .
+	buildah bud --format docker --file deploy/container/Containerfile --tag localhost/cxr-node $(IMAGE_OPTIONS) .
+
+# The image on a root file system of Debian, made by mmdebstrap; needs root and no registry, see the script.
+try-container:
+	PYTHON=$(PYTHON) bash deploy/scripts/try_container.sh
 
 # CycloneDX, of the environment that install.sh makes.
 sbom: offline

@@ -118,8 +118,9 @@ class _Resolver:
             return self.environment[variable], f"the environment variable {variable}"
         if credentials := self.environment.get("CREDENTIALS_DIRECTORY"):
             credential = Path(credentials) / key
-            if credential.is_file():
-                return _read(credential, f"{key}: the credential {credential}"), f"the credential {credential}"
+            subject = f"the credential {credential}"
+            if _exists(credential, f"{key}: {subject}"):
+                return _read(credential, f"{key}: {subject}"), subject
         if not path:
             return "", ""
         if not isinstance(path, str):
@@ -131,6 +132,16 @@ class _Resolver:
 def _fields(types: Sequence[type[Section]]) -> Iterator[tuple[str, FieldInfo]]:
     for table in types:
         yield from table.model_fields.items()
+
+
+def _exists(path: Path, subject: str) -> bool:
+    """Whether a file is there; raise UnreadableSecret if its folder hides that, as one of another user does."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise UnreadableSecret(
+            f"{subject} cannot be looked for ({cause_of(error)}); its folder must be the node's user's"
+        ) from error
 
 
 def _read(path: Path, subject: str) -> str:

@@ -36,7 +36,7 @@ echo "installing into $target ..."
 PIP_CONFIG_FILE=/dev/null "$new/bin/python" -m pip --isolated --disable-pip-version-check install --quiet --no-compile --no-index \
     --find-links "$here/wheelhouse" --require-hashes --requirement "$here/requirements.txt"
 # The commands of the environment name its folder.
-find "$new/bin" -type f -exec grep -Il "$new" {} + | xargs sed -i "s#$new#$target#g"
+find "$new/bin" -type f -exec grep -IlZ "$new" {} + | xargs -0 sed -i "s#$new#$target#g"
 if [ -e "$target" ]; then
     rm -rf "$target.old"
     mv "$target" "$target.old"

@@ -17,7 +17,7 @@ COMPILE=no PYTHON=$python sh build/deb/bundle/install.sh "$PWD/$root/opt/cxr-nod
 environment=$root/opt/cxr-node
 # Places of this build: in the commands, and in the links to Python.
 find "$environment" -name '*.pyc' -delete
-find "$environment/bin" -type f -exec grep -Il "$PWD/$root" {} + | xargs sed -i "s#$PWD/$root##g"
+find "$environment/bin" -type f -exec grep -IlZ "$PWD/$root" {} + | xargs -0 sed -i "s#$PWD/$root##g"
 ln -sf "/usr/bin/python3.$minor" "$environment/bin/python3"
 printf 'home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.%s\n' "$minor" >"$environment/pyvenv.cfg"
 rm -rf "$environment"/lib/python3.*/site-packages/{pip,pip-*.dist-info} "$environment"/bin/pip* "$environment/bin/"*ctivate*

@@ -1,6 +1,7 @@
 """Nothing that results.md shows of a result is older than the code that makes results."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def test_the_page_shows_each_recorded_file_and_no_other() -> None:
     assert _named() == files == set(screenshots.recorded())
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the record is of sources as Python 3.11 writes them")
 def test_no_picture_is_older_than_the_code_that_makes_results() -> None:
     """Make them anew with `make pictures`, and look at each."""
     recorded = screenshots.recorded()

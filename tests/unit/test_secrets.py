@@ -247,3 +247,10 @@ def test_a_changed_secret_changes_the_digest_of_the_settings() -> None:
 
     assert one.model_dump_json() == other.model_dump_json()
     assert json.loads(one.canonical_json()) != json.loads(other.canonical_json())
+
+
+def test_credentials_that_cannot_be_looked_for_are_a_problem(tmp_path: Path) -> None:
+    """As in a folder of another user, which root of a test could read."""
+    outcome = resolved({}, tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path / ("x" * 300)))
+
+    assert any(problem.startswith("database.url: the credential") for problem in outcome.problems)
