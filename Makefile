@@ -3,7 +3,8 @@
 # make install    the command .venv/bin/cxr-node; with BINDIR=FOLDER a link to it in a folder of the PATH
 # make showcase   node, Orthanc, OHIF and films, with three links, until Ctrl+C
 # make dist       wheel and sdist in dist/; `make try-dist` installs the wheel into an empty environment and runs a node
-# make offline    one archive with everything, for hosts without a network; make deb: a Debian package; make container: an image
+# make offline    one archive with everything, for hosts without a network; make deb: a Debian package; make container: an image;
+#                 make try-deb, try-container and try-compose run them (root)
 # make quick      the package's unit, property and house tests in half a minute, for the developer's loop
 # make test       all tests but the long ones and those marked `ci`; with CI=true those too, and coverage
 # make soak       faults of every kind at random for an hour on each database, and a simulated day
@@ -36,7 +37,7 @@ QUICK := tests/unit tests/properties tests/house -k "not postgresql" \
   --ignore tests/unit/benchmarks --ignore tests/unit/training \
   --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py --ignore tests/house/test_imports.py
 
-.PHONY: demo install showcase try-showcase dist try-dist offline try-offline deb try-deb container try-container sbom release tools \
+.PHONY: demo install showcase try-showcase dist try-dist offline try-offline deb try-deb container try-container try-compose sbom release tools \
   quick test test-long soak docs coverage check gates clean lock audit
 
 demo: $(VENV)/installed
@@ -89,6 +90,10 @@ container: offline
 # The image on a root file system of Debian, made by mmdebstrap; needs root and no registry, see the script.
 try-container:
 	PYTHON=$(PYTHON) bash deploy/scripts/try_container.sh
+
+# The services of compose.yaml as processes, by the files that it mounts; needs root, see the script for its packages.
+try-compose: $(VENV)/installed-test
+	bash deploy/scripts/try_compose.sh
 
 # CycloneDX, of the environment that install.sh makes.
 sbom: offline
