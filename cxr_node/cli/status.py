@@ -21,6 +21,7 @@ from cxr_node.ops.formatting import age
 from cxr_node.ops.health import Health, Level, health
 from cxr_node.queries import overview
 from cxr_node.queries.overview import DestinationStatus, Overview, PeriodicJobStatus, StageStatus
+from cxr_node.queries.worklists import WorklistStatus
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.remote_state import RemoteState, read_state, trouble_sentence
@@ -96,7 +97,12 @@ def _screen(state: Overview, condition: Health, settings: Settings) -> Renderabl
     jobs = Table("periodic job", "role", "last run", "took", "outcome", "next run", title_justify="left")
     for job in state.periodic_jobs:
         jobs.add_row(*_periodic_job(job, state.at))
-    tables = ((destinations, state.destinations), (senders, state.senders), (jobs, state.periodic_jobs))
+    tables = (
+        (destinations, state.destinations),
+        (_worklists(state), state.worklists),
+        (senders, state.senders),
+        (jobs, state.periodic_jobs),
+    )
     parts += [table for table, rows in tables if rows]
     rejections = rejection_counters.counts(settings)
     if rejections:
@@ -129,6 +135,20 @@ def _reachability(destination: DestinationStatus, at: datetime) -> Text:
     if destination.unreachable_since is None:
         return Text("reachable", "green")
     return Text(f"unreachable for {age(destination.unreachable_since, at)}: {destination.trouble}", "bold red")
+
+
+def _worklists(state: Overview) -> Table:
+    table = Table("worklist", "state", "claimed steps", "ended in 24 h", "last ended", title_justify="left")
+    for row in state.worklists:
+        last = age(row.last_ended_at, state.at)
+        table.add_row(row.worklist, _answers(row, state.at), str(row.claimed), str(row.ended), last)
+    return table
+
+
+def _answers(worklist: WorklistStatus, at: datetime) -> Text:
+    if not worklist.trouble:
+        return Text(f"answers for {age(worklist.since, at)}", "green")
+    return Text(f"no answer for {age(worklist.since, at)}: {worklist.trouble}", "bold yellow")
 
 
 def _header(state: Overview, settings: Settings) -> str:

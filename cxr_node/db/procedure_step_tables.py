@@ -1,4 +1,4 @@
-"""Table of Unified Procedure Steps that this node has claimed, or tried to."""
+"""Tables of Unified Procedure Steps that this node has claimed, or tried to, and of the worklists that were asked."""
 
 from sqlalchemy import Column, Index, Integer, String, Text, UniqueConstraint
 
@@ -25,6 +25,14 @@ procedure_step = numbered_table(
     Column("ended_at", UtcDateTime),
     UniqueConstraint("worklist", "sop_instance_uid"),
     Index("ix_procedure_step_requested_at", "requested_at"),
+)
+# Whether the manager of a worklist answered when it was last asked, since when, and why not.
+worklist_state = numbered_table(
+    "worklist_state",
+    Column("worklist", String(64), nullable=False, unique=True),
+    # Empty while it answers.
+    Column("detail", Text, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
 )
 # The condition is a note, as in `tables`.
 Index("ix_procedure_step_open", procedure_step.c.id, info={"where": "ended_at IS NULL"})

@@ -14,6 +14,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.ops.formatting import counted
 from cxr_node.queries import drift, overview, prior_searches
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
+from cxr_node.queries.worklists import WorklistStatus, worklists
 from cxr_node.records import bundles, constancy, notifications, pauses, procedure_steps
 from cxr_node.records.pauses import Pause
 from cxr_node.settings.root import Settings
@@ -111,6 +112,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             paused = pauses.present(connection)
             unsent = notifications.waiting_since(connection)
             unanswered = prior_searches.failing_since(connection)
+            unasked = worklists(connection, since=now - _RECENT)
             stale = procedure_steps.open_worklists(connection, claimed_before=now - _STALE)
     except RetryLater as error:
         yield "database", str(error)
@@ -126,6 +128,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         since, detail = unanswered
         why = f"no answer since {local_time(since)}: {detail}"
         yield "prior films", f"{why}; reports go out without them, and say so; `cxr-node doctor` tries it now"
+    yield from _unanswered(unasked, now, unreachable)
     yield from _stale(stale)
     for queue in queues:
         words = _STAGES[queue.stage]
@@ -135,6 +138,14 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         if queue.oldest_ready_at is not None and now - queue.oldest_ready_at > _OVERDUE:
             waits = f"a {words.subject} has waited for more than 15 minutes, and no process takes it"
             yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
+
+
+def _unanswered(asked: Sequence[WorklistStatus], now: datetime, unreachable: timedelta) -> Iterator[tuple[str, str]]:
+    for worklist in asked:
+        if worklist.trouble and now - worklist.since >= unreachable:
+            claimed = f"{counted(worklist.claimed, 'claimed step')} cannot be updated"
+            waits = f"no answer since {local_time(worklist.since)}: {worklist.trouble}"
+            yield f"worklist manager {worklist.worklist}", f"{waits}; {claimed}; `cxr-node doctor` tries it now"
 
 
 def _stale(steps: Mapping[str, int]) -> Iterator[tuple[str, str]]:

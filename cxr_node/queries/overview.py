@@ -12,6 +12,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries import quantiles
 from cxr_node.queries.views.registry import VIEWS
+from cxr_node.queries.worklists import WorklistStatus, worklists
 from cxr_node.queue.claimable import is_paused
 from cxr_node.records import destination_troubles, pauses
 
@@ -117,6 +118,7 @@ class Overview:
     periodic_jobs: tuple[PeriodicJobStatus, ...]
     failed: tuple[FailedJobs, ...]
     is_reading_paused: bool
+    worklists: tuple[WorklistStatus, ...] = ()
 
 
 def overview(connection: Connection, *, now: datetime) -> Overview:
@@ -135,6 +137,7 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
         periodic_jobs=periodic_jobs(connection),
         failed=failed_jobs(connection),
         is_reading_paused=any(pause.stage is Stage.READ for pause in pauses.present(connection)),
+        worklists=worklists(connection, since=since),
     )
 
 

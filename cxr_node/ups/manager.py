@@ -32,8 +32,9 @@ _MESSAGE_ID = 1
 
 Send = Callable[..., tuple[Dataset, Dataset | None]]
 """A request of pynetdicom's association, which returns the status and the data set of the response."""
-OnQuery = Callable[[bytes, str], None]
-"""Called with the encoded Identifier of each query (Explicit VR Little Endian) and why it failed, "" if it has not."""
+OnQuery = Callable[[bytes, int, str], None]
+"""Called with the encoded Identifier of each query (Explicit VR Little Endian), the number of steps that were offered,
+and why it failed, "" if it has not."""
 OnChange = Callable[[Uid, str, str], None]
 """Called with the step, the state that was requested of it, and why it was not changed, "" if it was."""
 
@@ -47,7 +48,7 @@ class WorklistManager:
     workitem: Code | None = None
     station: Code | None = None
     label: str = ""
-    on_query: OnQuery = field(default=lambda _identifier, _failure: None)
+    on_query: OnQuery = field(default=lambda _identifier, _steps, _failure: None)
     on_change: OnChange = field(default=lambda _step, _state, _failure: None)
 
     @contextmanager
@@ -92,9 +93,9 @@ class ManagerSession:
         try:
             responses = self._responses(identifier, limit)
         except WorklistFailed as error:
-            manager.on_query(encoded, str(error))
+            manager.on_query(encoded, 0, str(error))
             raise
-        manager.on_query(encoded, "")
+        manager.on_query(encoded, len(responses), "")
         wanted = [
             response
             for response in responses

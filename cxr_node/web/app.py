@@ -196,6 +196,7 @@ def _error_page(request: Request, message: str, code: int) -> Response:
         person=person,
         node=context.settings.node.name,
         has_learn_page=context.settings.web.learn,
+        has_worklists=bool(context.settings.ups.worklists),
         active="",
         message=message,
         code=code,

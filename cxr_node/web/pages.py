@@ -139,6 +139,7 @@ def render_page(request: Request, person: Person | None, template: str, **values
         "person": person,
         "node": context.settings.node.name,
         "has_learn_page": section.learn,
+        "has_worklists": bool(context.settings.ups.worklists),
         "active": "",
         **values,
     }

@@ -1,6 +1,7 @@
 """Performer of Unified Procedure Steps, wired from settings."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -77,15 +78,27 @@ def _audited(process: Process, row: WorklistSection) -> WorklistManager:
         workitem=plain.workitem,
         station=plain.station,
         label=plain.label,
-        on_query=partial(_record_query, process, peer),
+        on_query=_Queries(process=process, peer=peer).record,
         on_change=partial(_record_change, process, peer),
     )
 
 
-def _record_query(process: Process, peer: AuditPeer, identifier: bytes, failure: str) -> None:
-    audit = process.audit
-    queried = partial(events.queried, UPS_PULL, identifier, _EXPLICIT_VR_LITTLE_ENDIAN)
-    audit.record(queried(by=audit.application, peer=peer, failure=failure, at=audit.clock()))
+@dataclass(slots=True, kw_only=True)
+class _Queries:
+    """Records queries of a worklist that found steps, and the first that ends otherwise than the one before."""
+
+    process: Process
+    peer: AuditPeer
+    last_failure: str | None = None
+
+    def record(self, identifier: bytes, steps: int, failure: str) -> None:
+        """Record a query, unless it found nothing and ended as the one before."""
+        is_as_before, self.last_failure = failure == self.last_failure, failure
+        if is_as_before and not steps:
+            return
+        audit = self.process.audit
+        queried = partial(events.queried, UPS_PULL, identifier, _EXPLICIT_VR_LITTLE_ENDIAN)
+        audit.record(queried(by=audit.application, peer=self.peer, failure=failure, at=audit.clock()))
 
 
 def _record_change(process: Process, peer: AuditPeer, step: Uid, state: str, failure: str) -> None:

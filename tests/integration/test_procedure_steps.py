@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cxr_node.audit.message import AuditMessage
+from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import DeliveryRejected
@@ -29,6 +31,7 @@ from cxr_node.simulators.worklist import (
     OTHER_WORKITEM,
     SCHEDULED,
     WORKITEM,
+    Mode,
     SimulatedWorklist,
     step_uid,
 )
@@ -40,6 +43,7 @@ from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import settings_file
+from tests.support.web import PEOPLE, served_page
 from tests.support.worklists import worklist_at
 
 FILM = films.cr(seed=9)
@@ -392,15 +396,55 @@ def test_doctor_says_whether_a_worklist_accepts_ups_pull(manager: SimulatedWorkl
     assert bad.status is Status.PROBLEM
 
 
+def test_status_page_and_alarms_state_since_when_a_worklist_gives_no_answer(
+    manager: SimulatedWorklist, tmp_path: Path
+) -> None:
+    manager.add(STEP, [FILM])
+    worklist = f'[[ups.worklists]]\nname = "ris"\nhost = "127.0.0.1"\nport = {manager.port}\nae_title = "{AE_TITLE}"\n'
+    more = f'{PEOPLE}\n{worklist}workitem = "110003^DCM^Computer Aided Diagnosis"\n'
+    with served_page(tmp_path / "node", more=more) as page:
+        with Process.open(load(page.config)) as process:
+            steps = procedure_steps(process)
+            steps.run()
+            answering = CliRunner().invoke(app, ["status", "--config", str(page.config)]).output
+            manager.stop()
+            for _ in range(2):
+                with pytest.raises(WorklistFailed):
+                    steps.run()
+        with page.visited_by("op") as client:
+            operations = client.get("/").text.partition('id="worklists"')[2]
+            listed = client.get("/steps?since=all").text
+            (row,) = client.get("/api/v1/tables/steps?since=all").json()["rows"]
+    status = CliRunner().invoke(app, ["status", "--config", str(page.config)]).output
+
+    assert "answers for" in answering
+    assert "no answer" in operations
+    assert "no association with WORKLIST" in operations
+    assert "in_progress" in listed
+    assert (row["worklist"], row["state"]) == ("ris", "in_progress")
+    assert "amber: worklist manager ris: no answer since" in " ".join(status.split())
+    assert "1 claimed step cannot be updated" in " ".join(status.split())
+
+
 def test_queries_and_changes_of_state_are_audited(manager: SimulatedWorklist, tmp_path: Path) -> None:
     manager.add(STEP, [FILM])
     messages: list[AuditMessage] = []
     with Process.open(_settings(tmp_path, manager.port), clock=SimulatedClock(NOON)) as process:
         startup.prepare(process)
         audited = replace(process, audit=replace(process.audit, record=messages.append))
-        procedure_steps(audited).run()
+        steps = procedure_steps(audited)
+        steps.run()
+        first = list(messages)
+        steps.run()
+        steps.run()
+        assert messages == first  # two queries found nothing, as expected
+        manager.mode = Mode.QUERIES_FAIL
+        for _ in range(2):
+            with pytest.raises(WorklistFailed):
+                steps.run()
 
-    assert [message.event.meaning for message in messages] == ["Query", "Procedure Record"]
+    assert [message.event.meaning for message in messages] == ["Query", "Procedure Record", "Query"]
+    assert "0xC001" in messages[2].description
     (procedure,) = messages[1].objects
     assert (procedure.object_id, procedure.details) == (STEP, (("Procedure Step State", b"IN PROGRESS"),))
     assert messages[1].participants[1].ae_title == AE_TITLE

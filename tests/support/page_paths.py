@@ -10,6 +10,7 @@ PAGES = {
     "refusals": "/refusals",
     "rejections": "/rejections",
     "devices": "/devices",
+    "steps": "/steps",
     "trends": "/trends",
     "monitoring": "/monitoring",
     "settings": "/settings",

@@ -123,6 +123,35 @@ _DELIVERIES = Table(
     needs_film_access=False,
 )
 
+_WORKLIST_STEPS = Table(
+    name="steps",
+    title="Worklist steps",
+    row="procedure steps",
+    source_of=source_of_view(VIEWS["v1_worklist_steps"]),
+    columns=columns_of(VIEWS["v1_worklist_steps"]),
+    key="step_id",
+    time="requested_at",
+    shown=(
+        "step_id",
+        "requested_at",
+        "worklist",
+        "state",
+        "study_instance_uid",
+        "films",
+        "held_films",
+        "progress",
+        "detail",
+        "ended_at",
+    ),
+    presets=(
+        Preset(label="in progress", where=("state=in_progress",), since="all"),
+        Preset(label="canceled", where=("state=canceled",)),
+        Preset(label="completed, last 24 h", where=("state=completed",), since="24h"),
+    ),
+    selective={"step_id": _ANY},
+    needs_film_access=False,
+)
+
 _JOBS = Table(
     name="jobs",
     title="Jobs",
@@ -187,5 +216,16 @@ _REJECTIONS = Table(
 )
 
 TABLES: Mapping[str, Table] = {
-    table.name: table for table in (_STUDIES, _FILMS, _FINDINGS, _DELIVERIES, _JOBS, _REFUSALS, _REJECTIONS, DEVICES)
+    table.name: table
+    for table in (
+        _STUDIES,
+        _FILMS,
+        _FINDINGS,
+        _DELIVERIES,
+        _JOBS,
+        _REFUSALS,
+        _REJECTIONS,
+        DEVICES,
+        _WORKLIST_STEPS,
+    )
 }

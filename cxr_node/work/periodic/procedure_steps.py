@@ -34,7 +34,7 @@ from cxr_node.domain.procedure_step import (
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.queries import step_inputs
 from cxr_node.queries.ledger import Fate, LedgerEntry
-from cxr_node.records import procedure_steps
+from cxr_node.records import procedure_steps, worklist_states
 from cxr_node.records.procedure_steps import ProcedureStep
 
 _log = logging.getLogger(__name__)
@@ -80,12 +80,16 @@ class ProcedureSteps:
             for name, count in claimed.items()
             if name not in {worklist.name for worklist in worklists}
         ]
+        outcomes: dict[str, str] = {}
         for worklist in worklists:
             try:
                 with worklist.session() as session:
                     _Run(performer=self, worklist=worklist.name, session=session).run()
+                outcomes[worklist.name] = ""
             except WorklistFailed as error:
-                failures.append(str(error))
+                outcomes[worklist.name] = str(error)
+        worklist_states.note(self.database, outcomes, now=self.clock())
+        failures += filter(None, outcomes.values())
         if failures:
             raise WorklistFailed("; ".join(failures))
 
