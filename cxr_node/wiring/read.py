@@ -82,24 +82,18 @@ class ReadWorkers:
 def read_workers(process: Process, opens: OpenReader | None = None) -> Iterator[ReadWorkers]:
     """Open network and executor while the block lasts; engines of readers that `opens` does not open are measured.
 
-    With a preprocessing pool there is one film more in progress than pool processes.
+    With a preprocessing pool there is one film more in progress than pool processes. These start while the network is
+    opened, which takes as long.
     """
     settings = process.settings
-    is_remote = settings.read.kind == "remote"
-    network: RemoteReadNetwork | ReadNetwork
-    if is_remote:
-        network = RemoteReadNetwork(process, opens or open_reader)
-    else:
-        measure_beside = None if opens else engine.measure_beside
-        network = ReadNetwork(process, opens or open_reader, measure_beside=measure_beside)
-    processes, size = pool_size(settings), network.batch_size
-    batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
+    processes = pool_size(settings)
     if not processes:
+        network = _open_network(process, opens)
         with preprocessing.read_context(process) as context:
             executor, watchdog = InProcess(context), _watchdog(settings)
             handler = read_handler(
                 process, executor, network.current,
-                last_network=network.last, batching=batching, watchdog=watchdog,
+                last_network=network.last, batching=_batching(settings, network), watchdog=watchdog,
                 held_until=network.held_until,
             )  # fmt: skip
             yield ReadWorkers(
@@ -111,16 +105,28 @@ def read_workers(process: Process, opens: OpenReader | None = None) -> Iterator[
     memory_bytes = settings.gate.memory_bytes
     with ProcessPool(processes, open_context, timeout_s=read_timeout_s(settings), memory_bytes=memory_bytes) as pool:
         pool.start()
+        network = _open_network(process, opens)
         pool.await_ready()
         thread = NetworkThread(network.current, watchdog=_watchdog(settings))
+        batching = _batching(settings, network)
         handler = read_handler(
             process, pool, thread.network,
             last_network=lambda: thread.run(network.last()), batching=batching, held_until=network.held_until,
         )  # fmt: skip
         yield ReadWorkers(
-            handler=handler, count=2 if size > 1 else processes + 1, before_claim=network.poll,
+            handler=handler, count=2 if batching.size > 1 else processes + 1, before_claim=network.poll,
             executor=pool, network=thread.network,
         )  # fmt: skip
+
+
+def _open_network(process: Process, opens: OpenReader | None) -> RemoteReadNetwork | ReadNetwork:
+    if process.settings.read.kind == "remote":
+        return RemoteReadNetwork(process, opens or open_reader)
+    return ReadNetwork(process, opens or open_reader, measure_beside=None if opens else engine.measure_beside)
+
+
+def _batching(settings: Settings, network: RemoteReadNetwork | ReadNetwork) -> Batching:
+    return Batching(size=network.batch_size, wait_s=settings.read.batch_wait_s)
 
 
 def read_handler(

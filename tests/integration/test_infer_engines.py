@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
+import psutil
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, engine_trial
 from cxr_node.wiring.cascade import ReadNetwork
 from cxr_node.wiring.process import Process
+from cxr_node.wiring.read import read_workers
 from tests.support import tiny_bundles
 from tests.support.built_in import built_in_bundle
 
@@ -145,6 +147,20 @@ def test_the_next_batch_is_read_by_the_successor_of_a_reader(
         callbacks[first](successor)
 
         assert (before, network.current()) == (first, successor)
+
+
+def test_pool_processes_start_while_the_network_is_opened(opened: Bundle, tmp_path: Path, migrated_file: Path) -> None:
+    shutil.copyfile(migrated_file, tmp_path / "node.db")
+    settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"processes": 1}})
+    children: list[list[str]] = []
+
+    def opens(_process: Process, _folder: Path | None) -> Reader:
+        children.extend(child.cmdline() for child in psutil.Process().children())
+        return Reader(opened, device="cpu")
+
+    with Process.open(settings) as process, read_workers(process, opens) as workers:
+        assert workers.count == 2
+        assert any("cxr_node.process_pool" in arguments for arguments in children)
 
 
 def test_only_the_newest_choices_are_kept(tmp_path: Path) -> None:
