@@ -1,10 +1,14 @@
 window.config = {
-  routerBasename: "/",
+  routerBasename: null,
   extensions: [],
   modes: [],
   showStudyList: true,
+  maxNumberOfWebWorkers: 2,
+  showWarningMessageForCrossOrigin: false,
+  showCPUFallbackMessage: false,
   investigationalUseDialog: { option: "never" },
   defaultDataSourceName: "dicomweb",
+  customizationService: [{ autoCineModalities: { $set: [] } }],
   dataSources: [
     {
       namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",

@@ -7,6 +7,7 @@ is compared. Where it cannot be fetched, `Unavailable` says why.
 import base64
 import hashlib
 import http.client
+import json
 import shutil
 import subprocess
 import tarfile
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,40 +31,8 @@ _OMITTED = (".map", "/ort/", "/dicom-microscopy-viewer/")
 """Of 200 MB: source maps, and what no film needs."""
 
 _ROOT = "/dicom-web"
-_CONFIGURATION = """
-window.config = {
-  routerBasename: null,
-  extensions: [],
-  modes: [],
-  showStudyList: true,
-  maxNumberOfWebWorkers: 2,
-  showWarningMessageForCrossOrigin: false,
-  showCPUFallbackMessage: false,
-  investigationalUseDialog: { option: "never" },
-  defaultDataSourceName: "dicomweb",
-  customizationService: [{ autoCineModalities: { $set: [] } }],
-  dataSources: [
-    {
-      namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
-      sourceName: "dicomweb",
-      configuration: {
-        friendlyName: "Orthanc",
-        name: "orthanc",
-        wadoUriRoot: "/dicom-web",
-        qidoRoot: "/dicom-web",
-        wadoRoot: "/dicom-web",
-        qidoSupportsIncludeField: false,
-        supportsFuzzyMatching: false,
-        supportsWildcard: true,
-        imageRendering: "wadors",
-        thumbnailRendering: "wadors",
-        enableStudyLazyLoad: true,
-        bulkDataURI: { enabled: true },
-      },
-    },
-  ],
-};
-"""
+_CONTAINER = ROOT / "deploy" / "container"
+"""Settings of OHIF and Orthanc in the compose file, which serve here too."""
 
 
 class Unavailable(Exception):
@@ -116,7 +86,9 @@ def _unpack(package: Path, folder: Path) -> None:
         ]
         for member in members:
             member.name = member.name.removeprefix("package/dist/")
-        archive.extractall(folder, members=members, filter="data")
+        # Python 3.11.2, which Debian 12 has, knows no filter; the package has the pinned digest.
+        options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder, members=members, **options)  # noqa: S202
 
 
 @contextmanager
@@ -129,7 +101,7 @@ def served(folder: Path, orthanc_http_port: int, *, port: int = 0, root: str = _
     class Handler(_Handler):
         orthanc_port = orthanc_http_port
         files = folder
-        configuration = _CONFIGURATION.replace(f'"{_ROOT}"', f'"{root}"')
+        configuration = (_CONTAINER / "ohif.js").read_text(encoding="utf-8").replace(f'"{_ROOT}"', f'"{root}"')
 
     server = ThreadingHTTPServer((LOOPBACK, port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -187,10 +159,16 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(content)
 
 
+def orthanc_settings() -> dict[str, object]:
+    """Return the settings of Orthanc in the compose file, its places and ports among them, with DICOMweb."""
+    settings: dict[str, object] = json.loads((_CONTAINER / "orthanc.json").read_text(encoding="utf-8"))
+    return settings | {"Plugins": [str(DICOMWEB_PLUGIN)]}
+
+
 def dicomweb_settings() -> dict[str, object]:
-    """Return the settings of an Orthanc with DICOMweb."""
-    return {
-        "Plugins": [str(DICOMWEB_PLUGIN)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": True},
-        "DefaultEncoding": "Utf8",  # of queries' answers: its own default, Latin 1, loses ideographic names
-    }
+    """Return those of its settings that concern DICOMweb, and the encoding of answers to queries.
+
+    Orthanc's own default, Latin 1, loses ideographic names.
+    """
+    settings = orthanc_settings()
+    return {name: settings[name] for name in ("Plugins", "DicomWeb", "DefaultEncoding")}

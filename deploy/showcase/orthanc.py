@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.simulators import modality
-from deploy.showcase.ohif import LOOPBACK, dicomweb_settings
+from deploy.showcase.ohif import LOOPBACK, orthanc_settings
 
 AE_TITLE = AeTitle("ORTHANC")
 _FOLDERS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
@@ -83,16 +83,12 @@ def _answers(port: int) -> bool:
 
 
 def _settings(folder: Path, port: int, http_port: int) -> dict[str, object]:
-    return {
+    return orthanc_settings() | {
         "Name": "showcase",
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
         "DicomAet": str(AE_TITLE),
         "DicomPort": port,
-        "DicomCheckCalledAet": True,
-        "DicomCheckModalityHost": False,
         "HttpPort": http_port,
         "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        **dicomweb_settings(),
     }
