@@ -139,14 +139,24 @@ def test_a_copy_differs_from_its_film_in_the_patient_alone(database: Database, t
 
 
 @pytest.mark.ci_on_postgresql
-def test_a_merge_moves_the_films_of_the_patient_who_ceases_to_exist(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_away", [False, True], ids=["reachable", "away"])
+def test_a_merge_moves_the_films_of_the_patient_who_ceases_to_exist(
+    is_away: bool, database: Database, tmp_path: Path
+) -> None:
     site = Site(database, tmp_path)
     site.send(of_issuer(PatientID="OLD"))
     site.send(of_issuer(PatientID="RIGHT"), seed=1)
     site.send({"PatientID": "OLD", "IssuerOfPatientID": "SOUTH"}, seed=2)
 
+    before = stored_bytes(site)
+    site.is_away = is_away
+
     assert site.receive(adt("A40", "RIGHT", prior_id="OLD"))[1] == "AA"
+    assert site.receive(adt("A40", "RIGHT", prior_id="OLD"))[1] == "AA"  # sent again
     site.work()
+    site.is_away = False
+    site.work()
+    assert stored_bytes(site)[:3] == before
 
     shown = {str(one.StudyInstanceUID): (one.PatientID, one.IssuerOfPatientID) for one in site.visible()}
     of_seed = [shown[str(films.dx(seed=seed).StudyInstanceUID)] for seed in range(3)]
