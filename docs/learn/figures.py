@@ -93,18 +93,22 @@ def pictures(
     width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
     across = min(columns, len(tiles))
     down = -(-len(tiles) // across)
-    legend = _LINE if names else 0
-    canvas = Image.new("RGB", (across * (width + _GAP) - _GAP, down * (height + _LINE + _GAP) + legend), _PAPER)
+    # Text is as large beside large images as beside three films in a row.
+    scale = max(1.0, across * width / (3 * SIZE))
+    line, size = round(_LINE * scale), round(_TEXT * scale)
+    legend = line if names else 0
+    canvas = Image.new("RGB", (across * (width + _GAP) - _GAP, down * (height + line + _GAP) + legend), _PAPER)
     ink, typeface = ImageDraw.Draw(canvas), typeface_of(ENGLISH)
     for number, (title, tile) in enumerate(zip(images, tiles, strict=True)):
-        left, top = number % across * (width + _GAP), number // across * (height + _LINE + _GAP)
-        typeface.write(ink, (left + 2, top), title, _TEXT, _INK)
-        canvas.paste(tile, (left, top + _LINE))
+        left, top = number % across * (width + _GAP), number // across * (height + line + _GAP)
+        typeface.write(ink, (left + 2, top), title, size, _INK)
+        canvas.paste(tile, (left, top + line))
     at = 2.0
     for name, color in colors.items():
-        ink.rectangle((at, canvas.height - 16, at + 12, canvas.height - 4), fill=color, outline=_INK)
-        typeface.write(ink, (at + 18, canvas.height - _LINE), name, _TEXT, _INK)
-        at += typeface.width(name, _TEXT) + 40
+        box = (at, canvas.height - 16 * scale, at + 12 * scale, canvas.height - 4 * scale)
+        ink.rectangle(box, fill=color, outline=_INK)
+        typeface.write(ink, (at + 18 * scale, canvas.height - line), name, size, _INK)
+        at += typeface.width(name, size) + 40 * scale
     return Picture(canvas, caption)
 
 
