@@ -18,7 +18,7 @@ from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.query_archive import Mode, SimulatedArchive
 
 GROUP = "archive of prior films away, silent, slow, lying"
-_TIMEOUT_S = 0.5
+_TIMEOUT_S = 2.0
 _REPORT, _SEARCHES, _RECOVERY = timedelta(minutes=1), timedelta(minutes=11), timedelta(minutes=59)
 """Time for the report, for two searches during the fault, and until the search has ended."""
 _FIRST_FILM, _FIRST_PRIOR = 45_000, 45_500

@@ -20,7 +20,7 @@ from cxr_node.simulators.ris import SimulatedRis
 
 WEB, RIS = "DICOMweb server away, silent, lying, refusing", "RIS away, silent, refusing, answering wrongly"
 FHIR = "FHIR server away, silent, lying, refusing"
-_TIMEOUT_S = 0.5
+_TIMEOUT_S = 2.0
 _FAULT, _RECOVERY = timedelta(minutes=1), timedelta(minutes=3)
 
 

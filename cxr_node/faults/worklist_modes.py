@@ -13,7 +13,7 @@ from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.worklist import Mode, SimulatedWorklist, Step, step_uid
 
 GROUP = "worklist manager away, silent, failing, lying"
-_TIMEOUT_S = 0.5
+_TIMEOUT_S = 2.0
 _FAULT, _RECOVERY = timedelta(minutes=11), timedelta(minutes=31)
 """Two and six runs of the performer, of which a simulated node has one in five minutes."""
 _FIRST_FILM = 43_000
