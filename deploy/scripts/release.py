@@ -1,5 +1,6 @@
 """Last steps of `make release`: what must hold before the build, and notes and checksums after it. Publishes nothing.
 
+python3 deploy/scripts/release.py changelog 2026-12-01   # entries of Unreleased become those of the version
 python3 deploy/scripts/release.py check      # version, changelog, work tree
 python3 deploy/scripts/release.py finish     # dist/notes-VERSION.md and dist/SHA256SUMS
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
 KINDS = ("cxr_node-{}-py3-none-any.whl", "cxr_node-{}.tar.gz", "cxr-node-{}-offline-*.tar", "cxr-node_{}_*.deb")
+HEADINGS = ("Upgrade notes", "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 SBOM = "cxr-node-{}.cdx.json"
 
 
@@ -29,6 +31,8 @@ def main() -> None:
             if problems:
                 sys.exit("\n".join(problems))
             print(f"{version} can be released")
+        case ["changelog", date]:
+            (ROOT / "CHANGELOG.md").write_text(moved(version, date, changelog), encoding="utf-8")
         case ["finish"]:
             finish(version, changelog)
         case _:
@@ -51,6 +55,28 @@ def section(changelog: str, version: str) -> str:
     """Return the text of a version's section without its heading; empty if there is none."""
     match = re.search(rf"^## {re.escape(version)}\b[^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     return match[1].strip() if match else ""
+
+
+def moved(version: str, date: str, changelog: str) -> str:
+    """Return the changelog with the entries of Unreleased before those of the section of a version, if there is one."""
+    newer, older = _entries(section(changelog, "Unreleased")), _entries(section(changelog, version))
+    merged = [
+        f"### {name}\n\n" + "\n".join(entries[name] for entries in (newer, older) if name in entries)
+        for name in HEADINGS
+        if name in newer or name in older
+    ]
+    others = re.split(r"^(?=## )", changelog, flags=re.MULTILINE)
+    kept = [part for part in others if not re.match(rf"## (Unreleased|{re.escape(version)})\b", part)]
+    new = [f"## Unreleased\n\n## {version} - {date}\n\n" + "\n\n".join(merged) + "\n\n"]
+    return "".join([kept[0], *new, *kept[1:]]).rstrip("\n") + "\n"
+
+
+def _entries(text: str) -> dict[str, str]:
+    """Return what a section has under each of its headings."""
+    found = re.findall(r"^### ([^\n]+)\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
+    if unknown := {name for name, _ in found} - set(HEADINGS):
+        sys.exit(f"CHANGELOG.md has the heading {min(unknown)}, which Keep a Changelog has not")
+    return {name: entries.strip() for name, entries in found}
 
 
 def finish(version: str, changelog: str) -> None:

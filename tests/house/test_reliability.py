@@ -10,6 +10,21 @@ ATTACKS = re.findall(r"^\| (\d+) \| .*$", PAGE.partition("## Attacks")[2].partit
 KINDS_OF_ATTACK = 14
 
 
+def _sum(row: str) -> int:
+    """Return the sum of the numbers of a row of the table of faults at random."""
+    cells = PAGE.partition("### An hour of faults at random")[2].partition(f"| {row} |")[2].partition("\n")[0]
+    return sum(int(cell.replace(",", "")) for cell in cells.strip(" |").split("|"))
+
+
+def test_the_readme_has_the_sums_of_the_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    faults, _, films = PAGE.partition("| all | | ")[2].partition(" | ")
+
+    assert f"{faults} faults injected" in readme
+    assert f"of {films.partition(' ')[0]} films with Success none lost" in readme
+    assert f"{_sum('faults'):,} faults and {_sum('films with Success, all confirmed'):,} films" in readme
+
+
 def test_every_test_on_the_page_exists() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     defined = set(re.findall(r"^def (test_\w+)\(", sources, flags=re.MULTILINE))

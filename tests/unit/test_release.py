@@ -43,3 +43,16 @@ def test_the_changelog_has_the_sections_that_a_release_reads() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
     assert "\n## Unreleased\n" in text
+
+
+def test_entries_of_unreleased_become_those_of_the_version() -> None:
+    news = "## Unreleased\n\n### Upgrade notes\n\n- Look.\n\n### Fixed\n\n- A fault.\n"
+    changelog = release.moved("0.2.0", "2026-12-01", CHANGELOG.replace("## Unreleased\n", news))
+
+    assert release.faults("0.2.0", changelog) == []
+    assert (
+        release.section(changelog, "0.2.0")
+        == "### Upgrade notes\n\n- Look.\n- Nothing to do.\n\n### Fixed\n\n- A fault."
+    )
+    assert release.section(changelog, "0.1.0") == "- First."
+    assert release.moved("0.3.0", "2027-01-01", CHANGELOG).count("## ") == CHANGELOG.count("## ") + 1
