@@ -15,7 +15,7 @@ from cxr_node.simulators.token_listener import TokenListener
 RETRY_AFTER_S = 7
 ALREADY_STORED, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 45070, 0xA700, 0xC000
 _HUGE = 1 << 21
-_SILENCE_S = 1.0
+_SILENCE_S = 3.0
 """By then a client has given up."""
 _TYPE = re.compile(r'multipart/related; type="application/dicom"; boundary=([A-Za-z0-9-]{1,70})')
 _PART = b"Content-Type: application/dicom\r\n\r\n"

@@ -35,7 +35,7 @@ _STATUS = {"preliminary", "entered-in-error"}
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _HUGE = 1 << 23
-_SILENCE_S = 1.0
+_SILENCE_S = 3.0
 """By then a client has given up."""
 
 

@@ -12,9 +12,9 @@ from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
 from cxr_node.simulators.scp import SimulatedScp
 
 _PENDING, _SUCCESS, _FAILURE = 0xFF00, 0x0000, 0xC001
-_SILENCE_S = 1.0
+_SILENCE_S = 3.0
 """By then a client has given up."""
-_DELAY_S = 0.3
+_DELAY_S = 1.5
 _KEYS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _FILM_CLASSES = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1")
 

@@ -11,7 +11,7 @@ from cxr_node.net.mllp import END, START
 from cxr_node.simulators.listener import Listener
 
 _STUDY_UID, _REPORT_UID = b"110180^", b"REPORTUID^"
-_SILENCE_S = 1.0
+_SILENCE_S = 3.0
 """By then a sender has given up."""
 
 
