@@ -143,8 +143,26 @@ def test_every_link_of_every_page_leads_somewhere(chromium: Browser, node: Runni
 
     assert any(job.state is State.FAILED for job in node.jobs())
     assert len([shape for shape in followed if shape.startswith("/results/")]) >= len(KIND_BY_NAME)
-    menu = ("operations", "studies", "films", "findings", "deliveries", "jobs", "refusals", "devices", "trends",
-            "monitoring", "settings", "users", "learn", "study", "film", "tokens", "settings-edit")  # fmt: skip
+    menu = (
+        "operations",
+        "studies",
+        "films",
+        "findings",
+        "deliveries",
+        "jobs",
+        "steps",
+        "refusals",
+        "devices",
+        "trends",
+        "monitoring",
+        "settings",
+        "users",
+        "learn",
+        "study",
+        "film",
+        "tokens",
+        "settings-edit",
+    )
     assert {f"{PAGES[name]}?" for name in menu} <= followed
     assert any(shape.startswith("/actions/retry?") for shape in followed)
 
