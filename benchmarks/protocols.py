@@ -195,9 +195,9 @@ def export(rounds: int, folder: Path) -> Times:
     return times
 
 
-def _check(expected: int, found: int | None) -> None:
-    if found != expected:
-        raise RuntimeError(f"{found} where {expected} were expected")
+def _check(expected: int, actual: int | None) -> None:
+    if actual != expected:
+        raise RuntimeError(f"{actual} where {expected} were expected")
 
 
 def table(times: Times, base: str) -> Iterator[str]:

@@ -140,8 +140,10 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
 
 
-def _unanswered(asked: Sequence[WorklistStatus], now: datetime, unreachable: timedelta) -> Iterator[tuple[str, str]]:
-    for worklist in asked:
+def _unanswered(
+    worklists: Sequence[WorklistStatus], now: datetime, unreachable: timedelta
+) -> Iterator[tuple[str, str]]:
+    for worklist in worklists:
         if worklist.trouble and now - worklist.since >= unreachable:
             claimed = f"{counted(worklist.claimed, 'claimed step')} cannot be updated"
             waits = f"no answer since {local_time(worklist.since)}: {worklist.trouble}"

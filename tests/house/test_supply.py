@@ -177,14 +177,14 @@ def test_no_pinned_package_asks_for_a_newer_python_than_debian_12_has() -> None:
     """Debian 12 has 3.11.2, and a later bug-fix version here hides what cannot be installed there."""
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="ascii"), re.MULTILINE))
     pinned = {canonicalize_name(name): number for name, number in pins.items()}
-    asked = {
+    required = {
         distribution.name: SpecifierSet(str(distribution.metadata.json.get("requires_python", "")))
         for distribution in distributions()
         if pinned.get(canonicalize_name(distribution.name)) == distribution.version
     }
 
-    assert len(asked) > 100
-    assert [name for name, versions in asked.items() if not versions.contains("3.11.2")] == []
+    assert len(required) > 100
+    assert [name for name, versions in required.items() if not versions.contains("3.11.2")] == []
 
 
 def test_dependencies_with_further_conditions_are_in_the_notices() -> None:

@@ -396,7 +396,7 @@ def test_doctor_says_whether_a_worklist_accepts_ups_pull(manager: SimulatedWorkl
     assert bad.status is Status.PROBLEM
 
 
-def test_status_page_and_alarms_state_since_when_a_worklist_gives_no_answer(
+def test_status_page_and_alarms_state_since_when_a_worklist_is_silent(
     manager: SimulatedWorklist, tmp_path: Path
 ) -> None:
     manager.add(STEP, [FILM])
