@@ -62,7 +62,7 @@ def run(context: FaultContext) -> GroupResult:
                 group.problems.append(f"the export after kills at {fault.step}, {fault.number}, has other content")
             shutil.rmtree(folder)
         identifiers = list(_identifiers(films))
-        group.problems += [f"{name} is in the export" for name in _found(whole, identifiers)]
+        group.problems += [f"{name} is in the export" for name in _identifiers_in(whole, identifiers)]
         ledger = group.check_ledger(place, pacs)
     notes = (f"{len(accesses)} accesses to the disk in an export of {len(expected)} files",)
     return group.result(ledger, faults=kills, notes=notes)
@@ -175,7 +175,7 @@ def _identifiers(films: PatientFilms) -> Iterator[str]:
         yield from (str(film.PatientID), str(film.PatientName), str(film.StudyInstanceUID), str(film.SOPInstanceUID))
 
 
-def _found(folder: Path, identifiers: list[str]) -> list[str]:
+def _identifiers_in(folder: Path, identifiers: list[str]) -> list[str]:
     """Return the identifiers that are in a name or in any byte of the folder's files."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     content = b"\n".join(str(path.relative_to(folder)).encode() + path.read_bytes() for path in paths)
