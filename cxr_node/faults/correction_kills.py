@@ -170,9 +170,10 @@ def _finish(place: ScratchNode, corrections: _Corrections, archive: HidingArchiv
             last.read_messages(0.0)
             if last.has_ended:
                 return True
+            shown = _shown(archive)
             return (
                 corrections.is_complete
-                and _expected(corrections) == _shown(archive)
+                and _expected(corrections, shown) == shown
                 and ledger_check.is_idle(place.settings)
             )
 
@@ -182,9 +183,16 @@ def _finish(place: ScratchNode, corrections: _Corrections, archive: HidingArchiv
     return problems if status == 0 else (*problems, f"the last node ended with status {status}")
 
 
-def _expected(corrections: _Corrections) -> PatientsByStudy:
-    """Return the patients of the reports that a person must see, by Study Instance UID."""
-    return {study: [patient] for study, patient in corrections.patients.items() if study not in corrections.rejected}
+def _expected(corrections: _Corrections, shown: PatientsByStudy) -> PatientsByStudy:
+    """Return the patients of the reports that a person must see, by Study Instance UID.
+
+    The last film may be stored though its Success was lost, and is not sent again: its report may be shown.
+    """
+    patients = {study: patient for study, patient in corrections.patients.items() if study not in corrections.rejected}
+    for study in shown.keys() - corrections.patients.keys():
+        film = corrections.films[study]
+        patients[study] = (str(film.PatientID), str(film.PatientName.family_name))
+    return {study: [patient] for study, patient in patients.items()}
 
 
 def _shown(archive: HidingArchive) -> PatientsByStudy:
@@ -200,7 +208,8 @@ def _check(
     place: ScratchNode, corrections: _Corrections, archive: HidingArchive
 ) -> tuple[LedgerResult, tuple[str, ...]]:
     """Return the check of the ledger with the reports that are shown, and where the archive shows another patient."""
-    shown, expected = _shown(archive), _expected(corrections)
+    shown = _shown(archive)
+    expected = _expected(corrections, shown)
     reports: dict[str, dict[str, str]] = {study: {} for study in expected}
     for report in archive.visible():
         uid = str(report.SOPInstanceUID)
