@@ -105,7 +105,7 @@ def run(context: FaultContext) -> GroupResult:
                 kills += 1
             group.problems += _finish(places, archive, other)
         results = [
-            ledger_check.check(place.settings, promised, _of(promised, pacs), allow_extra_films=True)
+            ledger_check.check(place.settings, promised, _reports_on(promised, pacs), allow_extra_films=True)
             for place, promised in zip(places, archive.sent.values(), strict=True)
         ]
     group.problems += [problem for uid, step in manager.steps.items() for problem in wrong_step(uid, step, pacs)]
@@ -170,5 +170,5 @@ def _are_ended(manager: SimulatedWorklist) -> bool:
     return all(_ended(manager))
 
 
-def _of(promised: Mapping[str, str], pacs: SimulatedPacs) -> Mapping[str, Mapping[str, str]]:
+def _reports_on(promised: Mapping[str, str], pacs: SimulatedPacs) -> Mapping[str, Mapping[str, str]]:
     return {study: pacs.by_study[study] for study in promised if study in pacs.by_study}
