@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
-from sqlalchemy import event, select
+from sqlalchemy import Connection, event, select
 
-from cxr_node import pipeline
+from cxr_node import pipeline, records
 from cxr_node.archive.store import film_key
 from cxr_node.config import load
 from cxr_node.db.correction_tables import rejected_instance
@@ -100,6 +100,28 @@ def test_no_visible_object_names_the_rejected_film(
         assert {entry.reason for entry in ledger.entries(connection)} == {"rejected"}
         summary = study_status(connection, STUDY)["summary"]
     assert sum("rejected on" in sentence and title.meaning in sentence for sentence in summary) == 2
+    assert {job.state for job in site.node.jobs()} <= {State.DONE, State.DISMISSED}
+
+
+def test_a_note_that_comes_while_composing_reads_its_rows_counts(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are read one statement after the other: a note may hide the film after its row was read."""
+    site = Site(database, tmp_path)
+    site.node.accept(films.dx())
+    site.node.turn(Stage.READ)
+    of_study = records.films.of_study
+
+    def of_study_before_the_note(connection: Connection, study_id: int) -> list[records.films.Film]:
+        shown = of_study(connection, study_id)
+        monkeypatch.undo()
+        site.node.accept(rejection_note(RejectionTitle.QUALITY, films.dx()))
+        return shown
+
+    monkeypatch.setattr(records.films, "of_study", of_study_before_the_note)
+    site.work()
+
+    assert site.visible() == []
     assert {job.state for job in site.node.jobs()} <= {State.DONE, State.DISMISSED}
 
 

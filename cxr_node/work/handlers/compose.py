@@ -79,13 +79,14 @@ class ComposeHandler(OneJobHandler):
         study_id = claim.subject_id
         now = self._clock()  # before the films are read: one received after it is not in the results
         with self._database.read() as connection:
+            # First: if the study is corrected after it, the completion composes it again.
+            issue = withdrawals.issue_of(connection, study_id)
             received = films.of_study(connection, study_id)
             with_readings = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
             earlier = results.of_study(connection, study_id)
             undelivered = results.undelivered(connection, study_id)
             replaced = results.of_moved_films(connection, study_id)
             capabilities = destination_capabilities.latest(connection)
-            issue = withdrawals.issue_of(connection, study_id)
             withdrawn = withdrawals.without_note(connection, study_id)
         self._repair_notes(earlier, undelivered)
         if withdrawn:
