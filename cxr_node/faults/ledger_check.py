@@ -26,7 +26,7 @@ def is_idle(settings: Settings) -> bool:
 
 
 def not_idle(settings: Settings, timeout_s: float) -> str:
-    """Return a sentence on a node that was to end its jobs within `timeout_s` and did not, with those jobs."""
+    """Return a problem: a node has not ended its jobs within `timeout_s`; with those jobs."""
     try:
         jobs = "; ".join(_waiting_jobs(settings)) or "every job has ended"
     except RetryLater as error:

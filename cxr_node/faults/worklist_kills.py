@@ -34,7 +34,7 @@ _IDLE_TIMEOUT_S = 180.0
 _PAUSE_S = 0.02
 _TABLE = "procedure_step"
 _SHARE = 0.2
-"""The share of the other checkpoints at which it is killed as well."""
+"""Share of the other checkpoints at which the node is killed as well."""
 
 
 @dataclass(slots=True, kw_only=True)
