@@ -112,7 +112,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             paused = pauses.present(connection)
             unsent = notifications.waiting_since(connection)
             unanswered = prior_searches.failing_since(connection)
-            unasked = worklists(connection, since=now - _RECENT)
+            managers = worklists(connection, since=now - _RECENT)
             stale = procedure_steps.open_worklists(connection, claimed_before=now - _STALE)
     except RetryLater as error:
         yield "database", str(error)
@@ -128,7 +128,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         since, detail = unanswered
         why = f"no answer since {local_time(since)}: {detail}"
         yield "prior films", f"{why}; reports go out without them, and say so; `cxr-node doctor` tries it now"
-    yield from _unanswered(unasked, now, unreachable)
+    yield from _unanswered(managers, now, unreachable)
     yield from _stale(stale)
     for queue in queues:
         words = _STAGES[queue.stage]
@@ -140,10 +140,8 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
 
 
-def _unanswered(
-    worklists: Sequence[WorklistStatus], now: datetime, unreachable: timedelta
-) -> Iterator[tuple[str, str]]:
-    for worklist in worklists:
+def _unanswered(managers: Sequence[WorklistStatus], now: datetime, unreachable: timedelta) -> Iterator[tuple[str, str]]:
+    for worklist in managers:
         if worklist.trouble and now - worklist.since >= unreachable:
             claimed = f"{counted(worklist.claimed, 'claimed step')} cannot be updated"
             waits = f"no answer since {local_time(worklist.since)}: {worklist.trouble}"

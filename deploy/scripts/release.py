@@ -66,17 +66,17 @@ def moved(version: str, date: str, changelog: str) -> str:
         if name in newer or name in older
     ]
     others = re.split(r"^(?=## )", changelog, flags=re.MULTILINE)
-    kept = [part for part in others if not re.match(rf"## (Unreleased|{re.escape(version)})\b", part)]
+    unchanged = [part for part in others if not re.match(rf"## (Unreleased|{re.escape(version)})\b", part)]
     new = [f"## Unreleased\n\n## {version} - {date}\n\n" + "\n\n".join(merged) + "\n\n"]
-    return "".join([kept[0], *new, *kept[1:]]).rstrip("\n") + "\n"
+    return "".join([unchanged[0], *new, *unchanged[1:]]).rstrip("\n") + "\n"
 
 
 def _entries(text: str) -> dict[str, str]:
     """Return what a section has under each of its headings."""
-    found = re.findall(r"^### ([^\n]+)\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
-    if unknown := {name for name, _ in found} - set(HEADINGS):
+    headed = re.findall(r"^### ([^\n]+)\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL)
+    if unknown := {name for name, _ in headed} - set(HEADINGS):
         sys.exit(f"CHANGELOG.md has the heading {min(unknown)}, which Keep a Changelog has not")
-    return {name: entries.strip() for name, entries in found}
+    return {name: entries.strip() for name, entries in headed}
 
 
 def finish(version: str, changelog: str) -> None:
