@@ -1,6 +1,7 @@
 """`cxr-node run`: run the node in the foreground."""
 
 import json
+import logging
 import sys
 import threading
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import typer
 from cxr_node import config
 from cxr_node.archive import space
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
-from cxr_node.config import ConfigurationError
+from cxr_node.config import ConfigurationError, Loaded
 from cxr_node.db.database import DatabaseDamaged, DatabaseUnavailable, WrongDatabase
 from cxr_node.db.url import is_postgresql
 from cxr_node.ops import logs, preflight
@@ -19,6 +20,8 @@ from cxr_node.ops.single_instance import AlreadyRunning
 from cxr_node.service import supervisor
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.role_names import Role
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -32,9 +35,7 @@ def run(
         settings = loaded.settings
         logs.configure(settings.log.level)
         wanted = _roles(roles)
-        problems = preflight.faults(settings, wanted)
-        if problems:
-            raise ConfigurationError([loaded.places.add(problem) for problem in problems])
+        _check(loaded, wanted)
         try:
             progress = _Progress(settings, wanted)
             supervisor.run(settings, path, wanted, on_ready=_print_ready_json if as_json else progress.note_ready)
@@ -53,6 +54,15 @@ def run(
             if sentence := space.full_disk(settings.node.data_folder):
                 raise CommandError(sentence) from error
             raise
+
+
+def _check(loaded: Loaded, roles: Sequence[Role]) -> None:
+    """Raise ConfigurationError for settings that keep a role from starting, and log findings that no bundle has."""
+    problems = preflight.faults(loaded.settings, roles)
+    if problems:
+        raise ConfigurationError([loaded.places.add(problem) for problem in problems])
+    for problem in preflight.unknown_findings(loaded.settings):
+        _log.warning("configuration: %s", loaded.places.add(problem))
 
 
 def _roles(text: str) -> list[Role]:

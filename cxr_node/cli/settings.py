@@ -32,7 +32,7 @@ def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     """
     with reporting_errors():
         loaded = config.read(path)
-        if problems := preflight.faults(loaded.settings, tuple(Role)):
+        if problems := [*preflight.faults(loaded.settings, tuple(Role)), *preflight.unknown_findings(loaded.settings)]:
             raise ConfigurationError([loaded.places.add(problem) for problem in problems])
     settings = loaded.settings
     if as_json:

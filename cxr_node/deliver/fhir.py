@@ -13,6 +13,7 @@ from cxr_node.deliver.destination import DeliveryRejected, Destination, Destinat
 from cxr_node.deliver.dicom_file import read_dicom_file
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.result_names import MEASUREMENT_NAMES, MeasurementName
 from cxr_node.domain.section import text_form
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.net.http_authorization import AuthorizedServer
@@ -54,9 +55,9 @@ class Fhir(HttpServerSection, DestinationKind):
     accession_system: Annotated[str, text_form(f"({_URI})?", "http(s)://... or urn:...")] = Field(
         "", description="System of accession numbers; empty: none."
     )
-    measurements: tuple[str, ...] = Field(
-        ("CTR",),
-        description="Code values of measurements to send, such as CTR; docs/reference/conformance.md has them.",
+    measurements: tuple[MeasurementName, ...] = Field(
+        MEASUREMENT_NAMES,
+        description="Measurements of the report to send, by code value: CTR, the cardiothoracic ratio; empty: none.",
     )
 
     @classmethod

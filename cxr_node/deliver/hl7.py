@@ -23,6 +23,7 @@ from cxr_node.deliver.outcome import DeliveryOutcome
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.hl7_text import AccessionField, CharacterSet, fields_of
 from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.result_names import MEASUREMENT_NAMES, MeasurementName
 from cxr_node.domain.section import PeerPort, Seconds, text_form
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
 from cxr_node.net.mllp import MllpError, MllpServer
@@ -66,9 +67,9 @@ class Hl7(TlsClient, DestinationKind):
     processing_id: Literal["P", "T"] = Field("P", description="Processing ID (MSH-11): production, or training.")
     section: _Name = Field("RAD", description="Diagnostic Service Section ID (OBR-24).")
     accession_field: AccessionField = Field("OBR-18", description="Field that the accession number is written to.")
-    measurements: tuple[str, ...] = Field(
-        ("CTR",),
-        description="Code values of measurements to send, such as CTR; docs/reference/conformance.md has them.",
+    measurements: tuple[MeasurementName, ...] = Field(
+        MEASUREMENT_NAMES,
+        description="Measurements of the report to send, by code value: CTR, the cardiothoracic ratio; empty: none.",
     )
     withdrawals: bool = Field(
         True,

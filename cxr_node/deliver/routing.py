@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from cxr_node.domain.film_geometry import View
-from cxr_node.domain.section import Section, Title
+from cxr_node.domain.section import FindingKey, Section, Title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Condition(Section):
     calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of senders, of which one must match.")
     station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010), of which one must match.")
     views: tuple[View, ...] = Field((), description="Views, of which one must match.")
-    findings: tuple[str, ...] = Field((), description="Keys of findings, one of them present or undetermined.")
+    findings: tuple[FindingKey, ...] = Field((), description="Keys of findings, one of them present or undetermined.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,8 @@
 They stand here because every command reads the settings, and the registry loads the whole report package.
 """
 
+from typing import Literal, get_args
+
 RESULT_NAMES = (
     "report",
     "report-comprehensive",
@@ -18,3 +20,8 @@ RESULT_NAMES = (
     "segmentation",
     "pdf",
 )
+
+MeasurementName = Literal["CTR"]
+"""Code value of a measurement that reports state: the others are in the result of all measurements."""
+
+MEASUREMENT_NAMES: tuple[MeasurementName, ...] = get_args(MeasurementName)

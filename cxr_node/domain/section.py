@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
+from cxr_node.domain.cron import is_cron
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.secret import SecretText, check_password_hash
 
@@ -46,12 +47,10 @@ Seconds = Annotated[float, Field(gt=0)]
 def _trigger(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(value)
-    if isinstance(value, str) and _CRON.fullmatch(value):
+    if isinstance(value, str) and is_cron(value):
         return value
     raise ValueError("expected seconds, or a cron expression of five fields such as '30 2 * * *'")
 
-
-_CRON = re.compile(r"(?:[0-9*/,a-z-]+ ){4}[0-9*/,a-z-]+")
 
 Trigger = Annotated[float | str, BeforeValidator(_trigger)]
 """When a periodic job runs: an interval in seconds, or a cron expression of five fields, in UTC."""
@@ -68,6 +67,15 @@ def text_form(pattern: str, expected: str) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+FindingKey = Annotated[
+    str,
+    text_form(
+        r"[a-z][a-z0-9_]{0,63}", "the key of a finding, such as lung_opacity: lower-case letters, digits, underscores"
+    ),
+]
+
+MailAddress = Annotated[str, text_form(r"[^\s@,;<>]{1,64}@[^\s@,;<>]{1,255}", "an address such as duty@example.org")]
 
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 """A path, or None for the empty string."""

@@ -1,5 +1,6 @@
 """Registry of bundles: built-in and installed ones by name, others by folder."""
 
+import tomllib
 from pathlib import Path
 
 CARD = "card.toml"
@@ -46,6 +47,16 @@ def find(name_or_path: str, folder: Path | None = None) -> Path:
 def exists(name_or_path: str, folder: Path | None = None) -> bool:
     """Whether `find` finds a bundle."""
     return _find(name_or_path, folder) is not None
+
+
+def finding_keys(name_or_path: str, folder: Path | None = None) -> tuple[str, ...]:
+    """Return the keys of the findings on a bundle's card; none if there is no such bundle, or its card is no card."""
+    path = _find(name_or_path, folder)
+    try:
+        labels = tomllib.loads((path / CARD).read_text(encoding="utf-8"))["labels"] if path else []
+        return tuple(str(label["key"]) for label in labels)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def known(folder: Path | None = None) -> list[str]:

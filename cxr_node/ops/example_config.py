@@ -62,8 +62,8 @@ _CASCADE = CascadeSection(
     least_score=0.3,
 )
 _NOTIFY = NotifyRuleSection(
-    name="pneumothorax",
-    findings=("Pneumothorax",),
+    name="opacity",
+    findings=("lung_opacity",),
     minimum_score=70.0,
     webhook="https://alerts.example.org/cxr",
     mail_to=("duty@example.org",),

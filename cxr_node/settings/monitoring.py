@@ -1,6 +1,7 @@
 """Settings of model monitoring: drift and constancy."""
 
 import json
+from collections.abc import Iterator
 from datetime import date, time
 from typing import Annotated
 
@@ -54,6 +55,13 @@ class DriftSection(Section):
         le=1,
         description="Kolmogorov-Smirnov statistic of the times from film to report from which it is drift.",
     )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for a declared reference window without a day."""
+        if bool(self.reference_from) != bool(self.reference_until):
+            yield f"{key}.reference_from and {key}.reference_until: set both, or neither"
+        elif self.reference_until < self.reference_from:
+            yield f"{key}.reference_until: must not be before {key}.reference_from"
 
 
 def _time_of_day(text: str) -> str:

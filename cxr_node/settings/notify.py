@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from cxr_node.domain.secret import SecretUrl, secret_form
-from cxr_node.domain.section import Seconds, Section, text_form
+from cxr_node.domain.section import FindingKey, MailAddress, Seconds, Section, text_form
 
 _HTTP_URL = secret_form(r"(https?://\S{1,400})?", "http://... or https://..., at most 400 characters")
 
@@ -18,14 +18,18 @@ class NotifyRuleSection(Section):
     name: Annotated[str, text_form(r"[A-Za-z0-9 ._-]{1,64}", "1 to 64 letters, digits, or any of . _ -")] = Field(
         description="Name of the rule, in messages."
     )
-    findings: tuple[str, ...] = Field((), description="Keys of findings, one of them present; empty: any finding.")
+    findings: tuple[FindingKey, ...] = Field(
+        (), description="Keys of findings, one of them present; empty: any finding."
+    )
     minimum_score: float = Field(
         0.0, ge=0, le=100, description="Least score of the finding, 0 to 100, above its threshold anyhow."
     )
     webhook: Annotated[SecretUrl, _HTTP_URL] = Field(
         SecretUrl(""), description="URL that a JSON message is posted to; empty: none."
     )
-    mail_to: tuple[str, ...] = Field((), description="E-mail recipients, by the SMTP server of [alert]; empty: none.")
+    mail_to: tuple[MailAddress, ...] = Field(
+        (), description="E-mail recipients, by the SMTP server of [alert]; empty: none."
+    )
     identifiers: tuple[Literal["study", "accession"], ...] = Field(
         (),
         description='Identifiers in messages: "study" (UID), "accession"; empty: the number of the node only.',

@@ -7,9 +7,19 @@ from pydantic import Field
 
 from cxr_node.domain.permissions import PageRole
 from cxr_node.domain.secret import SecretText, SecretUrl, secret_form
-from cxr_node.domain.section import OptionalPath, PasswordHashText, PeerPort, Port, Seconds, Section, text_form
+from cxr_node.domain.section import (
+    MailAddress,
+    OptionalPath,
+    PasswordHashText,
+    PeerPort,
+    Port,
+    Seconds,
+    Section,
+    text_form,
+)
 from cxr_node.net.tls_settings import TlsClient
 
+_HEADER = secret_form(r"[!-<>-~]{1,100}=[ -~]{1,4000}", '"Name=value"')
 _HTTP_URL = secret_form(r"(https?://\S{1,400})?", "http://... or https://..., at most 400 characters")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -140,7 +150,7 @@ class TraceSection(Section):
         SecretUrl(""),
         description="Traces URL of the collector, such as http://127.0.0.1:4318/v1/traces; empty: no traces.",
     )
-    headers: tuple[SecretText, ...] = Field(
+    headers: tuple[Annotated[SecretText, _HEADER], ...] = Field(
         (), description='HTTP headers of each request, such as "Authorization=Bearer x".'
     )
     timeout_s: Seconds = Field(5.0, le=8.0, description="Timeout of a request, in seconds.")
@@ -153,8 +163,8 @@ class AlertSection(Section):
     webhook: Annotated[SecretText, _HTTP_URL] = Field(
         SecretText(""), description="URL that a JSON message is posted to; empty: none."
     )
-    mail_to: tuple[str, ...] = Field((), description="E-mail recipients; empty: none.")
-    mail_from: str = Field("cxr-node@localhost", description="E-mail sender.")
+    mail_to: tuple[MailAddress, ...] = Field((), description="E-mail recipients; empty: none.")
+    mail_from: MailAddress = Field("cxr-node@localhost", description="E-mail sender.")
     mail_host: str = Field("127.0.0.1", description="SMTP server.")
     mail_port: PeerPort = Field(25, description="TCP port of the SMTP server.")
     mail_tls: bool = Field(False, description="Require STARTTLS.")

@@ -20,7 +20,7 @@ class GateSection(Section):
     minimum_age_years: float = Field(
         _RULES.minimum_age_years, ge=0, le=120, description="Minimum patient age, in years; 0: every age."
     )
-    body_parts: tuple[str, ...] = Field(
+    body_parts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="Words of Body Part Examined that mean a chest, instead of the built-in ones; empty: those."
     )
     accept_unknown_view: bool = Field(

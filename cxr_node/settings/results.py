@@ -1,5 +1,6 @@
 """Settings of results: composition, report and delivery."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -115,9 +116,11 @@ class DeliverSection(Section):
     )
 
     def contradictions(self, key: str) -> Iterator[str]:
-        """Yield the names of results that do not exist."""
+        """Yield the names of results that do not exist, or are there twice."""
         for row in self.destinations:
-            for name in row.results:
-                if name != REPORT_BEST and name not in result_names():
+            for name, count in Counter(row.results).items():
+                if name not in result_names():
                     names = ", ".join(result_names())
                     yield f"{key}.destinations.{row.name}.results: {name!r} is no result; there are {names}"
+                elif count > 1:
+                    yield f"{key}.destinations.{row.name}.results: {name!r} is there twice; name it once"

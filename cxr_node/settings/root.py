@@ -27,6 +27,7 @@ from cxr_node.settings.results import (
     DeliverSection,
     ReportSection,
 )
+from cxr_node.settings.senders import unknown_senders
 from cxr_node.settings.ups import UpsSection
 
 _REMOTE_REQUESTS = 6
@@ -73,6 +74,7 @@ class Settings(Section):
         """Yield a sentence for each setting that contradicts one of another table."""
         yield from super().contradictions(key)
         yield from self._entrance_contradictions()
+        yield from unknown_senders(self)
         if self.read.kind != "remote":
             return
         if not self.remote.url:

@@ -16,6 +16,7 @@ from cxr_node.domain import concepts
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Laterality, Prediction, Presence
+from cxr_node.domain.result_names import MEASUREMENT_NAMES
 from cxr_node.infer.card import RatioTable, ScoreLimits
 from cxr_node.infer.findings import cardiomegaly
 from cxr_node.measure.film import measure_film
@@ -106,7 +107,7 @@ def test_each_number_has_its_place_in_the_report_of_measurements() -> None:
 def test_the_default_report_has_no_measurement_but_the_ratio() -> None:
     report = parsed(composed(tid1500.REPORT, [reported()]))
 
-    assert [name_of(item) for _, item in items(report) if item.ValueType == "NUM"] == ["CTR"]
+    assert [name_of(item) for _, item in items(report) if item.ValueType == "NUM"] == list(MEASUREMENT_NAMES)
     shown(parsed(composed(tid1500.REPORT_OHIF, [reported(outlined=False)])))
 
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 from typer.testing import CliRunner
 
 from cxr_node.cli.app import app
 from cxr_node.cli.run import _Progress
 from cxr_node.config import parse
+from cxr_node.domain.cron import is_cron
+from cxr_node.ops import preflight
 from cxr_node.service import supervisor
 from cxr_node.wiring.role_names import Role
 from tests.support.peers import LOOPBACK, free_port
@@ -17,6 +20,15 @@ WORKLIST = '[[ups.worklists]]\nname = "ris"\nhost = "h"\nae_title = "W"\nport = 
 PRIORS = "[priors]\ncompare = true\n"
 SOURCE = '[[priors.sources]]\nkind = "dicom"\nname = "old"\nhost = "h"\nae_title = "A"\nport = 104\n'
 FHIR = '[[deliver.destinations]]\nkind = "fhir"\nname = "emr"\nurl = "https://h/fhir"\n'
+HL7 = '[[deliver.destinations]]\nkind = "hl7"\nname = "ris"\nhost = "h"\nport = 104\n'
+RULE = '[[notify.rules]]\nname = "r"\nmail_to = ["a@b.org"]\n'
+PEERS = '[[receive.peers]]\nae_title = "DX1"\n'
+NO_DX9 = "[receive] admits no 'DX9'; it admits DX1; name one of these, or add it to receive.peers"
+CASCADE = "[[read.cascade]]\n[[read.cascade]]\n" + 'bundle = "chest"\nviews = ["PA"]\n'
+URGENT = "[[receive.urgent]]\npriority_boost_s = 60\n"
+CALLED = "[receive]\nrequire_called_ae_title = true\n"
+COMMITMENT = '[[receive.commitment_peers]]\nae_title = "DX9"\nhost = "h"\nport = 104\n'
+CHARACTER_SET = '[[report.character_sets]]\nae_title = "DX9"\ncharacter_sets = ["GB18030"]\n'
 WRONG: tuple[tuple[str, int, str, str], ...] = (
     ('[receive]\naetitle = "X"\n', 2, "receive.aetitle", "did you mean 'ae_title'"),
     ('[receive]\nae_title = "a title of twenty c."\n', 2, "receive.ae_title", "1 to 16 printable characters"),
@@ -60,6 +72,67 @@ WRONG: tuple[tuple[str, int, str, str], ...] = (
     ('[adt]\naddresses = ["ris"]\n', 2, "adt.addresses", '"ris" is not right; expected an address or a network'),
     ("[adt]\nenabled = true\n", 1, "adt.addresses", "name the hosts that may send, or nobody may"),
     ("[drift]\nalpha = 2\n", 2, "drift.alpha", "2 is not right; expected at most 0.2"),
+    (
+        FHIR + 'measurements = ["XYZ"]\n',
+        5,
+        "deliver.destinations.emr.measurements",
+        '"XYZ" is not right; expected "CTR"',
+    ),
+    (
+        HL7 + 'measurements = ["MTCD"]\n',
+        6,
+        "deliver.destinations.ris.measurements",
+        '"MTCD" is not right; expected "CTR"',
+    ),
+    (
+        PACS + 'results = ["text", "text"]\n',
+        7,
+        "deliver.destinations.pacs.results",
+        "'text' is there twice; name it once",
+    ),
+    (
+        PACS + 'when.findings = ["Mass"]\n',
+        7,
+        "deliver.destinations.pacs.when.findings",
+        '"Mass" is not right; expected the',
+    ),
+    (
+        RULE + 'findings = ["Mass"]\n',
+        4,
+        "notify.rules.r.findings",
+        '"Mass" is not right; expected the key of a finding',
+    ),
+    (RULE.replace("a@b", "a b"), 3, "notify.rules.r.mail_to", "expected an address such as duty@example.org"),
+    (RULE + RULE, 4, "notify.rules.r", "is there twice; give each a name of its own"),
+    ('[alert]\nmail_from = "node"\n', 2, "alert.mail_from", "expected an address such as duty@example.org"),
+    ('[trace]\nheaders = ["x"]\n', 2, "trace.headers", 'the value is not right; expected "Name=value"'),
+    ('[schedule]\nretention = "0 24 * * *"\n', 2, "schedule.retention", "expected seconds, or a cron expression"),
+    ('[gate]\nbody_parts = [""]\n', 2, "gate.body_parts", "expected at least 1 character"),
+    ('[drift]\nreference_from = "2026-01-01"\n', 2, "drift.reference_from and", "set both, or neither"),
+    ('[remote]\nfallback_bundle = "x"\n', 2, "remote.fallback_bundle", "there is no bundle 'x'; name one of chest"),
+    (
+        PEERS + PACS + 'when.calling_ae_titles = ["DX9"]\n',
+        9,
+        "deliver.destinations.pacs.when.calling_ae_titles",
+        NO_DX9,
+    ),
+    (PEERS + URGENT + 'calling_ae_titles = ["DX9"]\n', 5, "receive.urgent.0.calling_ae_titles", NO_DX9),
+    (PEERS + '[corrections]\nnotes_from = ["DX9"]\n', 4, "corrections.notes_from", NO_DX9),
+    (PEERS + COMMITMENT, 4, "receive.commitment_peers.DX9.ae_title", NO_DX9),
+    (PEERS + CHARACTER_SET, 4, "report.character_sets.DX9.ae_title", NO_DX9),
+    (PEERS + '[constancy]\nat = "05:30"\n', 3, "constancy.calling_ae_title", "[receive] admits no 'CXRCONSTANCY'"),
+    (
+        '[receive]\ncalling_ae_titles = ["A"]\n' + PEERS,
+        4,
+        "receive.peers.DX1.ae_title",
+        "does not permit it; add 'DX1'",
+    ),
+    (
+        CALLED + URGENT + 'called_ae_titles = ["X"]\n',
+        5,
+        "receive.urgent.0.called_ae_titles",
+        "only 'CXRNODE' is called",
+    ),
 )
 
 
@@ -87,6 +160,94 @@ def test_a_wrong_setting_is_answered_by_a_sentence(
         assert f"configuration: {key}" in output, output
         assert f"(line {line} of {path})" in output, output
         assert sentence in output, output
+
+
+UNKNOWN_FINDINGS = (
+    (RULE + 'findings = ["effuson"]\n', 4, "notify.rules.r.findings", "there are lung_opacity, pleural_effusion, card"),
+    (
+        PACS + 'when.findings = ["mass"]\n',
+        7,
+        "deliver.destinations.pacs.when.findings",
+        "has the finding 'mass'; there are",
+    ),
+    (
+        CASCADE + 'finding = "mass"\n',
+        5,
+        "read.cascade.1.finding",
+        "no earlier bundle of the cascade has the finding 'mass'",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "sentence"), UNKNOWN_FINDINGS, ids=[row[2] for row in UNKNOWN_FINDINGS]
+)
+def test_a_finding_of_no_bundle_is_named(
+    text: str,
+    line: int,
+    key: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The node starts all the same: the bundle activated for all hosts may not be installed on this one yet."""
+    path = tmp_path / "node.toml"
+    path.write_text(text, encoding="utf-8")
+    started: list[Path] = []
+    monkeypatch.setattr(supervisor, "run", lambda _settings, file, *_rest, **_named: started.append(file))
+
+    output = refused(path, "config", "check")
+    ended = CliRunner().invoke(app, ["run", "--config", str(path)])
+
+    assert ended.exit_code == 0, ended.output
+    assert started == [path]
+    for answer in (output, " ".join(ended.output.split())):
+        assert f"configuration: {key} (line {line} of {path}): " in answer
+        assert sentence in answer
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "extra"),
+    [
+        ('[read]\nengine = "openvino"\n', "read.engine", "openvino"),
+        ('[archive]\nbucket = "films"\n', "archive.bucket", "s3"),
+        ('[trace]\nendpoint = "http://h:4318"\n', "trace.endpoint", "otel"),
+        ('[oidc]\nissuer = "https://h"\nclient_id = "c"\nviewers = ["v"]\n', "oidc.issuer", "oidc"),
+    ],
+)
+def test_a_setting_whose_library_is_missing_names_the_extra(
+    text: str, key: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(preflight, "find_spec", lambda _module: None)
+
+    for command in (["run"], ["config", "check"]):
+        output = refused(path, *command)
+        assert f"{key} (line 2 of {path}): needs the extra {extra}: pip install 'cxr-node[{extra}]'" in output
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ("30 2 * * *", True),
+        ("*/5 0-6/2 1,15 jan-mar mon,fri", True),
+        ("60 * * * *", False),
+        ("* * 0 * *", False),
+        ("* * * * 7", False),
+        ("5-1 * * * *", False),
+        ("*/0 * * * *", False),
+        ("a b c d e", False),
+        ("* * * *", False),
+    ],
+)
+def test_cron_expressions_are_those_of_the_scheduler(text: str, is_right: bool) -> None:
+    assert is_cron(text) is is_right
+    if is_right:
+        CronTrigger.from_crontab(text)
+    else:
+        with pytest.raises(ValueError, match=r".+"):
+            CronTrigger.from_crontab(text)
 
 
 def test_broken_toml_is_named_with_its_line(tmp_path: Path) -> None:

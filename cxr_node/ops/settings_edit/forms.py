@@ -210,6 +210,8 @@ def _control(name: str, field: FieldInfo) -> tuple[Control, tuple[str, ...]]:
         item = get_args(annotation)[0]
         if isinstance(item, type) and issubclass(item, Enum):
             return Control.CHOICES, tuple(str(choice.value) for choice in item)
+        if get_origin(item) is Literal:
+            return Control.CHOICES, tuple(map(str, get_args(item)))
         return Control.LINES, ()
     if get_origin(annotation) is Literal:
         return Control.CHOICE, tuple(map(str, get_args(annotation)))

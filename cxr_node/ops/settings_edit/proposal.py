@@ -138,12 +138,16 @@ def _checked(
         loaded = config.read_text(text, file.path)
     except ConfigurationError as error:
         return _with_problems(proposal, error.problems, row_key)
-    known = set(preflight.faults(present.settings, tuple(Role))) if present is not None else set()
-    faults = [fault for fault in preflight.faults(loaded.settings, tuple(Role)) if fault not in known]
+    known = set(_faults(present.settings)) if present is not None else set()
+    faults = [fault for fault in _faults(loaded.settings) if fault not in known]
     if faults:
         return _with_problems(proposal, faults, row_key)
     keys = tuple(differences(present.settings, loaded.settings)) if present is not None else ("settings",)
     return Proposal(before=before, text=text, diff=diff, row=row, loaded=loaded, keys=keys)
+
+
+def _faults(settings: Settings) -> list[str]:
+    return [*preflight.faults(settings, tuple(Role)), *preflight.unknown_findings(settings)]
 
 
 def _loaded(file: SettingsFile, text: str) -> Loaded | None:
