@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -28,7 +29,9 @@ _log = logging.getLogger(__name__)
 JSON = "application/fhir+json"
 _REPORTS = ("report", "report-comprehensive", "report-enhanced")
 _MAX_RESPONSE_BYTES = 1 << 22
-_CONFLICT = 409
+_CONFLICT, _ABSENT = 409, (404, 410)
+_LOCATION = re.compile(r"(?:^|/)DiagnosticReport/([A-Za-z0-9.-]{1,64})(?:/|$)")
+"""Location of a stored report in a response (FHIR R4, 3.1.0.11.2); the id is what matters."""
 _URI = r"(https?://|urn:)[\x21-\x7e]{1,200}"
 _System = Annotated[str, text_form(rf"[^=\x00-\x1f]{{0,64}}={_URI}", '"ISSUER=urn:oid:1.2.3"')]
 
@@ -55,6 +58,11 @@ class Fhir(HttpServerSection, DestinationKind):
     accession_system: Annotated[str, text_form(f"({_URI})?", "http(s)://... or urn:...")] = Field(
         "", description="System of accession numbers; empty: none."
     )
+    confirm: Literal["none", "read"] = Field(
+        "read",
+        description="Verification of delivered reports: the DiagnosticReport is read back before a delivery counts; "
+        "or none.",
+    )
     measurements: tuple[MeasurementName, ...] = Field(
         MEASUREMENT_NAMES,
         description="Measurements of the report to send, by code value: CTR, the cardiothoracic ratio; empty: none.",
@@ -78,7 +86,10 @@ class Fhir(HttpServerSection, DestinationKind):
     def open(self, *, calling_ae_title: AeTitle) -> Destination:  # noqa: ARG002  # of every kind
         """Return the destination."""
         return FhirDestination(
-            name=self.name, server=self.server(maximum_response_bytes=_MAX_RESPONSE_BYTES), rules=self._rules()
+            name=self.name,
+            server=self.server(maximum_response_bytes=_MAX_RESPONSE_BYTES),
+            rules=self._rules(),
+            is_confirmed=self.confirm == "read",
         )
 
     def probe(self, sop_class_uids: Sequence[Uid], *, calling_ae_title: AeTitle) -> Probe:  # noqa: ARG002  # of every kind
@@ -118,11 +129,15 @@ class Fhir(HttpServerSection, DestinationKind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FhirDestination:
-    """Posts one transaction a report: all of its resources are stored, or none."""
+    """Posts one transaction a report: all of its resources are stored, or none.
+
+    With `is_confirmed` it reads the DiagnosticReport back.
+    """
 
     name: str
     server: AuthorizedServer
     rules: "FhirRules"
+    is_confirmed: bool = True
 
     def send(self, content: bytes) -> Receipt:
         """Send the report, or the rejection note, in the DICOM file `content`; see `Destination.send`."""
@@ -138,7 +153,10 @@ class FhirDestination:
             raise DeliveryRejected(str(error)) from None
         body = json.dumps(transaction, ensure_ascii=False).encode()
         response = web_outcome.send(self.server, "POST", "", {"Accept": JSON, "Content-Type": JSON}, [body])
-        return self._receipt(response, len(transaction["entry"]))
+        receipt = self._receipt(response, len(transaction["entry"]))
+        if self.is_confirmed:
+            self._confirm(transaction, _document(response))
+        return receipt
 
     def _observations(self, identifier: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the observations of the report that the server has."""
@@ -168,6 +186,30 @@ class FhirDestination:
             raise DeliveryRejected(f"{message}, and not every resource as stored")
         _log.info("%s stored %d resources", self.name, entries)
         return Receipt(status=0, comment=f"{entries} resources")
+
+    def _confirm(self, transaction: dict[str, Any], response: dict[str, Any]) -> None:
+        """Read the report back by the location that was answered, else by its identifier.
+
+        Raises
+        ------
+        RetryLater
+            If the server does not have this version of the report: an earlier one has another SOP Instance UID.
+        """
+        from cxr_node.deliver.fhir_result import search_of
+
+        names = [entry["resource"]["resourceType"] for entry in transaction["entry"]]
+        place = names.index("DiagnosticReport")
+        report_uid, sop_instance_uid = transaction["entry"][place]["resource"]["identifier"][:2]
+        answered = str(response["entry"][place]["response"].get("location") or "")
+        location = _LOCATION.search(answered)
+        path = f"/DiagnosticReport/{location[1]}" if location else f"/DiagnosticReport?{search_of(report_uid)}"
+        reading = web_outcome.send(self.server, "GET", path, {"Accept": JSON})
+        if not reading.is_success and reading.status not in _ABSENT:
+            web_outcome.raise_for_status(reading, f"{self.server} answered a reading")
+        document = _document(reading) if reading.is_success else {}
+        resources = [document, *(entry.get("resource", {}) for entry in document.get("entry", ()))]
+        if not any(sop_instance_uid in resource.get("identifier", ()) for resource in resources):
+            raise RetryLater(f"{self.server} answered the transaction as stored, and does not have the report")
 
 
 def _document(response: Response) -> dict[str, Any]:

@@ -72,13 +72,15 @@ REASONS: Mapping[str, Code] = {code.value: code for code in (OBJECTS_MISSING, NO
 class StepDetails:
     """A step as its manager states it: Procedure Step State, workitem, and inputs.
 
-    Instances are pairs of SOP Class and SOP Instance UID.
+    Instances are pairs of SOP Class and SOP Instance UID. `outputs` are the SOP Instance UIDs of Output Information
+    Sequence; None if the manager does not return what was performed.
     """
 
     state: str
     study_instance_uid: str
     workitem: Code | None
     inputs: tuple[tuple[Uid, Uid], ...]
+    outputs: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

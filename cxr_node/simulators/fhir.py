@@ -9,7 +9,7 @@ import re
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -50,6 +50,8 @@ class Mode(StrEnum):
     PAGE = "status 200 with a page in HTML"
     EMPTY = "status 200, and names no resource"
     PARTLY = "status 200, and one resource is refused"
+    STORES_NOTHING = "every resource as stored, and none is"
+    STORES_NOTHING_ANYWHERE = "the same, without locations"
     SEARCH_PAGE = "a search answered in HTML"
     REDIRECTS = "redirects"
     EXPIRED = "status 401"
@@ -135,8 +137,12 @@ class SimulatedFhir(TokenListener):
                 stored[target] = _resolved(resource, names, stored)
             self.resources = stored
             self.versions.update(target for target, _ in targets)
-            entries = [{"response": {"status": "201 Created" if new else "200 OK"}} for _, new in targets]
-            return {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
+            return _stored_response(targets)
+
+    def claim(self, bundle: Resource) -> Resource:
+        """Return the response to a stored transaction without storing it."""
+        with self._lock:
+            return _stored_response([self._target(entry, self.resources) for entry in bundle["entry"]])
 
     def _note(self, bundle: Resource) -> None:
         """Note a transaction; one of a report that was sent before must have the same content."""
@@ -178,6 +184,14 @@ class SimulatedFhir(TokenListener):
         if path != kind or len(matches) > 1:
             raise Rejected(412, "not one match")
         return (matches[0], False) if matches else (f"{kind}/{digest_of(url.encode())[:32]}", True)
+
+
+def _stored_response(targets: Sequence[tuple[str, bool]]) -> Resource:
+    entries = [
+        {"response": {"status": "201 Created" if new else "200 OK", "location": f"{target}/_history/1"}}
+        for target, new in targets
+    ]
+    return {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
 
 
 def sop_instance_uid(report: Resource) -> str:
@@ -259,6 +273,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"})
         elif self.owner.mode is Mode.SEARCH_PAGE:
             self._send(200, b"<html>Log in</html>", "text/html")
+        elif not address.query:
+            resource = self.owner.resources.get(address.path.removeprefix("/fhir/"))
+            self._answer(404, {"resourceType": "OperationOutcome"}) if resource is None else self._answer(200, resource)
         else:
             self._answer(200, self.owner.search(address.path.rpartition("/")[2], address.query))
 
@@ -286,6 +303,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_transaction(self, bundle: Resource, mode: Mode) -> None:
         response = self.owner.transact(bundle) if mode in _STORES else _refused(bundle)
+        if mode in (Mode.STORES_NOTHING, Mode.STORES_NOTHING_ANYWHERE):
+            response = self.owner.claim(bundle)
+        if mode is Mode.STORES_NOTHING_ANYWHERE:
+            response = {**response, "entry": [{"response": {"status": "201 Created"}} for _ in bundle["entry"]]}
         if mode in _STATUSES:
             self._send(_STATUSES[mode], b"{}")
             return

@@ -39,6 +39,8 @@ class Mode(StrEnum):
     FAILS = "fails every request"
     QUERIES_FAIL = "fails queries"
     CLAIMS_ONLY_IN_WORDS = "Success for a claim that it does not grant"
+    ENDS_ONLY_IN_WORDS = "Success for a final state that the step does not get"
+    SETS_ONLY_IN_WORDS = "Success for attributes that it does not set"
     TAKEN = "claims answered as another's"
     IN_PROGRESS_ALREADY = "claims answered as in progress"
     NOT_KNOWN = "claims answered as of no step"
@@ -52,6 +54,12 @@ _CLAIM_ANSWERS = {
     Mode.IN_PROGRESS_ALREADY: 0xC302,
     Mode.NOT_KNOWN: 0xC307,
 }
+
+_ONLY_IN_WORDS = {
+    Mode.ENDS_ONLY_IN_WORDS: (f"N-ACTION {COMPLETED}", f"N-ACTION {CANCELED}"),
+    Mode.SETS_ONLY_IN_WORDS: ("N-SET",),
+}
+"""Requests that a mode answers with Success, and does not carry out."""
 
 Answerer = Callable[[str, str], int | None]
 """Called with the request and the step before a request is served; a status is answered in its place."""
@@ -125,6 +133,8 @@ class SimulatedWorklist(SimulatedScp):
         """Return the status that the mode answers in place of the right one."""
         if request == _CLAIM and self.mode in _CLAIM_ANSWERS:
             return _CLAIM_ANSWERS[self.mode]
+        if request in _ONLY_IN_WORDS.get(self.mode, ()):
+            return 0x0000
         if self.mode is Mode.FAILS:
             return _UNABLE_TO_PROCESS if request == "C-FIND" else _PROCESSING_FAILURE
         return _UNABLE_TO_PROCESS if self.mode is Mode.QUERIES_FAIL and request == "C-FIND" else None

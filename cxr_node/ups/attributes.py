@@ -24,6 +24,7 @@ DETAIL_KEYWORDS = (
     "ScheduledWorkitemCodeSequence",
     "InputInformationSequence",
     "StudyInstanceUID",
+    "UnifiedProcedureStepPerformedProcedureSequence",
 )
 """Attributes that N-GET asks for."""
 
@@ -101,7 +102,21 @@ def details(attributes: Dataset) -> StepDetails:
         study_instance_uid=_uid_or_empty(stated or next(filter(None, studies), "")),
         workitem=next((code for code in workitems if code is not None), None),
         inputs=tuple(dict.fromkeys(pair for one in instances if (pair := _instance(one)) is not None)),
+        outputs=_outputs(attributes),
     )
+
+
+def _outputs(attributes: Dataset) -> frozenset[str] | None:
+    """Return the SOP Instance UIDs of the outputs; None if the manager does not return the sequence, not even empty."""
+    if "UnifiedProcedureStepPerformedProcedureSequence" not in attributes:
+        return None
+    items = [
+        item
+        for performed in attributes.UnifiedProcedureStepPerformedProcedureSequence
+        for item in performed.get("OutputInformationSequence") or ()
+    ]
+    references = [reference for item in items for reference in item.get("ReferencedSOPSequence") or ()]
+    return frozenset(str(reference.get("ReferencedSOPInstanceUID") or "") for reference in references)
 
 
 def _instance(item: Dataset) -> tuple[Uid, Uid] | None:

@@ -37,6 +37,8 @@ OUTCOMES: dict[Mode, type[Exception]] = {
     Mode.PAGE: RetryLater,
     Mode.EMPTY: DeliveryRejected,
     Mode.PARTLY: DeliveryRejected,
+    Mode.STORES_NOTHING: RetryLater,
+    Mode.STORES_NOTHING_ANYWHERE: RetryLater,
     Mode.SEARCH_PAGE: RetryLater,
     Mode.REDIRECTS: DestinationUnreachable,
     Mode.EXPIRED: DestinationUnreachable,
@@ -187,6 +189,17 @@ def test_only_a_transaction_whose_resources_are_all_stored_is_delivered(mode: Mo
     to.send(content)  # sent again, it is the same one report
     assert len(server.of_type("DiagnosticReport")) == 1
     assert server.changed == []
+
+
+def test_a_later_version_that_is_not_stored_is_not_delivered(server: SimulatedFhir) -> None:
+    """The server has the report, by an earlier version; without the setting its word counts."""
+    first, second = everything(films.dx()), everything(films.cr(changes=_study_of(films.dx())))
+    destination(server).send(report(first))
+    server.mode = Mode.STORES_NOTHING
+    with pytest.raises(RetryLater, match="does not have the report"):
+        destination(server).send(report(first, second))
+
+    destination(server, confirm="none").send(report(first, second))
 
 
 def test_a_withdrawn_report_is_entered_in_error(server: SimulatedFhir, database: Database, tmp_path: Path) -> None:

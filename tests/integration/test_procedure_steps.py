@@ -309,6 +309,73 @@ def test_a_step_that_the_manager_will_not_complete_is_canceled(
     assert row(database)["state"] == "canceled"
 
 
+@pytest.mark.parametrize(
+    ("mode", "state", "detail"),
+    [
+        (Mode.CLAIMS_ONLY_IN_WORDS, "in_progress", "the manager granted IN PROGRESS, and states SCHEDULED"),
+        (Mode.SETS_ONLY_IN_WORDS, "completing", "the manager granted the outputs, and states fewer"),
+        (Mode.ENDS_ONLY_IN_WORDS, "completing", "the manager granted COMPLETED, and states IN PROGRESS"),
+    ],
+)
+def test_a_step_stays_open_until_the_manager_states_what_it_granted(
+    mode: Mode, state: str, detail: str, database: Database, node: InProcessNode, manager: SimulatedWorklist
+) -> None:
+    """The worklist is a failure meanwhile; another step is claimed all the same."""
+    manager.add(STEP, [FILM], priority="HIGH")
+    manager.add(step_uid(2), [films.cr(seed=3)])
+    node.accept(FILM)
+    node.work()
+    steps = performer(node, database, manager)
+
+    manager.mode = mode
+    for _ in range(3):
+        with pytest.raises(WorklistFailed, match=f"worklist ris: step 1: {detail}"):
+            steps.run()
+    stated = {one["step_uid"]: (one["state"], one["detail"]) for one in rows(database)}
+    assert stated[STEP] == (state, detail)
+    assert len(stated) == 2
+    manager.mode = Mode.RIGHT
+    steps.run()
+
+    assert manager.steps[STEP].states == [SCHEDULED, IN_PROGRESS, COMPLETED]
+    assert manager.steps[STEP].outputs
+    assert ("completed", "") in [(one["state"], one["detail"]) for one in rows(database)]
+
+
+def test_a_cancelation_that_is_not_carried_out_is_requested_again(
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
+) -> None:
+    manager.add(STEP)
+    manager.mode = Mode.ENDS_ONLY_IN_WORDS
+    steps = performer(node, database, manager)
+    reason = "none of its 0 input instances is a chest film"
+
+    with pytest.raises(WorklistFailed, match="granted CANCELED, and states IN PROGRESS"):
+        steps.run()
+    assert row(database)["detail"] == f"{reason}; the manager granted CANCELED, and states IN PROGRESS"
+    manager.mode = Mode.RIGHT
+    steps.run()
+
+    assert manager.steps[STEP].states == [SCHEDULED, IN_PROGRESS, CANCELED]
+    assert (row(database)["state"], row(database)["detail"]) == ("canceled", reason)
+
+
+def test_a_step_that_the_manager_removes_at_its_end_is_completed(
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
+) -> None:
+    """A manager need not keep a step that has ended (PS3.4 section CC.2.1)."""
+    manager.add(STEP, [FILM])
+    node.accept(FILM)
+    node.work()
+    manager.answer = lambda request, uid: (
+        0xC307 if request == "N-GET" and manager.steps[uid].state == COMPLETED else None
+    )
+
+    performer(node, database, manager).run()
+
+    assert row(database)["state"] == "completed"
+
+
 def test_a_manager_that_is_away_is_asked_again(
     database: Database, node: InProcessNode, manager: SimulatedWorklist
 ) -> None:

@@ -6,7 +6,7 @@ stops at any point takes up what it has claimed: its row has the Transaction UID
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from cxr_node.db.database import Database
@@ -48,7 +48,11 @@ _AGAIN = timedelta(minutes=1)
 _CLAIMED, _HELD, _DELIVERED = 10, 20, 60
 """Percentages of progress: for the claim, for films that have come, and for films whose results are delivered."""
 _WORKITEM = dcm("110003", "Computer Aided Diagnosis")
-_STATES = frozenset({"COMPLETED", "CANCELED"})
+_ENDED_AS = {ClaimState.COMPLETING: "COMPLETED", ClaimState.CANCELING: "CANCELED"}
+"""Procedure Step State that is requested in a state of this node."""
+_STATES = frozenset(_ENDED_AS.values())
+_GRANTED = "the manager granted "
+"""Begin of the detail of a step whose manager contradicts itself."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,13 +105,20 @@ class _Run:
     performer: ProcedureSteps
     worklist: str
     session: WorklistSession
+    granted: set[int] = field(default_factory=set)
+    """Numbers of the steps whose claim was granted in this run."""
+    contradictions: list[str] = field(default_factory=list)
+    """Requests that the manager granted, and has not carried out."""
 
     def run(self) -> None:
+        """Advance all steps; raise WorklistFailed at the end if the manager has not done what it granted."""
         with self.performer.database.read() as connection:
             steps = procedure_steps.open_steps(connection, self.worklist)
         claimed = sum(self._advance_safely(step) in OPEN for step in steps)
         if claimed < self.performer.maximum_steps:
             self._claim_more(self.performer.maximum_steps - claimed)
+        if self.contradictions:
+            raise WorklistFailed(f"worklist {self.worklist}: {self.contradictions[0]}")
 
     def _claim_more(self, number: int) -> None:
         for uid in self.session.find(_OFFERS):
@@ -169,6 +180,7 @@ class _Run:
         match answer:
             case StepAnswer.DONE:
                 _log.info("step %s of worklist %s is claimed", step.sop_instance_uid, self.worklist)
+                self.granted.add(step.step_id)
                 return self._change(step, ClaimState.IN_PROGRESS)
             case StepAnswer.TAKEN | StepAnswer.ENDED | StepAnswer.UNKNOWN:
                 return self._change(step, ClaimState.REFUSED, f"the manager refused the claim: {answer}")
@@ -178,6 +190,8 @@ class _Run:
     def _perform(self, step: ProcedureStep, details: StepDetails) -> ProcedureStep | None:
         if details.state in _STATES:
             return self._change(step, ClaimState.LOST, f"its state at the manager is {details.state}")
+        if details.state == "SCHEDULED" and step.step_id in self.granted:
+            return self._contradict(step, "IN PROGRESS", details.state)
         if details.state == "SCHEDULED":
             return self._change(step, ClaimState.CLAIMING, "its state at the manager is SCHEDULED again")
         films = [uid for sop_class_uid, uid in details.inputs if sop_class_uid in STORAGE_SOP_CLASSES]
@@ -242,13 +256,14 @@ class _Run:
         """Send the final attributes and the final state; an earlier attempt may have been granted already."""
         is_completed = step.state is ClaimState.COMPLETING
         uid, transaction_uid = step.sop_instance_uid, step.transaction_uid
-        answer = self.session.finish(uid, transaction_uid, self._final(step, details, is_completed=is_completed))
+        final = self._final(step, details, is_completed=is_completed)
+        answer = self.session.finish(uid, transaction_uid, final)
+        if answer is StepAnswer.DONE and self._are_absent(step, final.outputs):
+            return self._contradict(step, "the outputs", "fewer")
         if answer in (StepAnswer.DONE, StepAnswer.ENDED):
             answer = self.session.end(uid, transaction_uid, is_completed=is_completed)
         if answer is StepAnswer.DONE:
-            state = ClaimState.COMPLETED if is_completed else ClaimState.CANCELED
-            _log.info("step %s of worklist %s is %s", uid, self.worklist, state)
-            return self._change(step, state, step.detail, _reason(step))
+            return self._confirm(step)
         if answer is StepAnswer.NOT_MET and is_completed:
             detail = "the manager demands more attributes of a completed step than the node has"
             return self._change(step, ClaimState.CANCELING, detail, UNSPECIFIED)
@@ -256,6 +271,32 @@ class _Run:
         return (
             self._stay(step, step.detail or f"not ended: {answer}") if refused is None else self._change(step, *refused)
         )
+
+    def _are_absent(self, step: ProcedureStep, outputs: Sequence[StepOutput]) -> bool:
+        """Whether the manager returns outputs of the step, and not all that were set."""
+        if not outputs:
+            return False
+        _, details = self.session.details(step.sop_instance_uid)
+        stated = None if details is None else details.outputs
+        return stated is not None and not {output.sop_instance_uid for output in outputs} <= stated
+
+    def _confirm(self, step: ProcedureStep) -> ProcedureStep | None:
+        """End a step here if the manager states the final state that it granted, or has removed the step since."""
+        answer, details = self.session.details(step.sop_instance_uid)
+        if answer is not StepAnswer.UNKNOWN and details is None:
+            return self._stay(step, step.detail or f"the manager did not state the step after its end: {answer}")
+        if details is not None and details.state != _ENDED_AS[step.state]:
+            return self._contradict(step, _ENDED_AS[step.state], details.state or "no state")
+        is_completed = step.state is ClaimState.COMPLETING
+        state = ClaimState.COMPLETED if is_completed else ClaimState.CANCELED
+        _log.info("step %s of worklist %s is %s", step.sop_instance_uid, self.worklist, state)
+        return self._change(step, state, "" if is_completed else _without_contradiction(step.detail), _reason(step))
+
+    def _contradict(self, step: ProcedureStep, granted: str, stated: str) -> ProcedureStep | None:
+        """Record that the manager states something else than it granted: the request is repeated in the next run."""
+        contradiction = f"{_GRANTED}{granted}, and states {stated}"
+        self.contradictions.append(f"step {step.step_id}: {contradiction}")
+        return self._stay(step, "; ".join(filter(None, (_without_contradiction(step.detail), contradiction))))
 
     def _final(self, step: ProcedureStep, details: StepDetails, *, is_completed: bool) -> FinalState:
         return FinalState(
@@ -319,6 +360,10 @@ def _refused(answer: StepAnswer) -> tuple[ClaimState, str] | None:
             return ClaimState.CLAIMING, "the manager has no claim of the step"
         case _:
             return None
+
+
+def _without_contradiction(detail: str) -> str:
+    return detail.partition(_GRANTED)[0].removesuffix("; ")
 
 
 def _reason(step: ProcedureStep) -> Code | None:
