@@ -48,7 +48,8 @@ from cxr_node.simulators.node import wired_node
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.query_archive import SimulatedArchive
 from cxr_node.simulators.ris import SimulatedRis
-from cxr_node.simulators.worklist import SimulatedWorklist, step_uid
+from cxr_node.simulators.worklist import SimulatedWorklist
+from cxr_node.simulators.worklist_steps import step_uid
 from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.killed_performer import PerformingNode, deliver, reference

@@ -162,7 +162,7 @@ def to_fhir(url: str, **changes: object) -> dict[str, object]:
 
 def worklist(port: int, **changes: object) -> dict[str, object]:
     """Return the settings of a worklist on this machine."""
-    row = {"name": "ris", "host": "127.0.0.1", "port": port, "ae_title": "WORKLIST", "timeout_s": 10.0}
+    row = {"kind": "dicom", "name": "ris", "host": "127.0.0.1", "port": port, "ae_title": "WORKLIST", "timeout_s": 10.0}
     return {**row, "workitem": "110003^DCM^Computer Aided Diagnosis", **changes}
 
 

@@ -20,7 +20,8 @@ from cxr_node.faults.outcome import GroupResult, total
 from cxr_node.faults.scratch import ScratchNode
 from cxr_node.faults.worklist_modes import wrong_step
 from cxr_node.simulators.pacs import SimulatedPacs
-from cxr_node.simulators.worklist import CANCELED, COMPLETED, IN_PROGRESS, SimulatedWorklist, step_uid
+from cxr_node.simulators.worklist import SimulatedWorklist
+from cxr_node.simulators.worklist_steps import CANCELED, COMPLETED, IN_PROGRESS, step_uid
 
 GROUP = "kill -9 of one of two nodes of a worklist"
 _KILLED, _OTHER = "NODEA", "NODEB"

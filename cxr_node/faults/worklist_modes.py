@@ -10,7 +10,8 @@ from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.simulators.node import InProcessNode, wired_node
 from cxr_node.simulators.pacs import SimulatedPacs
-from cxr_node.simulators.worklist import Mode, SimulatedWorklist, Step, step_uid
+from cxr_node.simulators.worklist import SimulatedWorklist
+from cxr_node.simulators.worklist_steps import Mode, Step, step_uid
 
 GROUP = "worklist manager away, silent, failing, lying"
 _TIMEOUT_S = 2.0

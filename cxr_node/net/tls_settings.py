@@ -18,6 +18,7 @@ class TlsIdentity(Section):
 
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield which TLS settings are set without another that they need."""
+        yield from super().contradictions(key)
         if (self.tls_certificate is None) != (self.tls_key is None):
             yield f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other"
 

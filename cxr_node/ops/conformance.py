@@ -32,7 +32,7 @@ from cxr_node.domain.concepts import PRIVATE_SCHEME
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.procedure_step import REASONS
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, UPS_PULL, VERIFICATION
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.export.attributes import action_table
 from cxr_node.export.options import Option, codes_of
 from cxr_node.pixels.decoding import CODECS, NATIVE
@@ -46,7 +46,7 @@ from cxr_node.report.header import patient_study
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
-from cxr_node.ups import attributes, statuses
+from cxr_node.ups import attributes, statuses, worklists
 
 T = TypeVar("T")
 
@@ -87,8 +87,8 @@ def tables() -> Mapping[str, str]:
             "scp": [VERIFICATION, PUSH_MODEL, *STORAGE_SOP_CLASSES, KEY_OBJECT_SELECTION],
             "scu": {uid for kind in destinations.DESTINATIONS for uid in kind.scu_sop_classes}
             | {uid for kind in sources.SOURCES for uid in kind.scu_sop_classes}
-            | {kind.result_type.sop_class_uid for kind in RESULT_KINDS}
-            | {UPS_PULL},
+            | {uid for kind in worklists.WORKLISTS for uid in kind.scu_sop_classes}
+            | {kind.result_type.sop_class_uid for kind in RESULT_KINDS},
             "query_keys": _prior_query_keys(),
             "prior_matching": _PRIOR_MATCHING,
             "prior_classes": selection.SOP_CLASSES,

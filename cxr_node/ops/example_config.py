@@ -19,7 +19,7 @@ from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, Urgent
 from cxr_node.settings.results import CharacterSetSection, result_names
 from cxr_node.settings.root import Settings
 from cxr_node.settings.toml_text import toml_text
-from cxr_node.settings.ups import WorklistSection
+from cxr_node.ups import worklists
 
 _HEAD = """\
 # All settings of a cxr-node with their defaults, in the order of the main path. Copy this file to cxr-node.toml
@@ -99,8 +99,8 @@ def _text(head: str, sections: Sequence[str], rows: Sequence[str]) -> str:
     parts.append(_table("web.users", _ACCOUNT))
     parts.append("# Archives that are asked for prior films. Uncomment one of these, or repeat them.\n")
     parts.extend(_table("priors.sources", kind.example()) for kind in sources.SOURCES)
-    parts.append("# Worklists whose steps are performed. Uncomment this, or repeat it.\n")
-    parts.append(_table("ups.worklists", WorklistSection.example()))
+    parts.append("# Worklists whose steps are performed. Uncomment one of these, or repeat them.\n")
+    parts.extend(_table("ups.worklists", kind.example()) for kind in worklists.WORKLISTS)
     parts.append("# Notifications of findings. Uncomment this, or repeat it.\n")
     parts.append(_table("notify.rules", _NOTIFY))
     names = f"# Names in `results`: {', '.join(result_names())}."

@@ -19,6 +19,14 @@ RETURN_KEYS = (
     "ScheduledProcedureStepStartDateTime",
     "InputReadinessState",
 )
+SEARCHED_KEYWORDS = (
+    *RETURN_KEYS,
+    "ProcedureStepState",
+    "WorklistLabel",
+    "ScheduledWorkitemCodeSequence",
+    "ScheduledStationNameCodeSequence",
+)
+"""Attributes of an answer to a query."""
 DETAIL_KEYWORDS = (
     "ProcedureStepState",
     "ScheduledWorkitemCodeSequence",
@@ -88,6 +96,13 @@ def claim_order(response: Dataset) -> tuple[int, str]:
     """Return the sort key of a step that may be claimed: priority, then scheduled start."""
     priority = _PRIORITIES.get(str(response.get("ScheduledProcedureStepPriority") or ""), 1)
     return priority, str(response.get("ScheduledProcedureStepStartDateTime") or "")
+
+
+def claimable(responses: Iterable[Dataset], *, workitem: Code | None, station: Code | None, label: str) -> list[Uid]:
+    """Return the steps of the responses to a query that may be claimed, the most urgent first."""
+    wanted = [one for one in responses if matches(one, workitem=workitem, station=station, label=label)]
+    uids = (_uid_or_empty(str(one.get("SOPInstanceUID") or "")) for one in sorted(wanted, key=claim_order))
+    return list(dict.fromkeys(Uid(uid) for uid in uids if uid))
 
 
 def details(attributes: Dataset) -> StepDetails:

@@ -15,11 +15,12 @@ from cxr_node.deliver.destination import DeliveryRejected, Probe
 from cxr_node.deliver.peer import Peer, status_text
 from cxr_node.domain.codes import Code
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import Uid, parse_uid
+from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.procedure_step import FinalState, StepAnswer, StepDetails, StepProgress, WorklistFailed
 from cxr_node.domain.sop_classes import UPS_PULL, UPS_PUSH
 from cxr_node.ups import attributes
 from cxr_node.ups.statuses import answer_of
+from cxr_node.ups.worklist import OnChange, OnQuery
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -32,11 +33,6 @@ _MESSAGE_ID = 1
 
 Send = Callable[..., tuple[Dataset, Dataset | None]]
 """A request of pynetdicom's association, which returns the status and the data set of the response."""
-OnQuery = Callable[[bytes, int, str], None]
-"""Called with the encoded Identifier of each query (Explicit VR Little Endian), the number of steps that were offered,
-and why it failed, "" if it has not."""
-OnChange = Callable[[Uid, str, str], None]
-"""Called with the step, the state that was requested of it, and why it was not changed, "" if it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +92,7 @@ class ManagerSession:
             manager.on_query(encoded, 0, str(error))
             raise
         manager.on_query(encoded, len(responses), "")
-        wanted = [
-            response
-            for response in responses
-            if attributes.matches(response, workitem=manager.workitem, station=manager.station, label=manager.label)
-        ]
-        return list(dict.fromkeys(map(_uid, sorted(wanted, key=attributes.claim_order))))
+        return attributes.claimable(responses, workitem=manager.workitem, station=manager.station, label=manager.label)
 
     def _responses(self, identifier: Dataset, limit: int) -> list[Dataset]:
         offered: list[Dataset] = []
@@ -109,7 +100,7 @@ class ManagerSession:
         try:
             for response, answer in self.association.send_c_find(identifier, UID(UPS_PULL), msg_id=_MESSAGE_ID):
                 status = response.get("Status")
-                if status in _PENDING and answer is not None and _has_uid(answer) and not is_canceled:
+                if status in _PENDING and answer is not None and not is_canceled:
                     offered.append(answer)
                 if len(offered) >= limit and not is_canceled:
                     self.association.send_c_cancel(_MESSAGE_ID, query_model=UID(UPS_PULL))
@@ -172,15 +163,3 @@ class ManagerSession:
             name = send.__name__.removeprefix("send_").replace("_", "-").upper()
             raise WorklistFailed(f"{self.manager.peer} did not answer {name}")
         return int(status), data_set
-
-
-def _has_uid(response: Dataset) -> bool:
-    try:
-        _uid(response)
-    except ValueError:
-        return False
-    return True
-
-
-def _uid(response: Dataset) -> Uid:
-    return parse_uid(str(response.get("SOPInstanceUID") or ""))

@@ -1,23 +1,21 @@
 """Performer of Unified Procedure Steps, wired from settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
 from cxr_node.audit import events
 from cxr_node.audit.events import AuditPeer
 from cxr_node.deliver.cstore import CStore
-from cxr_node.deliver.destination import ApplicationEntity
 from cxr_node.deliver.stow import Stow
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import PRIVATE_SCHEME
 from cxr_node.domain.identifiers import Uid, parse_ae_title
-from cxr_node.domain.procedure_step import ResultPlace
+from cxr_node.domain.procedure_step import ResultPlace, Worklist
 from cxr_node.domain.sop_classes import UPS_PULL
 from cxr_node.settings.root import Settings
-from cxr_node.settings.ups import WorklistSection, code_of
-from cxr_node.ups.manager import WorklistManager
+from cxr_node.ups.worklist import WorklistContext, WorklistKind, code_of
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.procedure_steps import ProcedureSteps
@@ -40,16 +38,9 @@ def procedure_steps(process: Process) -> ProcedureSteps:
     )
 
 
-def manager(settings: Settings, row: WorklistSection) -> WorklistManager:
-    """Return the manager of a worklist, without audit."""
-    own = parse_ae_title(row.calling_ae_title or settings.receive.ae_title)
-    return WorklistManager(
-        name=row.name,
-        peer=row.peer(calling_ae_title=own),
-        workitem=code_of(row.workitem),
-        station=code_of(row.station),
-        label=row.label,
-    )
+def worklist_context(settings: Settings) -> WorklistContext:
+    """Return what the node adds to the settings of its worklists, without audit."""
+    return WorklistContext(calling_ae_title=parse_ae_title(settings.receive.ae_title))
 
 
 def station(settings: Settings) -> Code:
@@ -69,18 +60,14 @@ def retrievals(settings: Settings) -> Mapping[str, ResultPlace]:
     return places
 
 
-def _audited(process: Process, row: WorklistSection) -> WorklistManager:
-    peer = audit_decorators.peer_of(ApplicationEntity(ae_title=row.ae_title, host=row.host))
-    plain = manager(process.settings, row)
-    return WorklistManager(
-        name=plain.name,
-        peer=plain.peer,
-        workitem=plain.workitem,
-        station=plain.station,
-        label=plain.label,
+def _audited(process: Process, row: WorklistKind) -> Worklist:
+    peer = audit_decorators.peer_of(row.audit_target)
+    context = replace(
+        worklist_context(process.settings),
         on_query=_Queries(process=process, peer=peer).record,
         on_change=partial(_record_change, process, peer),
     )
+    return row.open(context)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from cxr_node.db.states import State
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.report.kinds.registry import KIND_BY_NAME
-from cxr_node.simulators import his, modality, worklist
+from cxr_node.simulators import his, modality, worklist, worklist_steps
 from cxr_node.simulators.fhir import SimulatedFhir
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
@@ -29,7 +29,7 @@ from tests.support.web import CLERK, users
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
-STEP = worklist.step_uid(1)
+STEP = worklist_steps.step_uid(1)
 FILM = films.dx(rows=256, columns=200, changes={"AccessionNumber": "A90"})
 OF_STEP = films.dx(rows=256, columns=200, seed=1)
 REJECTED = films.dx(rows=256, columns=200, seed=2)
@@ -78,6 +78,7 @@ ae_title = "{archive.ae_title}"
 [ups]
 every_s = 0.5
 [[ups.worklists]]
+kind = "dicom"
 name = "ris"
 host = "{LOOPBACK}"
 port = {manager.port}
@@ -97,7 +98,9 @@ workitem = "110003^DCM^Computer Aided Diagnosis"
             for film in (FILM, OF_STEP, REJECTED, LATERAL):
                 send(started, film, folder)
             started.until_idle(240)
-            until(lambda: manager.steps[STEP].state != worklist.SCHEDULED, what="the claim of a step", timeout_s=120)
+            until(
+                lambda: manager.steps[STEP].state != worklist_steps.SCHEDULED, what="the claim of a step", timeout_s=120
+            )
             send(started, NOTE, folder)
             message = his.adt("A08", films.PATIENT_ID, name=("New", "Name", "", "", "", "", "L"))
             assert his.send(message, adt_port, timeout_s=60) == "AA"

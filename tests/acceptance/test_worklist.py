@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from cxr_node.simulators.worklist import AE_TITLE, COMPLETED, IN_PROGRESS, SCHEDULED, SimulatedWorklist, step_uid
+from cxr_node.simulators.worklist import AE_TITLE, SimulatedWorklist
+from cxr_node.simulators.worklist_steps import COMPLETED, IN_PROGRESS, SCHEDULED, step_uid
 from tests.support import films
 from tests.support.peers import LOOPBACK, storescp, storescu, until
 from tests.support.running_node import running, settings_file, to_pacs
@@ -15,7 +16,8 @@ STEP = step_uid(1)
 
 def _worklist(manager: SimulatedWorklist) -> str:
     return (
-        f'[ups]\nevery_s = 0.5\n[[ups.worklists]]\nname = "ris"\nhost = "{LOOPBACK}"\nport = {manager.port}\n'
+        f'[ups]\nevery_s = 0.5\n[[ups.worklists]]\nkind = "dicom"\nname = "ris"\n'
+        f'host = "{LOOPBACK}"\nport = {manager.port}\n'
         f'ae_title = "{AE_TITLE}"\nworkitem = "110003^DCM^Computer Aided Diagnosis"\n'
     )
 

@@ -10,20 +10,20 @@ import pytest
 
 from cxr_node.db.database import Database
 from cxr_node.records import procedure_steps
-from cxr_node.simulators.worklist import COMPLETED, IN_PROGRESS, SCHEDULED, SimulatedWorklist, step_uid
+from cxr_node.simulators.worklist_steps import COMPLETED, IN_PROGRESS, SCHEDULED, step_uid
 from tests.support.killed_performer import Killed, NthPoint, PerformingNode, deliver, reference
-from tests.support.worklists import worklist_at
+from tests.support.worklists import MANAGERS, Manager, worklist_of
 
 
-@pytest.fixture
-def manager() -> Iterator[SimulatedWorklist]:
-    with SimulatedWorklist() as running:
+@pytest.fixture(params=MANAGERS)
+def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
+    with MANAGERS[request.param]() as running:
         yield running
 
 
-def _node(migrated_file: Path, path: Path, manager: SimulatedWorklist, title: str = "CXRNODE") -> PerformingNode:
+def _node(migrated_file: Path, path: Path, manager: Manager, title: str = "CXRNODE") -> PerformingNode:
     shutil.copyfile(migrated_file, path)
-    return PerformingNode(url=f"sqlite:///{path}", worklist=worklist_at(manager.port, title))
+    return PerformingNode(url=f"sqlite:///{path}", worklist=worklist_of(manager, title))
 
 
 def _deliver_claimed(node: PerformingNode, delivered: set[str]) -> None:
@@ -36,9 +36,7 @@ def _deliver_claimed(node: PerformingNode, delivered: set[str]) -> None:
                 deliver(transaction, reference(int(step.sop_instance_uid.rpartition(".")[2])))
 
 
-def test_a_kill_at_any_point_ends_in_one_completed_step(
-    manager: SimulatedWorklist, migrated_file: Path, tmp_path: Path
-) -> None:
+def test_a_kill_at_any_point_ends_in_one_completed_step(manager: Manager, migrated_file: Path, tmp_path: Path) -> None:
     """At each request, before it and before its response is used, and at each commit, before it and after it."""
     number, has_ended = 0, False
     while not has_ended:
@@ -61,7 +59,7 @@ def test_a_kill_at_any_point_ends_in_one_completed_step(
 
 @pytest.mark.parametrize("steps", [16, pytest.param(200, marks=pytest.mark.long)])
 def test_two_nodes_of_which_one_is_killed_complete_each_step_once(
-    steps: int, manager: SimulatedWorklist, migrated_file: Path, tmp_path: Path
+    steps: int, manager: Manager, migrated_file: Path, tmp_path: Path
 ) -> None:
     chance = random.Random(20)  # noqa: S311  # no secret
     kills = 0

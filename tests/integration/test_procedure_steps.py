@@ -23,8 +23,8 @@ from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
-from cxr_node.simulators.worklist import (
-    AE_TITLE,
+from cxr_node.simulators.worklist import AE_TITLE, SimulatedWorklist
+from cxr_node.simulators.worklist_steps import (
     CANCELED,
     COMPLETED,
     IN_PROGRESS,
@@ -32,7 +32,6 @@ from cxr_node.simulators.worklist import (
     SCHEDULED,
     WORKITEM,
     Mode,
-    SimulatedWorklist,
     step_uid,
 )
 from cxr_node.wiring import startup
@@ -44,7 +43,7 @@ from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import settings_file
 from tests.support.web import PEOPLE, served_page
-from tests.support.worklists import worklist_at
+from tests.support.worklists import MANAGERS, Manager, worklist_at, worklist_of
 
 FILM = films.cr(seed=9)
 STEP = step_uid(1)
@@ -52,9 +51,13 @@ STATION = Code(value="CXR1", scheme_designator="99TEST", meaning="CXR1")
 WAIT = timedelta(minutes=10)
 
 
+BY_EITHER = pytest.mark.parametrize("manager", MANAGERS, indirect=True)
+"""By DIMSE and by UPS-RS; other tests are by DIMSE alone."""
+
+
 @pytest.fixture
-def manager() -> Iterator[SimulatedWorklist]:
-    with SimulatedWorklist() as running:
+def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
+    with MANAGERS[getattr(request, "param", "dimse")]() as running:
         yield running
 
 
@@ -63,11 +66,9 @@ def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path / "node")
 
 
-def performer(
-    node: InProcessNode, database: Database, manager: SimulatedWorklist | int, **options: object
-) -> ProcedureSteps:
+def performer(node: InProcessNode, database: Database, manager: Manager | int) -> ProcedureSteps:
     """Return the performer of a node, for the worklist of a manager, or of the one at a port."""
-    worklists = [worklist_at(manager if isinstance(manager, int) else manager.port, **options)]  # type: ignore[arg-type]
+    worklists = [worklist_at(manager) if isinstance(manager, int) else worklist_of(manager)]
     return ProcedureSteps(
         database=database,
         worklists=lambda: worklists,
@@ -91,9 +92,8 @@ def row(database: Database) -> dict[str, object]:
     return only
 
 
-def test_a_step_is_claimed_performed_and_completed(
-    database: Database, node: InProcessNode, manager: SimulatedWorklist
-) -> None:
+@BY_EITHER
+def test_a_step_is_claimed_performed_and_completed(database: Database, node: InProcessNode, manager: Manager) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
 
@@ -136,9 +136,8 @@ def test_a_film_that_is_not_analysed_completes_the_step(
     assert manager.steps[STEP].outputs == [str(report.SOPInstanceUID)]
 
 
-def test_a_step_whose_films_do_not_come_is_canceled(
-    database: Database, node: InProcessNode, manager: SimulatedWorklist
-) -> None:
+@BY_EITHER
+def test_a_step_whose_films_do_not_come_is_canceled(database: Database, node: InProcessNode, manager: Manager) -> None:
     manager.add(STEP, [FILM, films.cr(seed=3)])
     node.accept(FILM)
     node.work()
@@ -189,9 +188,10 @@ def test_a_step_whose_result_is_rejected_for_good_is_canceled(
     assert (row(database)["reason"], row(database)["detail"]) == ("110513", "films are not reported: delivery failed")
 
 
+@BY_EITHER
 @pytest.mark.parametrize("answers_with_c302", [False, True])
 def test_a_step_that_another_claimed_first_is_left_to_it(
-    answers_with_c302: bool, database: Database, node: InProcessNode, manager: SimulatedWorklist
+    answers_with_c302: bool, database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     """Of C302 the Transaction UID decides, as it may be the answer to a repeated claim of this node."""
     manager.answers_claims_of_others_with_c302 = answers_with_c302
@@ -212,9 +212,10 @@ def test_a_step_that_another_claimed_first_is_left_to_it(
     assert {one["step_uid"]: one["state"] for one in rows(database)} == {STEP: "refused", step_uid(2): "in_progress"}
 
 
+@BY_EITHER
 @pytest.mark.parametrize(("state", "detail"), [(CANCELED, "CANCELED"), (COMPLETED, "COMPLETED")])
 def test_a_step_that_was_ended_at_the_manager_is_lost(
-    state: str, detail: str, database: Database, node: InProcessNode, manager: SimulatedWorklist
+    state: str, detail: str, database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
@@ -228,7 +229,8 @@ def test_a_step_that_was_ended_at_the_manager_is_lost(
     assert manager.requests[-1][0] == "N-GET"
 
 
-def test_a_step_that_vanished_is_lost(database: Database, node: InProcessNode, manager: SimulatedWorklist) -> None:
+@BY_EITHER
+def test_a_step_that_vanished_is_lost(database: Database, node: InProcessNode, manager: Manager) -> None:
     manager.add(STEP, [FILM])
     steps = performer(node, database, manager)
     steps.run()
@@ -239,8 +241,9 @@ def test_a_step_that_vanished_is_lost(database: Database, node: InProcessNode, m
     assert row(database)["state"] == "lost"
 
 
+@BY_EITHER
 def test_a_step_that_is_scheduled_again_is_claimed_again(
-    database: Database, node: InProcessNode, manager: SimulatedWorklist
+    database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     """As after a restore of the manager from a backup."""
     manager.add(STEP, [FILM])
@@ -273,10 +276,11 @@ def test_a_refused_claim_is_tried_again_when_the_step_is_offered_again(
     assert row(database)["state"] == "in_progress"
 
 
+@BY_EITHER
 @pytest.mark.parametrize("request_name", ["N-ACTION IN PROGRESS", "N-GET", "N-SET", "N-ACTION COMPLETED"])
 @pytest.mark.parametrize("status", [0x0110, 0xC303])
 def test_a_request_that_fails_is_sent_again(
-    status: int, request_name: str, database: Database, node: InProcessNode, manager: SimulatedWorklist
+    status: int, request_name: str, database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     """Another step is performed meanwhile."""
     manager.add(STEP, [FILM], priority="HIGH")
@@ -295,8 +299,9 @@ def test_a_request_that_fails_is_sent_again(
     assert manager.steps[STEP].states == [SCHEDULED, IN_PROGRESS, COMPLETED]
 
 
+@BY_EITHER
 def test_a_step_that_the_manager_will_not_complete_is_canceled(
-    database: Database, node: InProcessNode, manager: SimulatedWorklist
+    database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     manager.add(STEP, [FILM])
     node.accept(FILM)
@@ -309,6 +314,7 @@ def test_a_step_that_the_manager_will_not_complete_is_canceled(
     assert row(database)["state"] == "canceled"
 
 
+@BY_EITHER
 @pytest.mark.parametrize(
     ("mode", "state", "detail"),
     [
@@ -318,7 +324,7 @@ def test_a_step_that_the_manager_will_not_complete_is_canceled(
     ],
 )
 def test_a_step_stays_open_until_the_manager_states_what_it_granted(
-    mode: Mode, state: str, detail: str, database: Database, node: InProcessNode, manager: SimulatedWorklist
+    mode: Mode, state: str, detail: str, database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     """The worklist is a failure meanwhile; another step is claimed all the same."""
     manager.add(STEP, [FILM], priority="HIGH")
@@ -404,9 +410,10 @@ def test_claimed_steps_of_a_worklist_that_was_removed_are_a_failure(
         steps.run()
 
 
+@BY_EITHER
 @pytest.mark.parametrize("matches_keys", [True, False])
 def test_only_ready_steps_of_the_workitem_are_claimed_by_priority(
-    matches_keys: bool, database: Database, node: InProcessNode, manager: SimulatedWorklist
+    matches_keys: bool, database: Database, node: InProcessNode, manager: Manager
 ) -> None:
     """Also if the manager returns all steps whatever it is asked for."""
     manager.matches_keys = matches_keys
@@ -449,7 +456,7 @@ def test_a_manager_with_more_steps_than_asked_for_is_stopped(manager: SimulatedW
 
 def _settings(folder: Path, port: int) -> Settings:
     worklist = (
-        f'[[ups.worklists]]\nname = "ris"\nhost = "127.0.0.1"\nport = {port}\nae_title = "{AE_TITLE}"\n'
+        f'[[ups.worklists]]\nkind = "dicom"\nname = "ris"\nhost = "127.0.0.1"\nport = {port}\nae_title = "{AE_TITLE}"\n'
         'workitem = "110003^DCM^Computer Aided Diagnosis"\n'
     )
     return load(settings_file(folder, more=worklist))
@@ -467,7 +474,8 @@ def test_status_page_and_alarms_state_since_when_a_worklist_is_silent(
     manager: SimulatedWorklist, tmp_path: Path
 ) -> None:
     manager.add(STEP, [FILM])
-    worklist = f'[[ups.worklists]]\nname = "ris"\nhost = "127.0.0.1"\nport = {manager.port}\nae_title = "{AE_TITLE}"\n'
+    worklist = f'[[ups.worklists]]\nkind = "dicom"\nname = "ris"\nhost = "127.0.0.1"\nport = {manager.port}\n'
+    worklist += f'ae_title = "{AE_TITLE}"\n'
     more = f'{PEOPLE}\n{worklist}workitem = "110003^DCM^Computer Aided Diagnosis"\n'
     with served_page(tmp_path / "node", more=more) as page:
         with Process.open(load(page.config)) as process:

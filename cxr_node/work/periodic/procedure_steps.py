@@ -164,7 +164,7 @@ class _Run:
         answer, details = self.session.details(step.sop_instance_uid)
         if answer is StepAnswer.UNKNOWN:
             return self._change(step, ClaimState.LOST, "the manager does not know the step any more")
-        if details is None:
+        if details is None or not details.state:
             return self._stay(step, f"the manager did not state the step: {answer}")
         if step.state is ClaimState.IN_PROGRESS:
             return self._perform(step, details)

@@ -3,7 +3,7 @@
 import pytest
 
 from cxr_node.faults import prior_modes, receiver_modes, worklist_modes
-from cxr_node.simulators import dicomweb, fhir, query_archive, ris, worklist
+from cxr_node.simulators import dicomweb, fhir, query_archive, ris, worklist_steps
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from cxr_node.simulators import dicomweb, fhir, query_archive, ris, worklist
         pytest.param(dicomweb._SILENCE_S, receiver_modes._TIMEOUT_S, id="DICOMweb"),
         pytest.param(ris._SILENCE_S, receiver_modes._TIMEOUT_S, id="HL7"),
         pytest.param(fhir._SILENCE_S, receiver_modes._TIMEOUT_S, id="FHIR"),
-        pytest.param(worklist._SILENCE_S, worklist_modes._TIMEOUT_S, id="worklist"),
+        pytest.param(worklist_steps.SILENCE_S, worklist_modes._TIMEOUT_S, id="worklist"),
         pytest.param(query_archive._SILENCE_S, prior_modes._TIMEOUT_S, id="archive"),
     ],
 )

@@ -15,9 +15,11 @@ from cxr_node.domain.procedure_step import (
     StepOutput,
     StepProgress,
 )
-from cxr_node.settings.ups import WorklistSection, code_of
 from cxr_node.ups import attributes
+from cxr_node.ups.application_entity import DicomWorklist
 from cxr_node.ups.statuses import answer_of
+from cxr_node.ups.worklist import WorklistKind, code_of
+from cxr_node.ups.worklists import WORKLISTS
 from tests.support.queue import NOON
 
 WORKITEM = dcm("110003", "Computer Aided Diagnosis")
@@ -110,14 +112,15 @@ def test_a_code_that_is_not_ascii_keeps_its_value_as_meaning() -> None:
 
 @pytest.mark.parametrize("text", ["110003", "110003^DCM", "1^DCM^a^b", "^DCM^a", "a b^DCM^x", "1^DCM^ä"])
 def test_a_code_of_the_settings_has_three_parts(text: str) -> None:
-    row = WorklistSection.example().model_dump()
+    row = DicomWorklist.example().model_dump()
     with pytest.raises(ValueError, match="expected a code"):
-        WorklistSection.model_validate({**row, "workitem": text})
+        DicomWorklist.model_validate({**row, "workitem": text})
 
 
-def test_a_worklist_is_narrowed_to_this_node() -> None:
-    row = WorklistSection.example().model_dump()
-    bare = WorklistSection.model_validate({**row, "workitem": "", "label": "chest"})
+@pytest.mark.parametrize("kind", WORKLISTS)
+def test_a_worklist_is_narrowed_to_this_node(kind: type[WorklistKind]) -> None:
+    row = kind.example().model_dump()
+    bare = kind.model_validate({**row, "workitem": "", "label": "chest"})
 
     assert list(bare.contradictions("ups.worklists.ris")) == [
         "ups.worklists.ris: set workitem or station, or the steps of every other performer are claimed too"
