@@ -21,6 +21,7 @@ from cxr_node.ops.formatting import age
 from cxr_node.ops.health import Health, Level, health
 from cxr_node.queries import overview
 from cxr_node.queries.overview import DestinationStatus, Overview, PeriodicJobStatus, StageStatus
+from cxr_node.queries.prior_searches import PriorSourceStatus
 from cxr_node.queries.worklists import WorklistStatus
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import rejection_counters
@@ -100,6 +101,7 @@ def _screen(state: Overview, condition: Health, settings: Settings) -> Renderabl
     tables = (
         (destinations, state.destinations),
         (_worklists(state), state.worklists),
+        (_prior_sources(state), state.prior_sources),
         (senders, state.senders),
         (jobs, state.periodic_jobs),
     )
@@ -145,10 +147,17 @@ def _worklists(state: Overview) -> Table:
     return table
 
 
-def _answers(worklist: WorklistStatus, at: datetime) -> Text:
-    if not worklist.trouble:
-        return Text(f"answers for {age(worklist.since, at)}", "green")
-    return Text(f"no answer for {age(worklist.since, at)}: {worklist.trouble}", "bold yellow")
+def _prior_sources(state: Overview) -> Table:
+    table = Table("source of prior films", "state", "found in 24 h", "last found", title_justify="left")
+    for row in state.prior_sources:
+        table.add_row(row.source, _answers(row, state.at), str(row.found), age(row.last_found_at, state.at))
+    return table
+
+
+def _answers(peer: WorklistStatus | PriorSourceStatus, at: datetime) -> Text:
+    if not peer.trouble:
+        return Text(f"answers for {age(peer.since, at)}", "green")
+    return Text(f"no answer for {age(peer.since, at)}: {peer.trouble}", "bold yellow")
 
 
 def _header(state: Overview, settings: Settings) -> str:

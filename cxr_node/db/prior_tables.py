@@ -1,4 +1,4 @@
-"""Tables of the search for prior films at other archives: searches, and fetched films, which no list of films has."""
+"""Tables of the search for prior films at other archives: searches, their sources, and fetched films, in no list."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint, literal_column
 
@@ -51,6 +51,15 @@ prior_search = numbered_table(
     Index("ix_prior_search_created_at", "created_at"),
 )
 Index("ix_prior_search_due", prior_search.c.due_at, info={"where": "state = 'waiting'"})
+
+# Whether a source answered when it was last asked, since when, and why not.
+prior_source_state = numbered_table(
+    "prior_source_state",
+    Column("source", String(64), nullable=False, unique=True),
+    # Empty while it answers.
+    Column("detail", Text, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+)
 
 IS_WAITING = prior_search.c.state == literal_column("'waiting'", String)
 IS_UNREAD = fetched_film.c.read_at.is_(None) & fetched_film.c.removed_at.is_(None)

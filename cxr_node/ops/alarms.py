@@ -14,6 +14,7 @@ from cxr_node.ops.certificates import certificates
 from cxr_node.ops.formatting import counted
 from cxr_node.queries import drift, overview, prior_searches
 from cxr_node.queries.overview import DestinationStatus, PeriodicJobStatus, StageStatus
+from cxr_node.queries.prior_searches import PriorSourceStatus
 from cxr_node.queries.worklists import WorklistStatus, worklists
 from cxr_node.records import bundles, constancy, notifications, pauses, procedure_steps
 from cxr_node.records.pauses import Pause
@@ -112,6 +113,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
             paused = pauses.present(connection)
             unsent = notifications.waiting_since(connection)
             unanswered = prior_searches.failing_since(connection)
+            sources = prior_searches.prior_sources(connection, since=now - _RECENT)
             managers = worklists(connection, since=now - _RECENT)
             stale = procedure_steps.open_worklists(connection, claimed_before=now - _STALE)
     except RetryLater as error:
@@ -124,10 +126,7 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
     yield from _destination_alarms(destinations, now, unreachable)
     yield from _pauses(paused, queues, destinations)
     yield from _unsent(unsent)
-    if unanswered is not None and now - unanswered[0] >= unreachable:
-        since, detail = unanswered
-        why = f"no answer since {local_time(since)}: {detail}"
-        yield "prior films", f"{why}; reports go out without them, and say so; `cxr-node doctor` tries it now"
+    yield from _prior_alarms(sources, unanswered, now, unreachable)
     yield from _unanswered(managers, now, unreachable)
     yield from _stale(stale)
     for queue in queues:
@@ -138,6 +137,21 @@ def _job_alarms(database: Database, now: datetime, unreachable: timedelta) -> It
         if queue.oldest_ready_at is not None and now - queue.oldest_ready_at > _OVERDUE:
             waits = f"a {words.subject} has waited for more than 15 minutes, and no process takes it"
             yield f"overdue {words.name}", f"{waits}; `cxr-node doctor` looks for the cause"
+
+
+def _prior_alarms(
+    sources: Sequence[PriorSourceStatus], unanswered: tuple[datetime, str] | None, now: datetime, unreachable: timedelta
+) -> Iterator[tuple[str, str]]:
+    """Yield each source without an answer; where all answer, searches that end with no film all the same."""
+    without = "reports go out without its prior films, and say so; `cxr-node doctor` tries it now"
+    silent = [source for source in sources if source.trouble]
+    for source in silent:
+        if now - source.since >= unreachable:
+            waits = f"no answer since {local_time(source.since)}: {source.trouble}"
+            yield f"prior source {source.source}", f"{waits}; {without}"
+    if unanswered is not None and not silent and now - unanswered[0] >= unreachable:
+        since, detail = unanswered
+        yield "prior films", f"none could be fetched since {local_time(since)}: {detail}; reports go out without them"
 
 
 def _unanswered(managers: Sequence[WorklistStatus], now: datetime, unreachable: timedelta) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from cxr_node.db.database import Database
 from cxr_node.ops.alarms import active_alarms
 from cxr_node.settings.root import Settings
 
-_AMBER = ("certificate", "constancy", "drift", "paused", "periodic job", "prior films", "worklist manager")
+_AMBER = ("certificate", "constancy", "drift", "paused", "periodic job", "prior ", "worklist manager")
 """Alarms that hold up no film and no result, or as a person wants it: the beginnings of their names."""
 
 

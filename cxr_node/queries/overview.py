@@ -11,6 +11,7 @@ from cxr_node.db.priority import NO_PRIORITY_BOOST
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, destination_trouble, film, job
 from cxr_node.queries import quantiles
+from cxr_node.queries.prior_searches import PriorSourceStatus, prior_sources
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.worklists import WorklistStatus, worklists
 from cxr_node.queue.claimable import is_paused
@@ -119,6 +120,7 @@ class Overview:
     failed: tuple[FailedJobs, ...]
     is_reading_paused: bool
     worklists: tuple[WorklistStatus, ...] = ()
+    prior_sources: tuple[PriorSourceStatus, ...] = ()
 
 
 def overview(connection: Connection, *, now: datetime) -> Overview:
@@ -138,6 +140,7 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
         failed=failed_jobs(connection),
         is_reading_paused=any(pause.stage is Stage.READ for pause in pauses.present(connection)),
         worklists=worklists(connection, since=since),
+        prior_sources=prior_sources(connection, since=since),
     )
 
 

@@ -4,7 +4,7 @@ import logging
 
 from cxr_node.db import migrate
 from cxr_node.queue import queue
-from cxr_node.records import backfill
+from cxr_node.records import answer_states, backfill
 from cxr_node.wiring import audit, database_guard
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.role_names import lease_owner_prefix
@@ -32,6 +32,8 @@ def prepare(process: Process) -> None:
     leftovers = process.archive.clear_staging()
     with database.write() as transaction:
         released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=process.clock())
+    answer_states.forget_others(database, "worklist", [row.name for row in settings.ups.worklists])
+    answer_states.forget_others(database, "source", [row.name for row in settings.priors.sources])
     audit.note_settings(settings, process.clock)
     if leftovers or released:
         _log.warning("recovered from a crash: %d staging files removed, %d jobs released", leftovers, released)

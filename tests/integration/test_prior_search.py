@@ -4,14 +4,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import event
+from typer.testing import CliRunner
 
+from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
@@ -22,13 +24,14 @@ from cxr_node.ops.checks import priors as checks
 from cxr_node.ops.checks.node import Status
 from cxr_node.queries import ledger, prior_searches, view_rows
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import fetched_films, readings
+from cxr_node.records import answer_states, fetched_films, readings
 from cxr_node.records import films as film_rows
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
 from tests.support import peers, prior_archives
 from tests.support.prior_archives import CURRENT, OTHERS, RIGHT, PriorArchive, SearchingNode, dicom_source, film
 from tests.support.running_node import settings_file
+from tests.support.web import PEOPLE, served_page
 
 AWAITS = "Not compared with prior films of the archive: they had not come when this was composed."
 
@@ -249,6 +252,47 @@ def test_a_source_that_fails_is_asked_once_a_run(database: Database, tmp_path: P
     node.searches.run()
 
     assert 1 <= len(source.asked) <= 4  # searches run side by side
+
+
+def test_status_page_and_alarms_state_since_when_a_source_gives_no_answer(
+    archive: PriorArchive, tmp_path: Path
+) -> None:
+    row = f'host = "127.0.0.1"\nport = {archive.port}\nae_title = "{archive.ae_title}"\n'
+    names = ("archive", "spare")
+    more = "".join(f'[[priors.sources]]\nkind = "dicom"\nname = "{name}"\n{row}' for name in names)
+    with served_page(tmp_path / "page", more=f"{PEOPLE}\n[priors]\ncompare = true\n{more}") as page:
+        database = page.node.database
+        node = SearchingNode(database, tmp_path / "node", [dicom_source(archive)])
+        node.read(CURRENT)
+        node.search()
+        answering = CliRunner().invoke(app, ["status", "--config", str(page.config)]).output
+        with database.read() as connection:
+            (found,) = prior_searches.prior_sources(connection, since=node.node.clock.now - timedelta(days=1))
+        node.sources = [dicom_source(PriorArchive(ae_title="AWAY", port=9))]
+        node.read(film(9, "20260301", PatientID="P9"))
+        node.node.clock.advance(seconds=60)
+        away_at = node.node.clock.now
+        node.searches.run()
+        node.node.clock.advance(seconds=60)
+        node.searches.run()
+        with page.visited_by("op") as client:
+            operations = client.get("/").text.partition('id="prior-sources"')[2].partition("</section>")[0]
+            (source,) = client.get("/api/v1/overview").json()["prior_sources"]
+        status = " ".join(CliRunner().invoke(app, ["status", "--config", str(page.config)]).output.split())
+        answer_states.forget_others(database, "source", ["spare"])
+        with database.read() as connection:
+            left = prior_searches.prior_sources(connection, since=away_at)
+
+    assert (found.source, found.found, found.trouble) == ("archive", 1, "")
+    assert "answers for" in answering
+    assert "no answer" in operations
+    assert "no association with AWAY" in operations
+    assert "not asked yet" in operations  # the other source
+    assert (source["source"], datetime.fromisoformat(source["since"])) == ("archive", away_at)
+    assert "amber: prior source archive: no answer since" in status
+    assert "reports go out without its prior films" in status
+    assert "prior films: none could be fetched" not in status
+    assert left == ()
 
 
 def test_a_fetched_film_is_removed_when_its_time_is_over(

@@ -21,7 +21,7 @@ from cxr_node.domain.errors import ProcessDied, RetryLater, type_and_place
 from cxr_node.domain.prior_search import Candidate, FilmNotSent, PriorQuery, PriorSource, SearchFailed, SearchState
 from cxr_node.domain.reading import Reading
 from cxr_node.process_pool.executor import Executor
-from cxr_node.records import fetched_films, films, moved_films, prior_searches, readings
+from cxr_node.records import answer_states, fetched_films, films, moved_films, prior_searches, readings
 from cxr_node.records.films import Film
 from cxr_node.records.prior_searches import PriorSearch
 from cxr_node.work.handlers.comparisons import compare_with_kept
@@ -58,12 +58,13 @@ class PriorSearches:
     timeout_s: float
     before_removal: BeforeRemoval = lambda _content: None
     timer: Callable[[], float] = time.monotonic
-    _failed: set[str] = field(default_factory=set, init=False)
+    _outcomes: dict[str, str] = field(default_factory=dict, init=False)
+    """Why each source that was asked in this run gave no answer; "" for those that did."""
     _swept_at: datetime | None = field(default=None, init=False)
 
     def run(self) -> int:
         """Search for what is due, and remove what has expired, once a minute; return the number of searches."""
-        self._failed = set()
+        self._outcomes = {}
         if self._swept_at is None or self.clock() - self._swept_at >= _SWEEP:
             self._swept_at = self.clock()
             self._remove_expired()
@@ -71,6 +72,7 @@ class PriorSearches:
             due = prior_searches.due(connection, now=self.clock(), limit=_BATCH)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="priors") as threads:
             list(threads.map(self._search_safely, due))
+        answer_states.note(self.database, "source", self._outcomes, now=self.clock())
         return len(due)
 
     def _search_safely(self, search: PriorSearch) -> None:
@@ -118,17 +120,19 @@ class PriorSearches:
 
     def _ask(self, search: PriorSearch, query: PriorQuery, source: PriorSource) -> str | None:
         """Return None if a source has the prior film, why it gave no answer, or "" if it has none."""
-        if source.name in self._failed:
+        if self._outcomes.get(source.name):
             return f"{source.name} gave no answer to another search a moment ago"
         until = self.timer() + self.timeout_s
         try:
             offered = source.candidates(query, until=until)
             is_fetched = self._fetch_first(search, query, source, offered, until)
         except FilmNotSent as error:
+            self._outcomes.setdefault(source.name, "")
             return str(error)
         except SearchFailed as error:
-            self._failed.add(source.name)
+            self._outcomes[source.name] = str(error)
             return str(error)
+        self._outcomes.setdefault(source.name, "")
         return None if is_fetched else ""
 
     def _fetch_first(

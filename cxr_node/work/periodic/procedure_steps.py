@@ -34,7 +34,7 @@ from cxr_node.domain.procedure_step import (
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.queries import step_inputs
 from cxr_node.queries.ledger import Fate, LedgerEntry
-from cxr_node.records import procedure_steps, worklist_states
+from cxr_node.records import answer_states, procedure_steps
 from cxr_node.records.procedure_steps import ProcedureStep
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class ProcedureSteps:
                 outcomes[worklist.name] = ""
             except WorklistFailed as error:
                 outcomes[worklist.name] = str(error)
-        worklist_states.note(self.database, outcomes, now=self.clock())
+        answer_states.note(self.database, "worklist", outcomes, now=self.clock())
         failures += filter(None, outcomes.values())
         if failures:
             raise WorklistFailed("; ".join(failures))

@@ -17,10 +17,11 @@ from tests.support.queue import NOON
         ({}, Level.GREEN, ""),
         ({"certificate web": "expires"}, Level.AMBER, "certificate web"),
         ({"prior films": "no answer"}, Level.AMBER, "prior films"),
+        ({"prior source archive": "no answer"}, Level.AMBER, "prior source archive"),
         ({"paused reading": "by a person", "destination pacs": "unreachable"}, Level.RED, "destination pacs"),
         ({"overdue readings": "a film waits", "failed deliveries": "3 results"}, Level.RED, "failed deliveries"),
     ],
-    ids=["none", "a notice", "no film waits", "a notice and a fault", "two faults"],
+    ids=["none", "a notice", "no film waits", "a source is away", "a notice and a fault", "two faults"],
 )
 def test_the_level_is_that_of_the_worst_alarm(
     alarms: dict[str, str], level: Level, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
