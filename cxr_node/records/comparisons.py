@@ -14,10 +14,9 @@ from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.prior_tables import fetched_compared_value
 from cxr_node.db.tables import film, reading, result, study
 from cxr_node.domain.comparison import ComparedValue, Comparison
-from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import Reading
-from cxr_node.records import films, readings
+from cxr_node.records import films, identities, readings
 from cxr_node.records.films import Film
 
 _CANDIDATES = 3
@@ -78,7 +77,7 @@ def _study_date(connection: Connection, film_id: int) -> str:
 
 def report_on(connection: Connection, study_id: int) -> Identity | None:
     """Return the newest report of a study that is neither withdrawn nor superseded; None if there is none."""
-    row = connection.execute(
+    query = (
         select(
             result.c.sop_class_uid,
             result.c.sop_instance_uid,
@@ -95,16 +94,9 @@ def report_on(connection: Connection, study_id: int) -> Identity | None:
         )
         .order_by(result.c.id.desc())
         .limit(1)
-    ).first()
-    if row is None:
-        return None
-    return Identity(
-        sop_class_uid=Uid(row.sop_class_uid),
-        sop_instance_uid=Uid(row.sop_instance_uid),
-        series_instance_uid=Uid(row.series_instance_uid),
-        study_instance_uid=Uid(row.study_instance_uid),
-        patient_key=Digest(row.patient_key),
     )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else identities.of_row(row)
 
 
 def write(

@@ -15,7 +15,7 @@ from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.domain.prior_search import SearchState
 from cxr_node.domain.reading import Reading
-from cxr_node.records import reading_columns
+from cxr_node.records import identities, reading_columns
 from cxr_node.records.films import Film
 
 _NO_ROW = 0
@@ -180,13 +180,7 @@ def _film(columns: RowMapping) -> Film:
     return Film(
         film_id=_NO_ROW,
         study_id=_NO_ROW,
-        identity=Identity(
-            sop_class_uid=Uid(columns["sop_class_uid"]),
-            sop_instance_uid=Uid(columns["sop_instance_uid"]),
-            series_instance_uid=Uid(columns["series_instance_uid"]),
-            study_instance_uid=Uid(columns["study_instance_uid"]),
-            patient_key=Digest(columns["patient_key"]),
-        ),
+        identity=identities.of_row(columns),
         transfer_syntax_uid=Uid(columns["transfer_syntax_uid"]),
         digest=Digest(columns["digest"]),
         archive_key=columns["archive_key"],

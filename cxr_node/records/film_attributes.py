@@ -9,8 +9,9 @@ from cxr_node.db.database import Transaction
 from cxr_node.db.identifier_tables import film_identifiers
 from cxr_node.db.tables import film, study
 from cxr_node.domain.film_attributes import Equipment, FilmAttributes, FilmIdentifiers
-from cxr_node.domain.identifiers import AeTitle, Digest, Uid
+from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Identity
+from cxr_node.records import identities
 
 _EQUIPMENT = tuple(field.name for field in fields(Equipment))
 _IDENTIFIERS = tuple(field.name for field in fields(FilmIdentifiers))
@@ -63,13 +64,7 @@ def unread(connection: Connection, *, limit: int, before: int | None = None) -> 
     return [
         UnreadFilm(
             film_id=row[film.c.id],
-            identity=Identity(
-                sop_class_uid=Uid(row[film.c.sop_class_uid]),
-                sop_instance_uid=Uid(row[film.c.sop_instance_uid]),
-                series_instance_uid=Uid(row[film.c.series_instance_uid]),
-                study_instance_uid=Uid(row[study.c.study_instance_uid]),
-                patient_key=Digest(row[film.c.patient_key]),
-            ),
+            identity=identities.of_row(row),
             transfer_syntax_uid=Uid(row[film.c.transfer_syntax_uid]),
             archive_key=row[film.c.archive_key],
             calling_ae_title=AeTitle(row[film.c.calling_ae_title]),

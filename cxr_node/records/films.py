@@ -11,6 +11,7 @@ from cxr_node.db.tables import film, reading, study
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, KeptFile, Sender
 from cxr_node.domain.reasons import Reason
+from cxr_node.records import identities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +88,7 @@ def _film(columns: RowMapping) -> Film:
     return Film(
         film_id=columns[film.c.id],
         study_id=columns[film.c.study_id],
-        identity=Identity(
-            sop_class_uid=Uid(columns[film.c.sop_class_uid]),
-            sop_instance_uid=Uid(columns[film.c.sop_instance_uid]),
-            series_instance_uid=Uid(columns[film.c.series_instance_uid]),
-            study_instance_uid=Uid(columns[study.c.study_instance_uid]),
-            patient_key=Digest(columns[film.c.patient_key]),
-        ),
+        identity=identities.of_row(columns),
         transfer_syntax_uid=Uid(columns[film.c.transfer_syntax_uid]),
         digest=Digest(columns[film.c.digest]),
         archive_key=columns[film.c.archive_key],

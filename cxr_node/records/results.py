@@ -13,6 +13,7 @@ from cxr_node.db.tables import UtcDateTime, delivery, film, job, result, study
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.queue import queue
+from cxr_node.records import identities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,13 +213,7 @@ def _result(columns: RowMapping) -> Result:
         study_id=columns["study_id"],
         kind=columns["kind"],
         version=columns["version"],
-        identity=Identity(
-            sop_class_uid=Uid(columns["sop_class_uid"]),
-            sop_instance_uid=Uid(columns["sop_instance_uid"]),
-            series_instance_uid=Uid(columns["series_instance_uid"]),
-            study_instance_uid=Uid(columns["study_instance_uid"]),
-            patient_key=Digest(columns["patient_key"]),
-        ),
+        identity=identities.of_row(columns),
         transfer_syntax_uid=Uid(columns["transfer_syntax_uid"]),
         digest=Digest(columns["digest"]),
         archive_key=columns["archive_key"],

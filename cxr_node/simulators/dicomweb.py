@@ -6,13 +6,12 @@ import ssl
 import threading
 from collections import Counter
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler
 
 from cxr_node.domain.element_values import transfer_syntax_and_data_set, values_of
 from cxr_node.domain.identifiers import digest_of
+from cxr_node.simulators.http_handler import HttpHandler
 from cxr_node.simulators.token_listener import TokenListener
 
-RETRY_AFTER_S = 7
 ALREADY_STORED, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 45070, 0xA700, 0xC000
 _HUGE = 1 << 21
 _SILENCE_S = 3.0
@@ -91,42 +90,38 @@ class SimulatedDicomWeb(TokenListener):
         return sop_class, uid
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HttpHandler):
     owner: SimulatedDicomWeb
-    timeout = 30.0
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer QIDO-RS for instances and studies, and WADO-RS of an instance or its metadata."""
         self.owner.headers.append(dict(self.headers.items()))
         if not self.owner.permits(self.headers.get("Authorization")):
-            self._answer(401)
+            self.respond(401)
             return
         path, _, query = self.path.partition("?")
         wanted = re.fullmatch(r"/dicom-web/(?:.*/)?instances/([0-9.]+)(/metadata)?", path)
         if path.endswith("/studies"):
-            self._answer(204)
+            self.respond(204)
         elif wanted is None and path != "/dicom-web/instances":
-            self._answer(404)
+            self.respond(404)
         elif wanted is None:
             uid = re.findall(r"SOPInstanceUID=([0-9.]+)", query)
             self._answer_json([_instance(one) for one in uid if one in self.owner.files])
         elif wanted[1] not in self.owner.files:
-            self._answer(404)
+            self.respond(404)
         elif wanted[2]:
             self._answer_json([_instance(wanted[1])])
         else:
             body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + self.owner.files[wanted[1]] + b"\r\n--b--\r\n"
-            self._answer(200, body, "multipart/related; type=application/dicom; boundary=b")
+            self.respond(200, body, "multipart/related; type=application/dicom; boundary=b")
 
     def do_POST(self) -> None:
         """Answer a token request, or STOW-RS as the mode says."""
         owner, mode = self.owner, self.owner.mode
         if self.path == "/token":
             form = self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(*owner.token_response(self.headers.get("Authorization"), form), _JSON)
+            self.respond(*owner.token_response(self.headers.get("Authorization"), form), _JSON)
             return
         owner.headers.append(dict(self.headers.items()))
         owner.requests[mode] += 1
@@ -138,11 +133,11 @@ class _Handler(BaseHTTPRequestHandler):
             owner.wait(_SILENCE_S)
             return
         if not self.owner.permits(self.headers.get("Authorization")) or mode in _STATUSES:
-            self._answer(_STATUSES.get(mode, 401), b"{}")
+            self.respond(_STATUSES.get(mode, 401), b"{}")
             return
         file = self._part(body)
         if file is None or self.path != "/dicom-web/studies":
-            self._answer(400)
+            self.respond(400)
             return
         self._answer_store(file, mode)
 
@@ -158,11 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
             case Mode.WARNING:
                 self._answer_json({"00081199": _sequence(names, "00081196", 0xB000)}, 202)
             case Mode.XML:
-                self._answer(200, _xml(names), _XML)
+                self.respond(200, _xml(names), _XML)
             case Mode.NAMES_NOTHING:
                 self._answer_json({})
             case Mode.PAGE:
-                self._answer(200, b"<html>Log in</html>", "text/html")
+                self.respond(200, b"<html>Log in</html>", "text/html")
             case Mode.HUGE:
                 self._answer_json({"00081199": _sequence(names), "pad": "x" * _HUGE})
             case _:
@@ -178,20 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         return body[len(head) : -len(tail)] if is_one else None
 
     def _answer_json(self, document: object, status: int = 200, *, is_cut: bool = False) -> None:
-        self._answer(status, json.dumps(document).encode(), _JSON, is_cut=is_cut)
-
-    def _answer(
-        self, status: int, body: bytes = b"", content_type: str = "text/plain", *, is_cut: bool = False
-    ) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        if status == _STATUSES[Mode.STATUS_503]:
-            self.send_header("Retry-After", str(RETRY_AFTER_S))
-        if status == _STATUSES[Mode.REDIRECTS]:
-            self.send_header("Location", f"{self.owner.url}/elsewhere")
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if is_cut else body)
+        self.respond(status, json.dumps(document).encode(), _JSON, is_cut=is_cut)
 
 
 def _instance(uid: str) -> dict[str, object]:

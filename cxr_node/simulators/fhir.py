@@ -11,15 +11,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cxr_node.domain.identifiers import digest_of
+from cxr_node.simulators.http_handler import HttpHandler
 from cxr_node.simulators.token_listener import TokenListener
 
 JSON = "application/fhir+json"
-RETRY_AFTER_S = 7
 Resource = dict[str, Any]
 PATIENT: Resource = {
     "resourceType": "Patient",
@@ -257,22 +256,18 @@ def _is_empty(value: Any) -> bool:
     return value is None or value in ("", [], {})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HttpHandler):
     owner: SimulatedFhir
-    timeout = 30.0
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer a request for capabilities, or a search by identifier."""
         address = urlsplit(self.path)
         if not self.owner.permits(self.headers.get("Authorization")):
-            self._send(401, b"{}")
+            self.respond(401, b"{}", JSON)
         elif address.path == "/fhir/metadata":
             self._answer(200, {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"})
         elif self.owner.mode is Mode.SEARCH_PAGE:
-            self._send(200, b"<html>Log in</html>", "text/html")
+            self.respond(200, b"<html>Log in</html>", "text/html")
         elif not address.query:
             resource = self.owner.resources.get(address.path.removeprefix("/fhir/"))
             self._answer(404, {"resourceType": "OperationOutcome"}) if resource is None else self._answer(200, resource)
@@ -284,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         owner, mode, length = self.owner, self.owner.mode, int(self.headers["Content-Length"])
         if self.path == "/token":
             status, token = owner.token_response(self.headers.get("Authorization"), self.rfile.read(length))
-            self._send(status, token)
+            self.respond(status, token, JSON)
             return
         owner.headers.append(dict(self.headers.items()))
         owner.requests[mode] += 1
@@ -293,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if not owner.permits(self.headers.get("Authorization")):
-            self._send(401, b"{}")
+            self.respond(401, b"{}", JSON)
             return
         try:
             self._answer_transaction(json.loads(body), mode)
@@ -308,14 +303,14 @@ class _Handler(BaseHTTPRequestHandler):
         if mode is Mode.STORES_NOTHING_ANYWHERE:
             response = {**response, "entry": [{"response": {"status": "201 Created"}} for _ in bundle["entry"]]}
         if mode in _STATUSES:
-            self._send(_STATUSES[mode], b"{}")
+            self.respond(_STATUSES[mode], b"{}", JSON)
             return
         match mode:
             case Mode.SILENT:
                 self.close_connection = True
                 self.owner.wait(_SILENCE_S)
             case Mode.PAGE:
-                self._send(200, b"<html>Log in</html>", "text/html")
+                self.respond(200, b"<html>Log in</html>", "text/html")
             case Mode.EMPTY:
                 self._answer(200, {**response, "entry": []})
             case Mode.HUGE:
@@ -324,18 +319,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, response, is_cut=mode is Mode.TRUNCATED)
 
     def _answer(self, status: int, resource: Resource, *, is_cut: bool = False) -> None:
-        self._send(status, json.dumps(resource).encode(), is_cut=is_cut)
-
-    def _send(self, status: int, body: bytes, content_type: str = JSON, *, is_cut: bool = False) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        if status == _STATUSES[Mode.STATUS_503]:
-            self.send_header("Retry-After", str(RETRY_AFTER_S))
-        if status == _STATUSES[Mode.REDIRECTS]:
-            self.send_header("Location", f"{self.owner.url}/elsewhere")
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if is_cut else body)
+        self.respond(status, json.dumps(resource).encode(), JSON, is_cut=is_cut)
 
 
 def _refused(bundle: Resource) -> Resource:

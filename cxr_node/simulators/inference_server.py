@@ -6,12 +6,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cxr_node.simulators.http_handler import RETRY_AFTER_S, HttpHandler
 from cxr_node.simulators.listener import Listener
 
 Tensor = npt.NDArray[np.float32]
@@ -21,7 +21,6 @@ Compute = Callable[[Tensor], Mapping[str, Tensor]]
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _DRIP_S = 0.02
 _DATATYPES = {"FP32": "<f4", "FP16": "<f2"}
-RETRY_AFTER_S = 7
 
 
 class Mode(StrEnum):
@@ -100,13 +99,9 @@ class SimulatedInferenceServer(Listener):
         return self.web_address
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HttpHandler):
     owner: SimulatedInferenceServer
     protocol_version = "HTTP/1.1"
-    timeout = 30.0
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer readiness."""

@@ -10,9 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pydicom import dcmread
 
-from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom
-from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
 from tests.support.chromium import open_chromium
@@ -79,18 +77,6 @@ def context(browser: Browser, node: RunningNode) -> Iterator[BrowserContext]:
         yield opened
 
 
-def send(node: RunningNode, film: Path) -> None:
-    (result,) = modality.send(
-        [film],
-        host=LOOPBACK,
-        port=node.port,
-        called_ae_title=AeTitle("CXRNODE"),
-        calling_ae_title=AeTitle("DX1"),
-        timeout_s=30,
-    )
-    assert result.stored
-
-
 def log_in(page: Page, name: str = "op") -> None:
     page.goto("/")
     page.get_by_label("Name").fill(name)
@@ -124,7 +110,7 @@ def test_film_appears_on_the_operations_page_and_is_opened(
     log_in(page)
     expect(page.get_by_text("No film has been received yet.")).to_be_visible()
 
-    send(node, films[1])
+    node.send(films[1])
 
     expect(page.locator("a[href='/studies/1']")).to_be_visible()
     expect(page.get_by_role("row", name="1 ◆").get_by_text("delivered")).to_be_visible(timeout=90_000)
@@ -165,7 +151,7 @@ def test_dead_letter_is_retried_and_delivered(
     page = context.new_page()
     log_in(page)
     pacs_status.status = CANNOT_UNDERSTAND
-    send(node, films[0])
+    node.send(films[0])
     node.until_idle()
     page.get_by_role("link", name="Jobs").click()
     page.get_by_role("link", name="failed", exact=True).click()
@@ -195,7 +181,7 @@ def test_dead_letter_is_retried_and_delivered(
 
 @pytest.mark.ci(short="tests/integration/test_web_search.py::test_one_hit_is_opened_and_several_are_listed")
 def test_study_is_found_by_a_patient_id(context: BrowserContext, node: RunningNode, films: list[Path]) -> None:
-    send(node, films[1])
+    node.send(films[1])
     patient_id = str(dcmread(films[1], stop_before_pixels=True).PatientID)
     page = context.new_page()
     log_in(page, "clerk")

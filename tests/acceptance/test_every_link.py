@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from pydicom.dataset import Dataset
 
 from cxr_node.db.states import State
-from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.report.kinds.registry import KIND_BY_NAME
-from cxr_node.simulators import his, modality, worklist, worklist_steps
+from cxr_node.simulators import his, worklist, worklist_steps
 from cxr_node.simulators.fhir import SimulatedFhir
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
@@ -96,28 +93,16 @@ workitem = "110003^DCM^Computer Aided Diagnosis"
         config = settings_file(folder / "node", destinations=destinations, more=more, is_tiny=True)
         with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
             for film in (FILM, OF_STEP, REJECTED, LATERAL):
-                send(started, film, folder)
+                started.send(films.written(film, folder))
             started.until_idle(240)
             until(
                 lambda: manager.steps[STEP].state != worklist_steps.SCHEDULED, what="the claim of a step", timeout_s=120
             )
-            send(started, NOTE, folder)
+            started.send(films.written(NOTE, folder))
             message = his.adt("A08", films.PATIENT_ID, name=("New", "Name", "", "", "", "", "L"))
             assert his.send(message, adt_port, timeout_s=60) == "AA"
             started.until_idle(240)
             yield started
-
-
-def send(node: RunningNode, film: Dataset, folder: Path) -> None:
-    (result,) = modality.send(
-        [films.written(film, folder)],
-        host=LOOPBACK,
-        port=node.port,
-        called_ae_title=AeTitle("CXRNODE"),
-        calling_ae_title=AeTitle("DX1"),
-        timeout_s=30,
-    )
-    assert result.stored
 
 
 def test_every_link_of_every_page_leads_somewhere(chromium: Browser, node: RunningNode) -> None:

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from cxr_node.domain.identifiers import AeTitle
 from cxr_node.report.kinds.registry import KIND_BY_NAME
-from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
 from tests.support import films
 from tests.support.chromium import log_in, open_chromium, violations, watch
-from tests.support.peers import LOOPBACK, free_port
+from tests.support.peers import free_port
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 from tests.support.web import CLERK, users
 
@@ -84,15 +82,7 @@ class Day:
     def send(self, accession: str = "") -> None:
         """Send a film of a new study, as a modality does."""
         film = films.dx(rows=256, columns=200, seed=next(self._seeds), changes={"AccessionNumber": accession})
-        (result,) = modality.send(
-            [films.written(film, self.folder)],
-            host=LOOPBACK,
-            port=self.node.port,
-            called_ae_title=AeTitle("CXRNODE"),
-            calling_ae_title=AeTitle("DX1"),
-            timeout_s=30,
-        )
-        assert result.stored
+        self.node.send(films.written(film, self.folder))
 
     def check(self, name: str) -> None:
         """Check the page that is open: it fits the width, meets WCAG AA, and its console is empty."""

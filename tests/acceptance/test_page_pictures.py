@@ -14,16 +14,14 @@ from typer.testing import CliRunner
 
 from cxr_node.cli.app import app
 from cxr_node.db.states import Stage, State
-from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom
 from cxr_node.report.kinds.registry import KIND_BY_NAME
-from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
 from tests.support.chromium import open_chromium
 from tests.support.films import ROOT
 from tests.support.page_paths import PAGES
-from tests.support.peers import LOOPBACK, free_port, until
+from tests.support.peers import free_port, until
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 from tests.support.web import PASSWORD
 
@@ -58,7 +56,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         add_user(config, "kim")
         with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
             for film, title in zip(films[:_FILMS], ("DX1", "ER1", "ICU1"), strict=True):
-                send(started, film, AeTitle(title))
+                started.send(film, title)
             until(lambda: _is_composed(started), what="a composed report of each film", timeout_s=240)
             edit(started, browser)
             yield started
@@ -93,18 +91,6 @@ def edit(node: RunningNode, browser: Browser) -> None:
 def _is_composed(node: RunningNode) -> bool:
     jobs = node.jobs(Stage.COMPOSE)
     return len(jobs) == _FILMS and all(job.state is State.DONE for job in jobs)
-
-
-def send(node: RunningNode, film: Path, calling_ae_title: AeTitle) -> None:
-    (result,) = modality.send(
-        [film],
-        host=LOOPBACK,
-        port=node.port,
-        called_ae_title=AeTitle("CXRNODE"),
-        calling_ae_title=calling_ae_title,
-        timeout_s=30,
-    )
-    assert result.stored
 
 
 def keep(page: Page, name: str, folder: Path) -> None:

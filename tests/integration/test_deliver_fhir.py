@@ -21,7 +21,8 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import ReportedFilm
-from cxr_node.simulators.fhir import PATIENT, RETRY_AFTER_S, Mode, SimulatedFhir
+from cxr_node.simulators.fhir import PATIENT, Mode, SimulatedFhir
+from cxr_node.simulators.http_handler import RETRY_AFTER_S
 from cxr_node.simulators.rejection_notes import rejection_note
 from tests.support import films
 from tests.support.node import InProcessNode

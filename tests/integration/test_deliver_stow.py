@@ -20,7 +20,8 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity
 from cxr_node.report.kinds.registry import RESULT_KINDS
-from cxr_node.simulators.dicomweb import RETRY_AFTER_S, Mode, SimulatedDicomWeb
+from cxr_node.simulators.dicomweb import Mode, SimulatedDicomWeb
+from cxr_node.simulators.http_handler import RETRY_AFTER_S
 from tests.support import films, peers
 from tests.support.node import QUIET_S, InProcessNode
 from tests.unit.report.studies import everything, request

@@ -12,7 +12,8 @@ from cxr_node.infer.remote.client import RemoteServer
 from cxr_node.infer.remote.outcome import RemoteError, RequestOutcome
 from cxr_node.infer.remote.reader import RemoteReader
 from cxr_node.net.tls_peer import TlsPeer
-from cxr_node.simulators.inference_server import RETRY_AFTER_S, Mode, SimulatedInferenceServer, Tensor
+from cxr_node.simulators.http_handler import RETRY_AFTER_S
+from cxr_node.simulators.inference_server import Mode, SimulatedInferenceServer, Tensor
 from tests.support import certificates, remote
 
 FILM = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)

@@ -19,7 +19,8 @@ from cxr_node.infer.remote.reader import RemoteReader
 from cxr_node.reading.network import Network, NetworkThread
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.simulators.clock import SimulatedClock
-from cxr_node.simulators.inference_server import RETRY_AFTER_S, Mode, SimulatedInferenceServer, Tensor
+from cxr_node.simulators.http_handler import RETRY_AFTER_S
+from cxr_node.simulators.inference_server import Mode, SimulatedInferenceServer, Tensor
 from cxr_node.simulators.node import wired_node
 from tests.support import films, remote
 from tests.support.node import StubNetwork

@@ -10,9 +10,11 @@ import pytest
 from cxr_node.config import load
 from cxr_node.db.database import Database
 from cxr_node.db.states import ENDED, Stage
+from cxr_node.domain.identifiers import AeTitle
 from cxr_node.queue import search
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
+from cxr_node.simulators import modality
 from cxr_node.simulators.program import ROLES, Program
 from tests.support import tiny_bundles
 from tests.support.peers import LOOPBACK, free_port, until
@@ -29,6 +31,18 @@ class RunningNode(Program):
         """Return the jobs, newest first."""
         with opened(load(self.config)) as database, database.read() as connection:
             return search.jobs(connection, stage=stage, limit=100_000)
+
+    def send(self, film: Path, calling_ae_title: str = "DX1") -> None:
+        """Send a film as a modality does; raises unless its status is Success."""
+        (result,) = modality.send(
+            [film],
+            host=LOOPBACK,
+            port=self.port,
+            called_ae_title=AeTitle("CXRNODE"),
+            calling_ae_title=AeTitle(calling_ae_title),
+            timeout_s=30,
+        )
+        assert result.stored
 
     def until_idle(self, timeout_s: float = 60.0) -> list[JobRow]:
         """Wait until every job has ended, and return them."""
