@@ -107,12 +107,15 @@ def test_rejected_peers_who_stay_keep_no_known_peer_out(monkeypatch: pytest.Monk
 def test_an_accepted_association_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest connection of all, where each further one takes the place of another."""
     monkeypatch.setattr(scp, "SPARE_CONNECTIONS", 2)
+    events: list[ReceiveEvent] = []
     with (
-        receiving(maximum_associations=4) as running,
+        receiving(maximum_associations=4, on_event=events.append) as running,
         association(running.port) as first,
         silent_connections(running.port, 20),
     ):
         assert first.is_established
+        # 21 connections, of which 6 have a place: a connection that is prepared later takes that of `second`.
+        until(lambda: len(events_without_place(events)) == 15, what="the closed connections")
         with association(running.port) as second:
             assert second.is_established
 

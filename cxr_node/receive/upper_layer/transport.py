@@ -43,6 +43,8 @@ _RESPONSE_TIMEOUT_S = 60.0
 """Time for the response to the last message of an association whose time-out has expired."""
 _MAXIMUM_CLOSING = 64
 """Connections that may be closing, beside `maximum_connections`: each has threads and descriptors for a moment."""
+_PREPARATION_S, _PREPARATION_WAIT_S = 1.0, 0.01
+"""Time for the threads of connections that have a place, and between two looks at them."""
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _NO_DESCRIPTOR_WAIT_S = 0.1
 _DISCARD_BYTES = 1 << 16
@@ -80,7 +82,7 @@ class ReceiveServer(ThreadedAssociationServer):
     """Called with address, cause and detail of each connection that is closed at once."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._connections_lock = threading.Lock()
+        self._connections_lock, self._place_lock = threading.Lock(), threading.Lock()
         self._connections = self._closing = 0
         super().__init__(*arguments, **options)
 
@@ -127,7 +129,7 @@ class ReceiveServer(ThreadedAssociationServer):
             except OSError as error:
                 self.on_tls_failed(TlsFailed(address=client_address[0], reason=failure_reason(error)))
                 return
-        if not (self._takes_place() or (self.make_place() and self._takes_place())):
+        if not self._gets_place():
             detail = f"{self.maximum_connections} are open, as many as may be beside receive.maximum_associations"
             self.on_refused(client_address[0], ConnectionFailure.TOO_MANY_CONNECTIONS, detail)
             self.shutdown_request(request)
@@ -139,6 +141,26 @@ class ReceiveServer(ThreadedAssociationServer):
                 self._connections -= 1
             self.shutdown_request(request)
             raise
+
+    def _gets_place(self) -> bool:
+        """Take a place, if need be that of another connection; False if there is none, or too many are being closed.
+
+        One connection at a time, or another would take the place that was made for it. One that has a place and no
+        thread yet cannot be closed for another, so that the thread is awaited.
+        """
+        until = time.monotonic() + _PREPARATION_S
+        while True:
+            with self._place_lock:
+                if self._takes_place():
+                    return True
+                if self._closing >= _MAXIMUM_CLOSING:
+                    return False
+                if self.make_place():
+                    return self._takes_place()
+                is_prepared = len(self.active_associations) >= self._connections
+            if is_prepared or time.monotonic() > until:
+                return False
+            time.sleep(_PREPARATION_WAIT_S)
 
     def _takes_place(self) -> bool:
         """Count a connection, unless as many are open as may be, or too many of them are being closed."""
