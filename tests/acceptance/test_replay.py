@@ -1,9 +1,10 @@
 """Reproducible readings: report and job name the model, and `cxr-node replay` reads a film again."""
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -48,19 +49,29 @@ def with_bundle(config: Path, folder: Path) -> None:
     config.write_text("\n".join([*lines[:at], f"bundle = {json.dumps(str(folder))}", *lines[at:]]), encoding="utf-8")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = settings_file(tmp_path / "node")
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A node that has read a film with its real reader and set another aside, and a copy of its folder."""
+
+    folder: Path
+    copy: Path
+    node: InProcessNode
+
+    @property
+    def config(self) -> Path:
+        """The settings of the node."""
+        return self.folder / "node" / "cxr-node.toml"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A node in a folder that each test finds as at first."""
+    folder = tmp_path_factory.mktemp("replay") / "site"
+    config = settings_file(folder / "node")
     with_bundle(
-        path,
-        tiny_bundles.whole_bundle(tmp_path / "bundle", changes=((r"distance_limit = .*", "distance_limit = 1e6"),)),
+        config,
+        tiny_bundles.whole_bundle(folder / "bundle", changes=((r"distance_limit = .*", "distance_limit = 1e6"),)),
     )
-    return path
-
-
-@pytest.fixture
-def node(config: Path) -> InProcessNode:
-    """A node that has read a film with its real reader and set another aside."""
     settings = load(config)
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
@@ -76,19 +87,30 @@ def node(config: Path) -> InProcessNode:
         node.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))
         node.work()
         assert [job.state for job in node.jobs(Stage.READ)] == [State.DONE, State.NOT_ANALYSED]
-    return node
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    return Site(folder, copy, node)
 
 
 @pytest.fixture
-def cxr_node(config: Path, node: InProcessNode) -> Command:
+def config(site: Site) -> Path:
+    shutil.rmtree(site.folder)
+    shutil.copytree(site.copy, site.folder)
+    return site.config
+
+
+@pytest.fixture
+def cxr_node(config: Path) -> Command:
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, [*arguments, "--config", str(config)])
 
     return run
 
 
-def test_the_report_names_card_weights_preparation_and_operating_points(node: InProcessNode) -> None:
-    report = next(report for report in node.pacs.reports() if report.StudyInstanceUID == films.dx().StudyInstanceUID)
+def test_the_report_names_card_weights_preparation_and_operating_points(site: Site) -> None:
+    report = next(
+        report for report in site.node.pacs.reports() if report.StudyInstanceUID == films.dx().StudyInstanceUID
+    )
     texts: dict[str, list[str]] = defaultdict(list)
     for _, item in items(report):
         texts[name_of(item)].append(str(item.get("TextValue", "")))
@@ -134,9 +156,7 @@ def test_a_replayed_reading_is_bit_identical(cxr_node: Command) -> None:
     assert "bit-identical" in cxr_node("replay", str(READ)).output
 
 
-def test_a_score_that_differs_in_its_last_bits_is_reported(
-    node: InProcessNode, config: Path, cxr_node: Command
-) -> None:
+def test_a_score_that_differs_in_its_last_bits_is_reported(config: Path, cxr_node: Command) -> None:
     with opened(load(config)) as database, database.write() as transaction:
         transaction.connection.execute(finding.update().values(score=finding.c.score + 1e-15))
 
@@ -166,9 +186,9 @@ def test_another_network_is_refused_naming_both(config: Path, cxr_node: Command,
 
 
 def test_a_film_read_with_an_activated_bundle_is_replayed_with_it(
-    config: Path, cxr_node: Command, tmp_path: Path
+    site: Site, config: Path, cxr_node: Command, tmp_path: Path
 ) -> None:
-    assert cxr_node("bundle", "activate", str(tmp_path / "bundle")).exit_code == 0
+    assert cxr_node("bundle", "activate", str(site.folder / "bundle")).exit_code == 0
     assert cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "next", changes=NEXT))).exit_code == 0
     with_bundle(config, tiny_bundles.bundle(tmp_path / "other"))
 

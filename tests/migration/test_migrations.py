@@ -77,6 +77,41 @@ def definition(connection: Connection, view: str) -> str:
     return " ".join(create.split(" AS", 1)[1].split())
 
 
+def test_each_revision_follows_the_one_before_it_down_and_up_again(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.with_test_migrations(monkeypatch, tmp_path)
+    database = Database(database_url)
+    try:
+        for revision in migrations.revisions():
+            with database.write() as transaction:
+                config = migrate._config()
+                config.attributes["connection"] = transaction.connection
+                before = _schema(transaction.connection)
+                command.upgrade(config, revision)
+                schema = _schema(transaction.connection)
+                command.downgrade(config, "-1")
+                assert _schema(transaction.connection) == before, revision
+                command.upgrade(config, revision)
+                assert _schema(transaction.connection) == schema, revision
+        with database.read() as connection:
+            assert standing(connection) is Standing.SAME
+        migrations.bring_to(database, "base")
+        with database.read() as connection:
+            assert inspect(connection).get_table_names() == ["alembic_version"]
+            assert inspect(connection).get_view_names() == []
+    finally:
+        database.close()
+
+
+def _schema(connection: Connection) -> list[tuple[str, list[str]]]:
+    """Return the names of the tables and views, and of the columns of each."""
+    inspected = inspect(connection)
+    names = sorted({*inspected.get_table_names(), *inspected.get_view_names()} - {"alembic_version"})
+    return [(name, sorted(column["name"] for column in inspected.get_columns(name))) for name in names]
+
+
+@pytest.mark.ci(short="test_each_revision_follows_the_one_before_it_down_and_up_again")
 def test_every_revision_is_upgraded_to_the_present_schema(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,4 +37,5 @@ def bring_to(database: Database, revision: str) -> None:
         config = migrate._config()
         config.attributes["connection"] = transaction.connection
         present = MigrationContext.configure(transaction.connection).get_current_revision() or ""
-        (command.downgrade if present > revision else command.upgrade)(config, revision)
+        is_newer = revision == "base" or present > revision
+        (command.downgrade if is_newer else command.upgrade)(config, revision)
