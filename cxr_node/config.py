@@ -119,6 +119,7 @@ def _repeated_names(settings: Settings) -> list[str]:
         "receive.commitment_peers": settings.receive.commitment_peers,
         "priors.sources": settings.priors.sources,
         "ups.worklists": settings.ups.worklists,
+        "ups.sources": settings.ups.sources,
         "notify.rules": settings.notify.rules,
     }
     counts = {key: Counter(row.row_name for row in rows) for key, rows in tables.items()}

@@ -69,26 +69,37 @@ REASONS: Mapping[str, Code] = {code.value: code for code in (OBJECTS_MISSING, NO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalPlace:
+    """Where an instance can be retrieved from: the AE title of an archive, or the base URL of a DICOMweb server."""
+
+    ae_title: AeTitle | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepInput:
+    """An instance of Input Information Sequence, and from where it can be retrieved; a UID that is not stated is ""."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: Uid
+    sop_instance_uid: Uid
+    places: tuple[RetrievalPlace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDetails:
     """A step as its manager states it: Procedure Step State, workitem, and inputs.
 
-    Instances are pairs of SOP Class and SOP Instance UID. `outputs` are the SOP Instance UIDs of Output Information
-    Sequence; None if the manager does not return what was performed.
+    `outputs` are the SOP Instance UIDs of Output Information Sequence; None if the manager does not return what was
+    performed.
     """
 
     state: str
     study_instance_uid: str
     workitem: Code | None
-    inputs: tuple[tuple[Uid, Uid], ...]
+    inputs: tuple[StepInput, ...]
     outputs: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultPlace:
-    """Where a result can be retrieved from: the AE title of an archive, or the base URL of a DICOMweb server."""
-
-    ae_title: AeTitle | None = None
-    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +110,7 @@ class StepOutput:
     series_instance_uid: Uid
     sop_class_uid: Uid
     sop_instance_uid: Uid
-    retrievals: tuple[ResultPlace, ...]
+    retrievals: tuple[RetrievalPlace, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +131,33 @@ class FinalState:
     ended_at: datetime
     outputs: Sequence[StepOutput]
     reason: Code | None = None
+
+
+class InputSource(Protocol):
+    """A source of the settings that films of steps are retrieved from."""
+
+    @property
+    def name(self) -> str:
+        """Name in the settings."""
+        ...
+
+    def is_at(self, place: RetrievalPlace) -> bool:
+        """Whether a place that a step names is this source."""
+        ...
+
+    def fetch(self, film: StepInput, *, until: float) -> None:
+        """Retrieve a film and store it as a received one, by a time of `time.monotonic`.
+
+        Raises
+        ------
+        FilmNotSent
+            If the source has answered without it.
+        SearchFailed
+            If it has not come, or cannot be stored now.
+        RejectObject
+            If it cannot be a film of this node.
+        """
+        ...
 
 
 class WorklistSession(Protocol):

@@ -20,5 +20,11 @@ STORAGE_KEYWORDS = {
 }
 """Storage SOP Classes of chest films by keyword (PS3.6 table A-1)."""
 
+PRIOR_SOP_CLASSES = (
+    STORAGE_KEYWORDS["ComputedRadiographyImageStorage"],
+    STORAGE_KEYWORDS["DigitalXRayImageStorageForPresentation"],
+)
+"""Classes of prior films. Pictures of this node, and of others, are of no such class."""
+
 STORAGE_SOP_CLASSES = tuple(STORAGE_KEYWORDS.values())
 """Classes of chest films. pynetdicom copies supported contexts for each association, so no others are offered."""

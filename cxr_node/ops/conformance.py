@@ -32,7 +32,7 @@ from cxr_node.domain.concepts import PRIVATE_SCHEME
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.procedure_step import REASONS
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STORAGE_SOP_CLASSES, VERIFICATION
+from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, PRIOR_SOP_CLASSES, STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.export.attributes import action_table
 from cxr_node.export.options import Option, codes_of
 from cxr_node.pixels.decoding import CODECS, NATIVE
@@ -91,7 +91,7 @@ def tables() -> Mapping[str, str]:
             | {kind.result_type.sop_class_uid for kind in RESULT_KINDS},
             "query_keys": _prior_query_keys(),
             "prior_matching": _PRIOR_MATCHING,
-            "prior_classes": selection.SOP_CLASSES,
+            "prior_classes": PRIOR_SOP_CLASSES,
             "prior_syntaxes": dicom.TRANSFER_SYNTAXES,
             "ups_statuses": statuses.STATUSES,
             "ups_keys": [element.keyword for element in attributes.query(workitem=None, station=None, label="")],

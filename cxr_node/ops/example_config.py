@@ -101,6 +101,8 @@ def _text(head: str, sections: Sequence[str], rows: Sequence[str]) -> str:
     parts.extend(_table("priors.sources", kind.example()) for kind in sources.SOURCES)
     parts.append("# Worklists whose steps are performed. Uncomment one of these, or repeat them.\n")
     parts.extend(_table("ups.worklists", kind.example()) for kind in worklists.WORKLISTS)
+    parts.append("# Archives from which films of steps are retrieved. Uncomment one of these, or repeat them.\n")
+    parts.extend(_table("ups.sources", kind.example()) for kind in sources.SOURCES)
     parts.append("# Notifications of findings. Uncomment this, or repeat it.\n")
     parts.append(_table("notify.rules", _NOTIFY))
     names = f"# Names in `results`: {', '.join(result_names())}."

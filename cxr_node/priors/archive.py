@@ -62,6 +62,7 @@ class DicomArchive(ApplicationEntitySection, PriorSourceKind):
             retrieve=self.retrieve,
             move_destination=context.calling_ae_title,
             maximum_object_bytes=context.maximum_object_bytes,
+            sop_classes=context.sop_classes,
             arrivals=context.arrivals,
             on_query=context.on_query,
             on_fetched=context.on_fetched,

@@ -28,10 +28,10 @@ from cxr_node.deliver.destination import DeliveryRejected, Probe
 from cxr_node.deliver.peer import Peer, status_text
 from cxr_node.domain.encoded_data_set import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from cxr_node.domain.errors import RejectObject, RetryLater
-from cxr_node.domain.identifiers import AeTitle, parse_uid
+from cxr_node.domain.identifiers import AeTitle, Uid, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.prior_search import Candidate, FilmNotSent, PriorQuery, SearchFailed
-from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from cxr_node.domain.sop_classes import PRIOR_SOP_CLASSES, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from cxr_node.pixels import elements
 from cxr_node.priors import selection
 from cxr_node.priors.fetched import fetched_instance
@@ -75,6 +75,7 @@ class DicomSource:
     retrieve: tuple[Literal["get", "move"], ...] = ("get",)
     move_destination: AeTitle | None = None
     maximum_object_bytes: int = 1 << 28
+    sop_classes: tuple[Uid, ...] = PRIOR_SOP_CLASSES
     arrivals: Arrivals = NO_ARRIVALS
     on_query: OnQuery = field(default=lambda _identifier, _failure: None)
     on_fetched: OnFetched = field(default=lambda _instance: None)
@@ -106,8 +107,8 @@ class DicomSource:
     def _get(self, candidate: Candidate, until: float) -> Instance:
         received = _Received(source=self)
         handlers: list[EventHandlerType] = [(evt.EVT_C_STORE, received.on_c_store)]
-        roles = [build_role(uid, scp_role=True) for uid in selection.SOP_CLASSES]
-        with self._association(get_contexts(), until, roles=roles, handlers=handlers) as association:
+        roles = [build_role(uid, scp_role=True) for uid in self.sop_classes]
+        with self._association(get_contexts(self.sop_classes), until, roles=roles, handlers=handlers) as association:
             status = _last_status(association.send_c_get, instance_identifier(candidate), UID(STUDY_ROOT_GET))
         if received.instance is None:
             reason = received.failure or f"answered C-GET with {status_text(status)}, and sent no film"
@@ -137,19 +138,19 @@ class DicomSource:
 
     def probe(self) -> Probe:
         """Negotiate queries and retrievals, without one; see `PriorSourceKind.probe`."""
-        roles = [build_role(uid, scp_role=True) for uid in selection.SOP_CLASSES]
-        contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_MOVE), *get_contexts()]
+        roles = [build_role(uid, scp_role=True) for uid in self.sop_classes]
+        contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_MOVE), *get_contexts(self.sop_classes)]
         try:
             with self.peer.association(contexts, roles=roles) as association:
                 accepted = list(association.accepted_contexts)
         except RetryLater as error:
-            next_step = "check that it runs and that host, port and ae_title are right; films have no prior until then"
+            next_step = "check that it runs and that host, port and ae_title are right; no film comes until then"
             return Probe(message=str(error), is_usable=False, next_step=next_step)
         except DeliveryRejected as error:
             next_step = "have its administrator permit the node's AE title, and check ae_title"
             return Probe(message=str(error), is_usable=False, next_step=next_step)
         classes = {str(context.abstract_syntax) for context in accepted}
-        sends = any(context.as_scp for context in accepted if str(context.abstract_syntax) in selection.SOP_CLASSES)
+        sends = any(context.as_scp for context in accepted if str(context.abstract_syntax) in self.sop_classes)
         is_accepted = {"get": STUDY_ROOT_GET in classes and sends, "move": STUDY_ROOT_MOVE in classes}
         usable = [f"C-{method.upper()}" for method in self.retrieve if is_accepted[method]]
         if STUDY_ROOT_FIND in classes and usable:
@@ -193,9 +194,9 @@ class DicomSource:
             raise SearchFailed(str(error)) from error
 
 
-def get_contexts() -> "list[PresentationContext]":
+def get_contexts(sop_classes: Sequence[Uid] = PRIOR_SOP_CLASSES) -> "list[PresentationContext]":
     """Return the presentation contexts of C-GET: its own, and one for each class and transfer syntax of films."""
-    storage = [build_context(uid, syntax) for uid in selection.SOP_CLASSES for syntax in TRANSFER_SYNTAXES]
+    storage = [build_context(uid, syntax) for uid in sop_classes for syntax in TRANSFER_SYNTAXES]
     return [build_context(STUDY_ROOT_GET), *storage]
 
 

@@ -10,16 +10,10 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.prior_search import Candidate, PriorQuery
-from cxr_node.domain.sop_classes import STORAGE_KEYWORDS
+from cxr_node.domain.sop_classes import PRIOR_SOP_CLASSES
 from cxr_node.pixels import elements
 from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.view import find_view
-
-SOP_CLASSES: tuple[Uid, ...] = (
-    STORAGE_KEYWORDS["ComputedRadiographyImageStorage"],
-    STORAGE_KEYWORDS["DigitalXRayImageStorageForPresentation"],
-)
-"""SOP Classes of prior films. Pictures of this node, and of others, are of no such class."""
 
 MODALITIES = ("CR", "DX")
 
@@ -81,7 +75,7 @@ def candidates(query: PriorQuery, study: Dataset, series: Dataset, images: Itera
         stated = _merged(study, series, image)
         view, _ = find_view(stated)
         uids = _uids(stated)
-        is_film = elements.text(stated, "SOPClassUID") in ("", *SOP_CLASSES)
+        is_film = elements.text(stated, "SOPClassUID") in ("", *PRIOR_SOP_CLASSES)
         if uids is None or not is_film or view not in (query.view, View.UNKNOWN):
             continue
         moment = _moment(stated)

@@ -10,6 +10,7 @@ from pydantic import Field
 from cxr_node.deliver.destination import ApplicationEntity, Probe, WebServer
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.section import Section
+from cxr_node.domain.sop_classes import PRIOR_SOP_CLASSES
 
 if TYPE_CHECKING:
     from cxr_node.domain.instance import Instance, Sender
@@ -50,10 +51,14 @@ NO_ARRIVALS: Arrivals = _NoArrivals()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What the node adds to the settings of a source: its own AE title, limits, audit, and what comes by C-MOVE."""
+    """What the node adds to the settings of a source: its own AE title, limits, audit, and what comes by C-MOVE.
+
+    Films of `sop_classes` are retrieved by C-GET.
+    """
 
     calling_ae_title: AeTitle
     maximum_object_bytes: int
+    sop_classes: tuple[Uid, ...] = PRIOR_SOP_CLASSES
     on_query: OnQuery = lambda _identifier, _failure: None
     on_fetched: OnFetched = lambda _instance: None
     arrivals: Arrivals = NO_ARRIVALS

@@ -78,7 +78,7 @@ class WebSource:
 
     def probe(self) -> Probe:
         """Search for a study that does not exist; see `PriorSourceKind.probe`."""
-        next_step = "check that it runs and that url, auth and the TLS files are right; films have no prior until then"
+        next_step = "check that it runs and that url, auth and the TLS files are right; no film comes until then"
         try:
             response = self._get("/studies?StudyInstanceUID=2.25.0&limit=1", _JSON, time.monotonic() + 30)
         except SearchFailed as error:

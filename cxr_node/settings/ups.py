@@ -1,10 +1,12 @@
 """Settings of the performer of Unified Procedure Steps."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field, SerializeAsAny
 
 from cxr_node.domain.section import OneOf, Seconds, Section
+from cxr_node.settings.priors import AnySource
 from cxr_node.ups import worklists
 from cxr_node.ups.worklist import CodeText, WorklistKind
 
@@ -28,6 +30,20 @@ class UpsSection(Section):
         description='Performed Station Name Code, as "value^scheme^meaning"; empty: the AE title of [receive] as a '
         "code of the private scheme.",
     )
+    retrieve_timeout_s: Seconds = Field(
+        60.0, description="Time in which a film of a step must come from a source, in seconds."
+    )
     worklists: tuple[AnyWorklist, ...] = Field(
         (), description="Worklist managers that are asked for steps; empty: none."
     )
+    sources: tuple[AnySource, ...] = Field(
+        (),
+        description="Archives from which films of steps are retrieved that have not come, if the step names them by AE "
+        "title or URL; empty: films are sent to this node.",
+    )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for sources of no step."""
+        yield from super().contradictions(key)
+        if self.sources and not self.worklists:
+            yield f"{key}.sources: needs {key}.worklists, whose steps name what is retrieved"

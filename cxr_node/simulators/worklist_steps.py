@@ -132,8 +132,9 @@ class ManagedSteps:
         workitem: Code = WORKITEM,
         priority: str = "MEDIUM",
         readiness: str = "READY",
+        url: str = "",
     ) -> None:
-        """Schedule a step whose inputs are films."""
+        """Schedule a step whose inputs are films of the archive ARCHIVE, or of the DICOMweb server at a URL."""
         step = Dataset()
         step.SOPClassUID, step.SOPInstanceUID = UPS_PUSH, uid
         step.ScheduledProcedureStepPriority, step.InputReadinessState = priority, readiness
@@ -141,7 +142,7 @@ class ManagedSteps:
         step.ScheduledStationNameCodeSequence = []
         step.WorklistLabel = "chest"
         step.StudyInstanceUID = str(films[0].StudyInstanceUID) if films else ""
-        step.InputInformationSequence = [_input(film) for film in films]
+        step.InputInformationSequence = [_input(film, url) for film in films]
         step.UnifiedProcedureStepPerformedProcedureSequence = []
         step.ProcedureStepProgressInformationSequence = []
         self.steps[uid] = Step(attributes=step)
@@ -258,7 +259,7 @@ def _missing(step: Step, state: str) -> list[str]:
     return missing if "OutputInformationSequence" in step.performed else [*missing, "OutputInformationSequence"]
 
 
-def _input(film: Dataset) -> Dataset:
+def _input(film: Dataset, url: str) -> Dataset:
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
     item = Dataset()
@@ -266,8 +267,12 @@ def _input(film: Dataset) -> Dataset:
     item.StudyInstanceUID, item.SeriesInstanceUID = film.StudyInstanceUID, film.SeriesInstanceUID
     item.ReferencedSOPSequence = [reference]
     retrieval = Dataset()
-    retrieval.RetrieveAETitle = "ARCHIVE"
-    item.DICOMRetrievalSequence = [retrieval]
+    if url:
+        retrieval.RetrieveURL = f"{url}/studies/{film.StudyInstanceUID}/series/{film.SeriesInstanceUID}"
+        item.WADORSRetrievalSequence = [retrieval]
+    else:
+        retrieval.RetrieveAETitle = "ARCHIVE"
+        item.DICOMRetrievalSequence = [retrieval]
     return item
 
 

@@ -7,8 +7,15 @@ from itertools import groupby
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.identifiers import Uid, parse_uid
-from cxr_node.domain.procedure_step import FinalState, StepDetails, StepOutput, StepProgress
+from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title, parse_uid
+from cxr_node.domain.procedure_step import (
+    FinalState,
+    RetrievalPlace,
+    StepDetails,
+    StepInput,
+    StepOutput,
+    StepProgress,
+)
 
 IN_PROGRESS, COMPLETED, CANCELED, SCHEDULED = "IN PROGRESS", "COMPLETED", "CANCELED", "SCHEDULED"
 """Procedure Step State (0074,1000), with a blank and no underscore (PS3.3 section C.30.1)."""
@@ -109,14 +116,14 @@ def details(attributes: Dataset) -> StepDetails:
     """Return a step by the Attribute List of N-GET; instances without valid UIDs are left out."""
     workitems = [_code(item) for item in attributes.get("ScheduledWorkitemCodeSequence") or ()]
     items = attributes.get("InputInformationSequence") or ()
-    instances = [one for item in items for one in item.get("ReferencedSOPSequence") or ()]
+    inputs = (one for item in items for one in _inputs(item))
     studies = [str(item.get("StudyInstanceUID") or "") for item in items]
     stated = str(attributes.get("StudyInstanceUID") or "")
     return StepDetails(
         state=str(attributes.get("ProcedureStepState") or "").strip(),
         study_instance_uid=_uid_or_empty(stated or next(filter(None, studies), "")),
         workitem=next((code for code in workitems if code is not None), None),
-        inputs=tuple(dict.fromkeys(pair for one in instances if (pair := _instance(one)) is not None)),
+        inputs=tuple({one.sop_instance_uid: one for one in inputs}.values()),
         outputs=_outputs(attributes),
     )
 
@@ -134,12 +141,28 @@ def _outputs(attributes: Dataset) -> frozenset[str] | None:
     return frozenset(str(reference.get("ReferencedSOPInstanceUID") or "") for reference in references)
 
 
-def _instance(item: Dataset) -> tuple[Uid, Uid] | None:
+def _inputs(item: Dataset) -> Iterable[StepInput]:
+    """Yield the instances of an item of Input Information Sequence (PS3.3 table 10-3b)."""
+    titles = [str(one.get("RetrieveAETitle") or "") for one in item.get("DICOMRetrievalSequence") or ()]
+    urls = [str(one.get("RetrieveURL") or "") for one in item.get("WADORSRetrievalSequence") or ()]
+    places = [RetrievalPlace(ae_title=title) for one in titles if (title := _title(one)) is not None]
+    places += [RetrievalPlace(url=url) for url in urls if url]
+    for one in item.get("ReferencedSOPSequence") or ():
+        sop_class_uid = _uid_or_empty(str(one.get("ReferencedSOPClassUID") or ""))
+        sop_instance_uid = _uid_or_empty(str(one.get("ReferencedSOPInstanceUID") or ""))
+        if sop_class_uid and sop_instance_uid:
+            yield StepInput(
+                study_instance_uid=_uid_or_empty(str(item.get("StudyInstanceUID") or "")),
+                series_instance_uid=_uid_or_empty(str(item.get("SeriesInstanceUID") or "")),
+                sop_class_uid=Uid(sop_class_uid),
+                sop_instance_uid=Uid(sop_instance_uid),
+                places=tuple(places),
+            )
+
+
+def _title(text: str) -> AeTitle | None:
     try:
-        return (
-            parse_uid(str(item.get("ReferencedSOPClassUID") or "")),
-            parse_uid(str(item.get("ReferencedSOPInstanceUID") or "")),
-        )
+        return parse_ae_title(text.strip())
     except ValueError:
         return None
 

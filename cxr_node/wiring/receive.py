@@ -31,7 +31,7 @@ from cxr_node.wiring import audit_decorators, heartbeat
 from cxr_node.wiring.commitment_limits import commitment_limits
 from cxr_node.wiring.film_attributes import attribute_rules
 from cxr_node.wiring.listener_tls import tls_files
-from cxr_node.wiring.moved_films import diverting
+from cxr_node.wiring.moved_films import Accept, diverting
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.rejection_counters import each_of
 from cxr_node.wiring.reserve import reserve_of
@@ -43,22 +43,26 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lambda _: None) -> Receiver:
     """Return the Storage SCP, not yet listening. `on_event` gets each event after the audit trail has recorded it."""
     settings, audit = process.settings, process.audit
-    accept = partial(
-        pipeline.accept,
-        archive=process.archive,
-        database=process.database,
-        priority=_priority(process),
-        attributes=attribute_rules(settings).attributes,
-        note_scope=partial(_scope_in_force, process),
-        clock=process.clock,
-    )
     return Receiver(
         replace(_options(settings.receive), own_echo_title=heartbeat.echo_title(settings)),
-        accept=audit_decorators.audited_accept(audit, diverting(process, accept)),
+        accept=audit_decorators.audited_accept(audit, diverting(process, accept_of(process))),
         stage=process.archive.stage if settings.receive.path == "streaming" else None,
         has_space=partial(has_space, settings),
         commitment=_commitment_provider(process),
         on_event=each_of(audit_decorators.on_event(audit), on_event),
+    )
+
+
+def accept_of(process: Process) -> Accept:
+    """Return the function that stores received films and rejection notes by the settings, without audit."""
+    return partial(
+        pipeline.accept,
+        archive=process.archive,
+        database=process.database,
+        priority=_priority(process),
+        attributes=attribute_rules(process.settings).attributes,
+        note_scope=partial(_scope_in_force, process),
+        clock=process.clock,
     )
 
 

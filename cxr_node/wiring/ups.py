@@ -12,11 +12,11 @@ from cxr_node.deliver.stow import Stow
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import PRIVATE_SCHEME
 from cxr_node.domain.identifiers import Uid, parse_ae_title
-from cxr_node.domain.procedure_step import ResultPlace, Worklist
+from cxr_node.domain.procedure_step import RetrievalPlace, Worklist
 from cxr_node.domain.sop_classes import UPS_PULL
 from cxr_node.settings.root import Settings
 from cxr_node.ups.worklist import WorklistContext, WorklistKind, code_of
-from cxr_node.wiring import audit_decorators
+from cxr_node.wiring import audit_decorators, step_sources
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.procedure_steps import ProcedureSteps
 
@@ -35,6 +35,7 @@ def procedure_steps(process: Process) -> ProcedureSteps:
         clock=process.clock,
         maximum_steps=section.maximum_steps,
         input_wait=timedelta(seconds=section.input_wait_s),
+        retrieval=step_sources.retrieval(process),
     )
 
 
@@ -49,14 +50,14 @@ def station(settings: Settings) -> Code:
     return code_of(settings.ups.station) or Code(value=title, scheme_designator=PRIVATE_SCHEME, meaning=title)
 
 
-def retrievals(settings: Settings) -> Mapping[str, ResultPlace]:
+def retrievals(settings: Settings) -> Mapping[str, RetrievalPlace]:
     """Return where results can be retrieved from, by the name of the destination: archives and DICOMweb servers."""
-    places: dict[str, ResultPlace] = {}
+    places: dict[str, RetrievalPlace] = {}
     for row in settings.deliver.destinations:
         if isinstance(row, CStore):
-            places[row.name] = ResultPlace(ae_title=parse_ae_title(row.ae_title))
+            places[row.name] = RetrievalPlace(ae_title=parse_ae_title(row.ae_title))
         elif isinstance(row, Stow):
-            places[row.name] = ResultPlace(url=row.url)
+            places[row.name] = RetrievalPlace(url=row.url)
     return places
 
 

@@ -15,7 +15,7 @@ from cxr_node.db.database import Database
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.domain.procedure_step import ResultPlace, StepAnswer, WorklistFailed
+from cxr_node.domain.procedure_step import RetrievalPlace, StepAnswer, WorklistFailed
 from cxr_node.ops.alarms import active_alarms
 from cxr_node.ops.checks import ups as checks
 from cxr_node.ops.checks.node import Status
@@ -37,6 +37,7 @@ from cxr_node.simulators.worklist_steps import (
 from cxr_node.wiring import startup
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.ups import procedure_steps
+from cxr_node.work.periodic.input_retrieval import InputRetrieval
 from cxr_node.work.periodic.procedure_steps import ProcedureSteps
 from tests.support import films
 from tests.support.node import InProcessNode
@@ -72,11 +73,12 @@ def performer(node: InProcessNode, database: Database, manager: Manager | int) -
     return ProcedureSteps(
         database=database,
         worklists=lambda: worklists,
-        retrievals=lambda: {node.pacs.name: ResultPlace(ae_title=AeTitle("PACS"))},
+        retrievals=lambda: {node.pacs.name: RetrievalPlace(ae_title=AeTitle("PACS"))},
         station=STATION,
         clock=lambda: node.clock.now,
         maximum_steps=8,
         input_wait=WAIT,
+        retrieval=InputRetrieval(clock=lambda: node.clock.now),
     )
 
 

@@ -14,8 +14,9 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, result, study
 from cxr_node.domain.codes import dcm
 from cxr_node.domain.identifiers import AeTitle, digest_of
-from cxr_node.domain.procedure_step import ResultPlace, Worklist, WorklistSession
+from cxr_node.domain.procedure_step import RetrievalPlace, Worklist, WorklistSession
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
+from cxr_node.work.periodic.input_retrieval import InputRetrieval
 from cxr_node.work.periodic.procedure_steps import ProcedureSteps
 from tests.support.queue import NOON
 
@@ -108,11 +109,12 @@ class PerformingNode:
         performer = ProcedureSteps(
             database=database,
             worklists=lambda: [KilledWorklist(self.worklist, point)],
-            retrievals=lambda: {"pacs": ResultPlace(ae_title=AeTitle("PACS"))},
+            retrievals=lambda: {"pacs": RetrievalPlace(ae_title=AeTitle("PACS"))},
             station=dcm("CXR1", "CXR1"),
             clock=lambda: self.now,
             maximum_steps=self.maximum_steps,
             input_wait=timedelta(hours=1),
+            retrieval=InputRetrieval(clock=lambda: self.now),
         )
         try:
             performer.run()

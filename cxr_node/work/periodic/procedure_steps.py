@@ -22,9 +22,10 @@ from cxr_node.domain.procedure_step import (
     UNSPECIFIED,
     ClaimState,
     FinalState,
-    ResultPlace,
+    RetrievalPlace,
     StepAnswer,
     StepDetails,
+    StepInput,
     StepOutput,
     StepProgress,
     Worklist,
@@ -36,6 +37,7 @@ from cxr_node.queries import step_inputs
 from cxr_node.queries.ledger import Fate, LedgerEntry
 from cxr_node.records import answer_states, procedure_steps
 from cxr_node.records.procedure_steps import ProcedureStep
+from cxr_node.work.periodic.input_retrieval import InputRetrieval
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +63,12 @@ class ProcedureSteps:
 
     database: Database
     worklists: Callable[[], Sequence[Worklist]]
-    retrievals: Callable[[], Mapping[str, ResultPlace]]
+    retrievals: Callable[[], Mapping[str, RetrievalPlace]]
     station: Code
     clock: Clock
     maximum_steps: int
     input_wait: timedelta
+    retrieval: InputRetrieval
     new_uid: Callable[[], Uid] = new_uid
 
     def run(self) -> None:
@@ -194,18 +197,30 @@ class _Run:
             return self._contradict(step, "IN PROGRESS", details.state)
         if details.state == "SCHEDULED":
             return self._change(step, ClaimState.CLAIMING, "its state at the manager is SCHEDULED again")
-        films = [uid for sop_class_uid, uid in details.inputs if sop_class_uid in STORAGE_SOP_CLASSES]
+        films = [film for film in details.inputs if film.sop_class_uid in STORAGE_SOP_CLASSES]
         if not films:
             detail = f"none of its {len(details.inputs)} input instances is a chest film"
             return self._change(step, ClaimState.CANCELING, detail, NO_FILMS)
-        with self.performer.database.read() as connection:
-            entries = step_inputs.held(connection, films)
+        entries, detail = self._held_or_retrieved(films)
         refused = self._report(step, details, len(films), entries)
         if refused is not None:
             return self._change(step, *refused)
         if len(entries) < len(films):
-            return self._wait_or_cancel(step, len(films) - len(entries))
+            return self._wait_or_cancel(step, len(films) - len(entries), detail)
         return self._conclude(step, entries)
+
+    def _held_or_retrieved(self, films: Sequence[StepInput]) -> tuple[list[LedgerEntry], str]:
+        """Return the ledger entries of the films that have come, and why others could not be retrieved."""
+        entries = self._held(films)
+        missing = {film.sop_instance_uid for film in films} - {entry.sop_instance_uid for entry in entries}
+        if not missing:
+            return entries, ""
+        detail = self.performer.retrieval.retrieve([film for film in films if film.sop_instance_uid in missing])
+        return self._held(films), detail
+
+    def _held(self, films: Sequence[StepInput]) -> list[LedgerEntry]:
+        with self.performer.database.read() as connection:
+            return step_inputs.held(connection, [film.sop_instance_uid for film in films])
 
     def _report(
         self, step: ProcedureStep, details: StepDetails, films: int, entries: Sequence[LedgerEntry]
@@ -234,11 +249,12 @@ class _Run:
                 )
         return None
 
-    def _wait_or_cancel(self, step: ProcedureStep, missing: int) -> ProcedureStep | None:
+    def _wait_or_cancel(self, step: ProcedureStep, missing: int, detail: str) -> ProcedureStep | None:
         waited = self.performer.clock() - (step.claimed_at or self.performer.clock())
         if waited < self.performer.input_wait:
-            return self._stay(step, f"films that have not come: {missing}")
-        return self._change(step, ClaimState.CANCELING, f"films that have not come in time: {missing}", OBJECTS_MISSING)
+            return self._stay(step, "; ".join(filter(None, (f"films that have not come: {missing}", detail))))
+        detail = "; ".join(filter(None, (f"films that have not come in time: {missing}", detail)))
+        return self._change(step, ClaimState.CANCELING, detail, OBJECTS_MISSING)
 
     def _conclude(self, step: ProcedureStep, entries: Sequence[LedgerEntry]) -> ProcedureStep | None:
         """Complete a step whose films are delivered; cancel it if one is not reported for good."""
@@ -309,8 +325,8 @@ class _Run:
     def _outputs(self, details: StepDetails) -> list[StepOutput]:
         """Return the results that were delivered to where they can be retrieved from."""
         retrievals = self.performer.retrievals()
+        entries = self._held(details.inputs)
         with self.performer.database.read() as connection:
-            entries = step_inputs.held(connection, [uid for _, uid in details.inputs])
             results = step_inputs.delivered_results(connection, [entry.film_id for entry in entries])
         return [
             StepOutput(

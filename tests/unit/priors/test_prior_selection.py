@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.prior_search import Candidate, PriorQuery
+from cxr_node.domain.sop_classes import PRIOR_SOP_CLASSES
 from cxr_node.priors import selection
 
 QUERY = PriorQuery(
@@ -36,7 +37,7 @@ def _study(**changes: str) -> Dataset:
 
 def _offered(image: dict[str, str], query: PriorQuery = QUERY) -> list[Candidate]:
     series = _answer(SeriesInstanceUID="1.3.1", Modality="DX")
-    values = {"SOPInstanceUID": "1.3.1.1", "SOPClassUID": selection.SOP_CLASSES[1], "ViewPosition": "PA", **image}
+    values = {"SOPInstanceUID": "1.3.1.1", "SOPClassUID": PRIOR_SOP_CLASSES[1], "ViewPosition": "PA", **image}
     return list(selection.candidates(query, _study(), series, [_answer(**values)]))
 
 

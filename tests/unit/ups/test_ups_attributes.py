@@ -10,7 +10,7 @@ from cxr_node.domain.procedure_step import (
     TRANSITIONS,
     ClaimState,
     FinalState,
-    ResultPlace,
+    RetrievalPlace,
     StepAnswer,
     StepOutput,
     StepProgress,
@@ -26,7 +26,7 @@ WORKITEM = dcm("110003", "Computer Aided Diagnosis")
 PROGRESS = StepProgress(percent=100, station=dcm("CXR1", "CXR1"), workitem=WORKITEM, started_at=NOON)
 
 
-def _output(number: int, *retrievals: ResultPlace, series: str = "1.2.1") -> StepOutput:
+def _output(number: int, *retrievals: RetrievalPlace, series: str = "1.2.1") -> StepOutput:
     return StepOutput(
         study_instance_uid=Uid("1.2"),
         series_instance_uid=Uid(series),
@@ -67,7 +67,7 @@ def test_each_status_has_one_meaning(status: int, answer: StepAnswer) -> None:
 
 
 def test_results_of_one_series_and_place_are_one_output_item() -> None:
-    archive, web = ResultPlace(ae_title=AeTitle("PACS")), ResultPlace(url="https://web.example.org/dicom-web/")
+    archive, web = RetrievalPlace(ae_title=AeTitle("PACS")), RetrievalPlace(url="https://web.example.org/dicom-web/")
     outputs = [_output(1, archive, web), _output(2, archive, web), _output(3, archive), _output(4, web, series="1.2.2")]
 
     modifications = attributes.final_list(Uid("1.9"), FinalState(progress=PROGRESS, ended_at=NOON, outputs=outputs))
@@ -99,7 +99,7 @@ def test_inputs_without_valid_uids_are_left_out() -> None:
 
     details = attributes.details(step)
 
-    assert [uid for _, uid in details.inputs] == ["1.2.3"]
+    assert [one.sop_instance_uid for one in details.inputs] == ["1.2.3"]
     assert (details.study_instance_uid, details.workitem, details.state) == ("1.2", WORKITEM, "")
 
 
