@@ -52,6 +52,20 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Collect garbage after each file, and leave what is alive then out of further collections.
+
+    Modules, types and caches stay: without this each further collection goes through all of them again.
+    """
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.path != item.path:
+            gc.collect()
+            gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark PostgreSQL variants, and end the run if a `ci` test names no test that runs in its place."""
     marks.mark_postgresql(items)

@@ -150,7 +150,7 @@ def _worklists(state: Overview) -> Table:
 def _prior_sources(state: Overview) -> Table:
     table = Table("source of prior films", "state", "found in 24 h", "last found", title_justify="left")
     for row in state.prior_sources:
-        table.add_row(row.source, _answers(row, state.at), str(row.found), age(row.last_found_at, state.at))
+        table.add_row(row.source, _answers(row, state.at), str(row.fetched), age(row.last_fetched_at, state.at))
     return table
 
 

@@ -12,32 +12,32 @@ from cxr_node.db.prior_tables import IS_WAITING, prior_search, prior_source_stat
 class PriorSourceStatus:
     """A source of prior films: since when it answers, or does not; `trouble` says why, and is "" where it does.
 
-    `found` prior films were fetched from it for searches begun since a time, the last at `last_found_at`.
+    `fetched` prior films were fetched from it for searches begun since a time, the last at `last_fetched_at`.
     """
 
     source: str
     since: datetime
     trouble: str
-    found: int
-    last_found_at: datetime | None
+    fetched: int
+    last_fetched_at: datetime | None
 
 
 def prior_sources(connection: Connection, *, since: datetime) -> tuple[PriorSourceStatus, ...]:
-    """Return the sources that were asked, by name; films that were found are counted since a time."""
+    """Return the sources that were asked, by name; films that were fetched are counted since a time."""
     counts = (
         select(prior_search.c.source, func.count(), func.max(prior_search.c.ended_at))
         .where(prior_search.c.created_at >= since, prior_search.c.fetched_film_id.is_not(None))
         .group_by(prior_search.c.source)
     )
-    found = {source: (films, last) for source, films, last in connection.execute(counts)}
+    films_of = {source: (films, last) for source, films, last in connection.execute(counts)}
     states = connection.execute(select(prior_source_state).order_by(prior_source_state.c.source)).all()
     return tuple(
         PriorSourceStatus(
             source=row.source,
             since=row.since,
             trouble=row.detail,
-            found=found.get(row.source, (0, None))[0],
-            last_found_at=found.get(row.source, (0, None))[1],
+            fetched=films_of.get(row.source, (0, None))[0],
+            last_fetched_at=films_of.get(row.source, (0, None))[1],
         )
         for row in states
     )

@@ -44,12 +44,12 @@ def _values(request: Request, context: WebContext, person: Person) -> dict[str, 
         newest = page(connection, selection, limit=_NEWEST).rows
         names = pauses.destination_names(context.settings, connection)
     shown = identifiers.of_studies(request, person, [row["study_id"] for row in newest])
-    asked = {row.source for row in current.prior_sources}
+    queried = {row.source for row in current.prior_sources}
     sent_to = {row.destination for row in current.destinations}
     return {
         "overview": current,
         "unused": [name for name in names if name not in sent_to],
-        "unasked": [row.name for row in context.settings.priors.sources if row.name not in asked],
+        "unasked": [row.name for row in context.settings.priors.sources if row.name not in queried],
         "headings": [column.label for column in selection.columns],
         "has_identifiers": person.sees_identifiers,
         "newest": [

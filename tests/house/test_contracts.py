@@ -74,6 +74,12 @@ def test_an_import_of_a_higher_layer_fails_in_any_layer(tree: Path) -> None:
     assert [module for module in planted if f"{module} -> cxr_node.__main__" not in report] == []
 
 
+def test_a_module_in_no_layer_fails(tree: Path) -> None:
+    plant(tree, "cxr_node.unheard_of", "from cxr_node.domain import codes")
+
+    assert "unheard_of" in broken(tree)
+
+
 def test_an_import_between_stages_fails(tree: Path) -> None:
     (stages,) = (layer.split(" | ") for layer in LAYERS if "pixels" in layer)
     planted = [
@@ -86,6 +92,7 @@ def test_an_import_between_stages_fails(tree: Path) -> None:
     assert [module for module in planted if f"{module} -> cxr_node." not in report] == []
 
 
+@pytest.mark.ci(short="test_a_forbidden_import_in_any_package_fails[The receiving process imports no PyTorch]")
 def test_torch_in_any_module_that_receiving_loads_fails(tree: Path) -> None:
     code = "import sys, cxr_node.wiring.receive; print(*[m for m in sys.modules if m.startswith('cxr_node.')])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

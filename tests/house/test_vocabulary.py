@@ -1,8 +1,9 @@
 """Names and sizes: no identifier of the old vocabulary, no module, function or test name beyond its limit."""
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.films import ROOT
 
-PACKAGES = ("cxr_node", "tests", "training", "benchmarks", "migrations")
+PACKAGES = ("cxr_node", "tests", "training", "benchmarks", "migrations", "deploy")
 FORBIDDEN = frozenset(
     [
         "said",
@@ -56,20 +57,44 @@ def modules() -> list[Path]:
     return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
-def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield every name that a module defines, with its line."""
-    for node in ast.walk(tree):
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a module defines: names with their lines, and functions with their lengths in lines.
+
+    Variables are the names of variables, arguments, functions of a module and classes.
+    """
+
+    names: tuple[tuple[int, str], ...]
+    variables: tuple[tuple[int, str], ...]
+    functions: tuple[tuple[str, int], ...]
+
+
+@functools.cache
+def definitions(path: Path) -> Definitions:
+    """Return what a module defines; each module is parsed once for all tests."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    bodies = (node.body for node in nodes if isinstance(node, ast.ClassDef))
+    methods = {id(statement) for body in bodies for statement in body}
+    names, variables = [], []
+    for node in nodes:
         match node:
             case ast.FunctionDef() | ast.ClassDef():
-                yield node.lineno, node.name
+                names.append((node.lineno, node.name))
+                if id(node) not in methods or isinstance(node, ast.ClassDef):
+                    variables.append((node.lineno, node.name))
             case ast.arg():
-                yield node.lineno, node.arg
+                names.append((node.lineno, node.arg))
+                variables.append((node.lineno, node.arg))
             case ast.Name(ctx=ast.Store()):
-                yield node.lineno, node.id
+                names.append((node.lineno, node.id))
+                variables.append((node.lineno, node.id))
             case ast.Attribute(ctx=ast.Store()):
-                yield node.lineno, node.attr
+                names.append((node.lineno, node.attr))
             case ast.alias(asname=str(name)):
-                yield node.lineno, name
+                names.append((node.lineno, name))
+    lengths = ((node.name, (node.end_lineno or node.lineno) - node.lineno + 1) for node in functions)
+    return Definitions(names=tuple(names), variables=tuple(variables), functions=tuple(lengths))
 
 
 def parts(name: str) -> set[str]:
@@ -77,31 +102,12 @@ def parts(name: str) -> set[str]:
     return {part.lower() for part in _PART.findall(name)}
 
 
-def variables(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the name of every variable, argument, function of a module and class, with its line."""
-    methods = {
-        id(statement)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for statement in node.body
-        if isinstance(statement, ast.FunctionDef)
-    }
-    for node in ast.walk(tree):
-        match node:
-            case ast.FunctionDef() | ast.ClassDef() if id(node) not in methods:
-                yield node.lineno, node.name
-            case ast.arg():
-                yield node.lineno, node.arg
-            case ast.Name(ctx=ast.Store()):
-                yield node.lineno, node.id
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_variable_has_a_name(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        empty = [f"{path}:{line}: {name}" for line, name in variables(tree) if name.strip("_") in EMPTY]
+        variables = definitions(path).variables
+        empty = [f"{path}:{line}: {name}" for line, name in variables if name.strip("_") in EMPTY]
         assert not empty, empty
 
 
@@ -112,7 +118,7 @@ def test_no_name_is_of_the_old_vocabulary(package: str) -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in modules()
         if path.is_relative_to(ROOT / package)
-        for line, name in [(1, path.stem), *names(ast.parse(path.read_text(encoding="utf-8")))]
+        for line, name in [(1, path.stem), *definitions(path).names]
         if parts(name) & FORBIDDEN
     ]
     assert violations == []
@@ -138,11 +144,10 @@ def test_no_module_is_longer_than_its_limit() -> None:
 @pytest.mark.slow
 def test_no_function_is_longer_than_its_limit() -> None:
     lengths = {
-        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        f"{path.relative_to(ROOT)}:{name}": length
         for path in modules()
         if path.is_relative_to(ROOT / "cxr_node")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
+        for name, length in definitions(path).functions
     }
     assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
 
@@ -152,7 +157,7 @@ def test_test_names_are_short_sentences() -> None:
     too_long = [
         name
         for path in (ROOT / "tests").rglob("test_*.py")
-        for _, name in names(ast.parse(path.read_text(encoding="utf-8")))
+        for _, name in definitions(path).names
         if name.startswith("test_") and len(name) > LONGEST_TEST_NAME
     ]
     assert too_long == []

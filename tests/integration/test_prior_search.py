@@ -267,7 +267,9 @@ def test_status_page_and_alarms_state_since_when_a_source_gives_no_answer(
         node.search()
         answering = CliRunner().invoke(app, ["status", "--config", str(page.config)]).output
         with database.read() as connection:
-            (found,) = prior_searches.prior_sources(connection, since=node.node.clock.now - timedelta(days=1))
+            (answering_source,) = prior_searches.prior_sources(
+                connection, since=node.node.clock.now - timedelta(days=1)
+            )
         node.sources = [dicom_source(PriorArchive(ae_title="AWAY", port=9))]
         node.read(film(9, "20260301", PatientID="P9"))
         node.node.clock.advance(seconds=60)
@@ -283,7 +285,7 @@ def test_status_page_and_alarms_state_since_when_a_source_gives_no_answer(
         with database.read() as connection:
             left = prior_searches.prior_sources(connection, since=away_at)
 
-    assert (found.source, found.found, found.trouble) == ("archive", 1, "")
+    assert (answering_source.source, answering_source.fetched, answering_source.trouble) == ("archive", 1, "")
     assert "answers for" in answering
     assert "no answer" in operations
     assert "no association with AWAY" in operations

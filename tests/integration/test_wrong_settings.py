@@ -16,7 +16,9 @@ from cxr_node.wiring.role_names import Role
 from tests.support.peers import LOOPBACK, free_port
 
 PACS = '[[deliver.destinations]]\nkind = "cstore"\nname = "pacs"\nhost = "h"\nae_title = "P"\nport = 104\n'
-WORKLIST = '[[ups.worklists]]\nname = "ris"\nhost = "h"\nae_title = "W"\nport = 104\nstation = "S^99H^s"\n'
+WORKLIST = (
+    '[[ups.worklists]]\nkind = "dicom"\nname = "ris"\nhost = "h"\nae_title = "W"\nport = 104\nstation = "S^99H^s"\n'
+)
 PRIORS = "[priors]\ncompare = true\n"
 SOURCE = '[[priors.sources]]\nkind = "dicom"\nname = "old"\nhost = "h"\nae_title = "A"\nport = 104\n'
 FHIR = '[[deliver.destinations]]\nkind = "fhir"\nname = "emr"\nurl = "https://h/fhir"\n'
@@ -62,8 +64,8 @@ WRONG: tuple[tuple[str, int, str, str], ...] = (
     (FHIR + 'patient_systems = ["urn:oid:1"]\n', 5, "deliver.destinations.emr.patient_systems", 'expected "ISSUER=urn'),
     (FHIR + 'auth = "bearer"\n', 1, "deliver.destinations.emr.token_file", 'must be set for auth = "bearer"'),
     (FHIR + 'tls_ca = "no.pem"\n', 5, "deliver.destinations.emr.tls_ca", "(No such file or directory); name a PEM"),
-    (WORKLIST + WORKLIST, 7, "ups.worklists.ris", "is there twice; give each a name of its own"),
-    (WORKLIST.replace("S^99H^s", "S"), 6, "ups.worklists.ris.station", 'expected a code as "value^scheme^meaning"'),
+    (WORKLIST + WORKLIST, 8, "ups.worklists.ris", "is there twice; give each a name of its own"),
+    (WORKLIST.replace("S^99H^s", "S"), 7, "ups.worklists.ris.station", 'expected a code as "value^scheme^meaning"'),
     (WORKLIST.replace('station = "S^99H^s"\n', ""), 1, "ups.worklists.ris", "set workitem or station, or the steps"),
     (SOURCE, 1, "priors.sources", "needs priors.compare = true"),
     (PRIORS + SOURCE + SOURCE, 9, "priors.sources.old", "is there twice; give each a name of its own"),
