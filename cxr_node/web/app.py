@@ -32,6 +32,7 @@ from cxr_node.web import (
     search,
     settings_edit,
     settings_page,
+    steps,
     table_api,
     tables,
     tokens,
@@ -104,6 +105,8 @@ def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
     app.include_router(events.router)
     app.include_router(tokens.api)
     app.include_router(tokens.pages)
+    app.include_router(steps.api)
+    app.include_router(steps.pages)
     app.include_router(search.pages)
     if context.settings.web.learn:
         app.include_router(learn.pages)

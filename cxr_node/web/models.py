@@ -37,6 +37,7 @@ Delivery: Any = row_of("Delivery", "v1_deliveries")
 Turnaround: Any = row_of("Turnaround", "v1_turnaround")
 CascadeStep: Any = row_of("CascadeStep", "v1_cascade")
 SecondOpinion: Any = row_of("SecondOpinion", "v1_second_opinions")
+WorklistStep: Any = row_of("WorklistStep", "v1_worklist_steps")
 
 
 class ShownIdentifiers(BaseModel):
@@ -74,6 +75,27 @@ class StudyStatus(BaseModel):
     jobs: list[Job]
     deliveries: list[Delivery]
     identifiers: ShownIdentifiers | None = _IDENTIFIERS
+
+
+class StepEvent(BaseModel):
+    """What happened to a step of a worklist, or to its study."""
+
+    at: datetime
+    event: str
+
+
+class StepDetail(BaseModel):
+    """A step of a worklist, the films and results of its study, and what happened when.
+
+    Logins without film access see neither UIDs nor films; the Transaction UID is for operators.
+    """
+
+    step: WorklistStep
+    study_id: int | None
+    films: list[Film]
+    results: list[dict[str, Any]]
+    events: list[StepEvent]
+    transaction_uid: str
 
 
 class HeatMap(BaseModel):

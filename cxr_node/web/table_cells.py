@@ -36,6 +36,8 @@ _DONE = {"films": "read", "deliveries": "delivered"}
 _STATES = frozenset({"state", "result_state", "delivery_state", "presence"})
 _PAGES = {"film_id": "/films/{}", "study_id": "/studies/{}", "result_id": "/results/{}"}
 """Pages of films, studies and results, for people who may see films."""
+_OPEN_PAGES = {"step_id": "/steps/{}"}
+"""Pages for everybody."""
 _ROWS = {"job_id": "jobs", "delivery_id": "deliveries"}
 """Tables with the row of a number."""
 
@@ -96,6 +98,8 @@ def _text(column: TableColumn, value: Any) -> str:
 def _link(table: Table, column: TableColumn, value: Any, sees_films: bool) -> str:
     if sees_films and column.name in _PAGES:
         return _PAGES[column.name].format(quote(str(value)))
+    if column.name in _OPEN_PAGES:
+        return _OPEN_PAGES[column.name].format(quote(str(value)))
     if column.name in _ROWS and _ROWS[column.name] != table.name:
         return of_row(_ROWS[column.name], column.name, value)
     return ""

@@ -21,6 +21,7 @@ from cxr_node.ops.checks import ups as checks
 from cxr_node.ops.checks.node import Status
 from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
+from cxr_node.queries.worklist_steps import step_detail
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.simulators.worklist import AE_TITLE, SimulatedWorklist
@@ -120,6 +121,37 @@ def test_a_step_is_claimed_performed_and_completed(database: Database, node: InP
     assert str(step.performed.PerformedWorkitemCodeSequence[0].CodeValue) == WORKITEM.value
     assert (row(database)["state"], row(database)["progress"]) == ("completed", 90)
     assert row(database)["study_instance_uid"] == str(FILM.StudyInstanceUID)
+
+
+def test_a_step_has_the_events_of_its_study(
+    database: Database, node: InProcessNode, manager: SimulatedWorklist
+) -> None:
+    manager.add(STEP, [FILM])
+    steps = performer(node, database, manager)
+    steps.run()
+    node.accept(FILM)
+    node.work()
+    steps.run()
+
+    with database.read() as connection:
+        (number,) = [one["step_id"] for one in view_rows.rows(connection, VIEWS["v1_worklist_steps"])]
+        shown = step_detail(connection, number, sees_films=True)
+        hidden = step_detail(connection, number, sees_films=False)
+
+    assert shown is not None
+    assert hidden is not None
+    film_id, result_id = shown["films"][0]["film_id"], shown["results"][0]["result_id"]
+    assert [event["event"] for event in shown["events"]] == [
+        "claim requested",
+        "claim granted by the manager",
+        f"film {film_id} received",
+        f"result {result_id} (TID1500, version 1) composed",
+        f"result {result_id} (TID1500) delivered to {node.pacs.name}",
+        "completed",
+    ]
+    assert [event["event"] for event in hidden["events"]][-1] == "completed"
+    assert not hidden["films"]
+    assert not [name for name in hidden["step"] if name.endswith("_uid")]
 
 
 def test_a_film_that_is_not_analysed_completes_the_step(
@@ -488,12 +520,29 @@ def test_status_page_and_alarms_state_since_when_a_worklist_is_silent(
             for _ in range(2):
                 with pytest.raises(WorklistFailed):
                     steps.run()
+        with page.visited_by("admin") as client:
+            hidden = client.get("/steps/1").text
+        with page.visited_by("reader") as client:
+            unlocked = client.get("/steps/1").text
         with page.visited_by("op") as client:
+            shown, resource = client.get("/steps/1").text, client.get("/api/v1/steps/1").json()
+            absent = client.get("/steps/99").status_code
             operations = client.get("/").text.partition('id="worklists"')[2]
             listed = client.get("/steps?since=all").text
             (row,) = client.get("/api/v1/tables/steps?since=all").json()["rows"]
     status = CliRunner().invoke(app, ["status", "--config", str(page.config)]).output
 
+    transaction_uid = manager.steps[STEP].transaction_uid
+    assert "Step 1 of ris" in hidden
+    assert "claim granted by the manager" in hidden
+    assert not [uid for uid in (STEP, FILM.StudyInstanceUID, transaction_uid) if uid in hidden]
+    assert STEP in unlocked
+    assert transaction_uid not in unlocked
+    assert transaction_uid in shown
+    assert [event["event"] for event in resource["events"]] == ["claim requested", "claim granted by the manager"]
+    assert (resource["step"]["step_uid"], resource["transaction_uid"]) == (STEP, transaction_uid)
+    assert absent == 404
+    assert 'href="/steps/1"' in listed
     assert "answers for" in answering
     assert "no answer" in operations
     assert "no association with WORKLIST" in operations

@@ -207,7 +207,7 @@ def test_an_archive_that_the_settings_do_not_name_is_not_asked(
 
     beginning = "films that have not come: 1; the step names no source of the settings, but"
     assert f"{beginning} AE title ARCHIVE" in details
-    assert any(detail.startswith(f"{beginning} http://127.0.0.1:9/dicom-webber/studies/") for detail in details)
+    assert f"{beginning} http://127.0.0.1:9/dicom-webber" in details
 
 
 def test_a_step_whose_film_was_retrieved_is_completed(

@@ -79,10 +79,10 @@ class InputRetrieval:
 
 
 def _names(film: StepInput) -> str:
-    """Return the sources that a step names for a film; those of others are shown as they are, and not asked."""
+    """Return the sources that a step names for a film, without UIDs, which not everybody may see."""
 
     def texts() -> Iterator[str]:
         for place in film.places:
-            yield f"AE title {place.ae_title}" if place.ae_title is not None else place.url
+            yield f"AE title {place.ae_title}" if place.ae_title is not None else place.url.partition("/studies/")[0]
 
     return ", ".join(sorted(set(texts()))) or "none at all"

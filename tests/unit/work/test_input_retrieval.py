@@ -70,7 +70,7 @@ def test_the_next_source_is_asked_if_one_has_not_sent_the_film() -> None:
 @pytest.mark.parametrize(
     ("wanted", "detail"),
     [
-        (film(1, OTHER), f"the step names no source of the settings, but {OTHER.url}"),
+        (film(1, OTHER), "the step names no source of the settings, but https://web.example.org"),
         (film(1), "the step names no source of the settings, but none at all"),
         (film(1, ARCHIVE, series=""), "the step does not state study and series of a film"),
     ],
