@@ -28,11 +28,13 @@ import torch
 from PIL import Image
 from pydicom.uid import generate_uid
 
+from cxr_node.archive.reduced_films import ReducedFilms
 from cxr_node.archive.store import Archive
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.domain.instance import Sender
 from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Reading
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.phantom import dicom, film
@@ -47,6 +49,7 @@ from cxr_node.reading.postprocess import postprocess
 from cxr_node.reading.preprocess import preprocess
 from cxr_node.records.films import Film
 from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, identity_of
@@ -123,6 +126,7 @@ class Version:
         torch.set_num_threads(1)
         self._reader = Reader(bundle.load(bundle_registry.find(bundle_registry.built_in()[0])), device="cpu")
         self._outputs, self._sandbox = outputs, sandbox
+        self._reduced_films = ReducedFilms(outputs / "reduced")
         outputs.mkdir(parents=True, exist_ok=True)
 
     def case(self, content: bytes, *, is_composed: bool) -> Case:
@@ -134,7 +138,7 @@ class Version:
             reported = ReportedFilm(header=dataset, reading=reading)
             request = ComposeRequest(
                 films=[reported],
-                load_radiograph=lambda _: radiograph(dataset, limits=LIMITS, sandbox=self._sandbox),
+                load_film=lambda _: self._reduced(content, dataset),
                 observer=NODE,
                 now=NOW,
             )
@@ -142,10 +146,15 @@ class Version:
                 results[kind.name] = [result.digest for result in kind.compose(request)]
         return Case(asdict(reading), results)
 
+    def _reduced(self, content: bytes, dataset: pydicom.Dataset) -> ReducedFilm:
+        """Return a film as reading has left it for composing, or decoded again."""
+        left = self._reduced_films.get(digest_of(split_file(content)[1]))
+        return left or reduce_film(radiograph(dataset, limits=LIMITS, sandbox=self._sandbox))
+
     def _reading(self, content: bytes, dataset: pydicom.Dataset) -> Reading:
         archive: Archive = OneFilm(content)  # type: ignore[assignment]  # get() alone is called
         rules = ReadRules(gate=Rules(minimum_age_years=0), limits=LIMITS)
-        context = ReadContext(archive=archive, rules=rules, sandbox=self._sandbox)
+        context = ReadContext(archive=archive, rules=rules, sandbox=self._sandbox, reduced_films=self._reduced_films)
         adapter = self._reader.adapter
         preprocessed = preprocess(context, _row(content, dataset), adapter=adapter)
         if isinstance(preprocessed, Reading):
@@ -171,7 +180,7 @@ def _row(content: bytes, dataset: pydicom.Dataset) -> Film:
         identity=identity_of(dataset),
         transfer_syntax_uid=Uid(dataset.file_meta.TransferSyntaxUID),
         digest=digest_of(split_file(content)[1]),
-        archive_key="film",
+        archive_key="films/film",
         sender=Sender(calling_ae_title=AeTitle("X"), called_ae_title=AeTitle("Y"), address="127.0.0.1"),
         received_at=NOW,
         is_original=True,

@@ -56,6 +56,7 @@ def stages() -> tuple[Stage, ...]:
             ("gate: picture", ("pixels.suitability:judge_picture",)),
             ("preparation", ("infer.prepare:prepare",)),
             ("measurement image", ("measure.grid:reduce_for_measurement",)),
+            ("reduced film", ("report.pictures.reduced:reduce_film", "archive.reduced_films:ReducedFilms.put")),
             ("network", ("infer.reader:Reader.forward",)),
             ("outlines", ("infer.structures:structures",)),
             ("findings", ("infer.findings:findings",)),

@@ -10,10 +10,11 @@ from PIL import Image
 from cxr_node.domain.geometry import Mask, fill
 from cxr_node.domain.radiograph import Float32, Radiograph, UInt16
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, Observation, Reading
+from cxr_node.domain.reduced_film import UInt8
 from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.pictures import picture
 from cxr_node.report.pictures.overlay import ANATOMY, FINDINGS, Overlay
-from cxr_node.report.pictures.picture import UInt8
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ReportedFilm, header_of
 
 Shown = Literal["findings", "anatomy"]
@@ -92,7 +93,7 @@ class ChestFilm:
 
     def overlay(self, shown: Shown = "findings") -> Image.Image:
         """Return the film with its findings or its anatomy drawn on it; the longer side has 960 pixels."""
-        return picture.films(self.radiograph, self._reported(), ENGLISH, shown=_OVERLAYS[shown])[1]
+        return picture.films(reduce_film(self.radiograph), self._reported(), ENGLISH, shown=_OVERLAYS[shown])[1]
 
     def picture(self, shown: Shown = "findings") -> Image.Image:
         """Return the picture that a PACS gets: the film, the film with its overlay, and the impression below."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cxr_node.archive.reduced_films import ReducedFilms
 from cxr_node.archive.store import Archive
 from cxr_node.composing.film_bytes import FilmBytes
 from cxr_node.pixels.limits import Limits
@@ -16,7 +17,10 @@ CharacterSets = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeContext:
-    """Archive, kinds of results, observing device, limits, decoding sandbox, character sets of senders, last film."""
+    """Archive, kinds of results, observing device, limits, decoding sandbox, character sets of senders, last film.
+
+    `reduced_films` are those that reading has left; without, every film of a picture is decoded.
+    """
 
     archive: Archive
     kinds: Sequence[ResultKind]
@@ -24,4 +28,5 @@ class ComposeContext:
     limits: Limits = field(default_factory=Limits)
     sandbox: Sandbox | None = None
     character_sets: CharacterSets = field(default_factory=dict)
+    reduced_films: ReducedFilms | None = None
     film_bytes: FilmBytes = field(default_factory=FilmBytes)

@@ -27,3 +27,7 @@ class FilmBytes:
         if last is not None and last[:2] == (film.archive_key, film.digest):
             return last[2]
         return read_intact(archive, film)
+
+    def let_go(self) -> None:
+        """Hold no bytes any more."""
+        self._last = None

@@ -68,7 +68,7 @@ def compose_note(context: ComposeContext, request: NoteRequest) -> Instance:
         relationship=None,
         template="2010",
     )
-    composing = ComposeRequest(films=rejected, load_radiograph=lambda _: None, observer=observer, now=request.at)
+    composing = ComposeRequest(films=rejected, load_film=lambda _: None, observer=observer, now=request.at)
     return document(root, rejected, NOTE_TYPE, composing, request.number)
 
 

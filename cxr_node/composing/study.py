@@ -11,19 +11,20 @@ from cxr_node.deliver.routing import study_decision
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.parsing import parse
 from cxr_node.records.films import Film
 from cxr_node.records.results import Result
 from cxr_node.report.grouping import by_patient
 from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.run import Run
 from cxr_node.report.source import ComposeRequest, PreviousReport, ReportedFilm
 
 _log = logging.getLogger(__name__)
 
-LoadRadiograph = Callable[[ReportedFilm], Radiograph | None]
+LoadFilm = Callable[[ReportedFilm], ReducedFilm | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,8 @@ class ComposedInstance:
 def compose_study(context: ComposeContext, study: Study) -> list[ComposedInstance]:
     """Return the results of a study that differ from the earlier ones.
 
-    Of the context's kinds, those of at least one matching route are composed; the first if there is none.
+    Of the context's kinds, those of at least one matching route are composed; the first if there is none. Films that
+    reading has left in a reduced form are removed then.
 
     Raises
     ------
@@ -74,6 +76,9 @@ def compose_study(context: ComposeContext, study: Study) -> list[ComposedInstanc
     for kind in _in_order(context.kinds, list(matching.values())):
         destinations = tuple(name for name, route in matching.items() if kind.result_type.name in route.kinds)
         composed += _compose_kind(context, study, kind, groups, destinations, load)
+    if context.reduced_films is not None:
+        for film, _ in study.films:
+            context.reduced_films.discard(film.digest)
     return composed
 
 
@@ -89,7 +94,7 @@ def _compose_kind(
     kind: ResultKind,
     groups: Sequence[tuple[tuple[ReportedFilm, ...], Run]],
     destinations: tuple[str, ...],
-    load: LoadRadiograph,
+    load: LoadFilm,
 ) -> Iterator[ComposedInstance]:
     type_name = kind.result_type.name
     earlier = [result for result in study.composed_earlier if result.kind == type_name]
@@ -98,7 +103,7 @@ def _compose_kind(
         of_patient = _earlier_of(films, earlier, is_only_patient=len(groups) == 1)
         request = ComposeRequest(
             films=films,
-            load_radiograph=load,
+            load_film=load,
             observer=context.observer,
             now=study.now,
             earlier=[_previous(result) for result in of_patient],
@@ -120,34 +125,40 @@ def _compose_kind(
             )
 
 
-def _loader(context: ComposeContext, study: Study) -> LoadRadiograph:
-    """Return a function that decodes a film from its archived bytes; None if it may not, or cannot any more.
+def _loader(context: ComposeContext, study: Study) -> LoadFilm:
+    """Return a function that returns a film reduced; None if it may not be decoded, or cannot be any more.
 
-    It holds the last film, which several kinds of results may show.
+    Of a film that reading has left in this form, nothing is decoded. The last film is held, as several kinds of results
+    may show it.
     """
     if not study.has_pictures:
         return lambda _film: None
     # Of several films of one SOP Instance UID only the original is analysed, and painted.
     originals = {film.identity.sop_instance_uid: film for film, _ in study.films if film.is_original}
 
-    held: dict[Uid, Radiograph | None] = {}
+    held: dict[Uid, ReducedFilm | None] = {}
 
-    def load(reported: ReportedFilm) -> Radiograph | None:
+    def load(reported: ReportedFilm) -> ReducedFilm | None:
         uid = reported.reading.film.sop_instance_uid
         if uid not in held:
             held.clear()
-            held[uid] = decoded(originals[uid])
+            held[uid] = _reduced(context, originals[uid])
         return held[uid]
 
-    def decoded(film: Film) -> Radiograph | None:
-        try:
-            dataset = parse(context.film_bytes.read_again(context.archive, film), limits=context.limits)
-            return pixels.radiograph(dataset, limits=context.limits, sandbox=context.sandbox)
-        except GiveUp as gave_up:
-            _log.error("no picture of film %d, which was read: %s", film.film_id, gave_up)
-            return None
-
     return load
+
+
+def _reduced(context: ComposeContext, film: Film) -> ReducedFilm | None:
+    reduced = None if context.reduced_films is None else context.reduced_films.get(film.digest)
+    if reduced is not None:
+        context.film_bytes.let_go()
+        return reduced
+    try:
+        dataset = parse(context.film_bytes.read_again(context.archive, film), limits=context.limits)
+        return reduce_film(pixels.radiograph(dataset, limits=context.limits, sandbox=context.sandbox))
+    except GiveUp as gave_up:
+        _log.error("no picture of film %d, which was read: %s", film.film_id, gave_up)
+        return None
 
 
 def _earlier_of(films: Sequence[ReportedFilm], earlier: Sequence[Result], *, is_only_patient: bool) -> list[Result]:

@@ -20,6 +20,8 @@ RESULT_NAMES = (
     "segmentation",
     "pdf",
 )
+PAINTED = frozenset({"picture", "picture-anatomy", "pdf"})
+"""Results that show the pixels of the film."""
 
 MeasurementName = Literal["CTR"]
 """Code value of a measurement that reports state: the others are in the result of all measurements."""

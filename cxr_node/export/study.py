@@ -22,6 +22,7 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.export.film import DeidentifiedFilm, LeftOut, NotExported, deidentified_film
 from cxr_node.export.header import Policy, policy
 from cxr_node.export.marks import add_marks
@@ -35,6 +36,7 @@ from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.safe_header import safe_header
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.report.patient import Patient, contradict, patient_of
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.run import Run
 from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 
@@ -198,7 +200,7 @@ def _results(
     for kind in sorted((KIND_BY_NAME[name] for name in request.kinds), key=lambda kind: kind.order):
         composing = ComposeRequest(
             films=group,
-            load_radiograph=lambda film: _radiograph(radiographs, film),
+            load_film=lambda film: _reduced(radiographs, film),
             observer=_observer(context.observer, request.options),
             now=now,
             results=run.sent_to(_HERE),
@@ -213,8 +215,8 @@ def _results(
             yield ExportedObject(kind=kind.name, instance=_marked(result, rules))
 
 
-def _radiograph(radiographs: Mapping[Uid, Radiograph], film: ReportedFilm) -> Radiograph:
-    return radiographs[film.reading.film.sop_instance_uid]
+def _reduced(radiographs: Mapping[Uid, Radiograph], film: ReportedFilm) -> ReducedFilm:
+    return reduce_film(radiographs[film.reading.film.sop_instance_uid])
 
 
 def _observer(observer: Observer, options: frozenset[Option]) -> Observer:

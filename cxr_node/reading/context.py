@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cxr_node.archive.reduced_films import ReducedFilms
 from cxr_node.archive.store import ReadableArchive
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.rules import Rules
@@ -19,8 +20,12 @@ class ReadRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadContext:
-    """Archive, rules and decoding sandbox. Without a `sandbox`, each compressed film starts its own."""
+    """Archive, rules and decoding sandbox. Without a `sandbox`, each compressed film starts its own.
+
+    With `reduced_films`, films that pass the gate are left there for the pictures of their study.
+    """
 
     archive: ReadableArchive
     rules: ReadRules
     sandbox: Sandbox | None = None
+    reduced_films: ReducedFilms | None = None

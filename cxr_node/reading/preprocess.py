@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cxr_node.archive.integrity import read_intact
+from cxr_node.archive.store import is_film_key
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.geometry import Orientation
@@ -18,6 +19,7 @@ from cxr_node.pixels.parsing import parse
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import ModelAdapter, Prepared
 from cxr_node.records.films import Film
+from cxr_node.report.pictures.reduced import reduce_film
 
 
 def pass_gate(verdict: suitability.Verdict) -> tuple[Note, ...]:
@@ -86,6 +88,8 @@ def preprocess(
         prepared = adapter.preprocess(hung)
     except GiveUp as gave_up:
         return not_analysed(film, gave_up.reason, gave_up.detail, geometry=geometry, grayscale=grayscale, notes=notes)
+    if context.reduced_films is not None and is_film_key(film.archive_key):  # no fetched film, which has no results
+        context.reduced_films.put(film.digest, reduce_film(hung))
     if orientation_of(geometry) != Orientation():
         notes = (*notes, Note.ROTATED)
     preprocessed = PreprocessedFilm(

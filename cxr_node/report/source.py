@@ -11,8 +11,8 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.comparison import Comparison
 from cxr_node.domain.identifiers import Uid, derive_uid
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.report.header.elements import verbatim
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
@@ -110,8 +110,8 @@ class ComposeRequest:
 
     Parameters
     ----------
-    load_radiograph
-        Decodes the pixels of a film that is to be painted; None if they cannot be decoded any more.
+    load_film
+        Returns a film that is to be painted, reduced; None if it cannot be decoded any more.
     now
         Aware.
     earlier
@@ -123,7 +123,7 @@ class ComposeRequest:
     """
 
     films: Sequence[ReportedFilm]
-    load_radiograph: Callable[[ReportedFilm], Radiograph | None]
+    load_film: Callable[[ReportedFilm], ReducedFilm | None]
     observer: Observer
     now: datetime
     earlier: Sequence[PreviousReport] = ()

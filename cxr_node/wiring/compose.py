@@ -72,6 +72,7 @@ def compose_context(process: Process) -> Iterator[ComposeContext]:
             observer=observer(process),
             limits=limits,
             sandbox=sandbox,
+            reduced_films=process.reduced_films,
             character_sets={row.ae_title: row.character_sets for row in settings.report.character_sets},
         )
 

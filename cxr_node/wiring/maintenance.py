@@ -43,12 +43,14 @@ def tick(process: Process) -> None:
     """Release jobs whose lease has expired, and bring jobs forward that a clock set back would delay; backfill.
 
     The supervisor releases the jobs of processes of this host that crashed; this releases those of crashed hosts.
+    Reduced films that no composing has used are removed.
     """
     now, settings = process.clock(), process.settings
     with process.database.write() as transaction:
         queue.expire_leases(transaction, now=now)
         leased_within = 2 * timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))
         queue.clamp_future_dates(transaction, now=now, due_within=_longest_wait(settings), leased_within=leased_within)
+    process.reduced_films.remove_old()
     rejection_notes.apply_pending(process.database)
     backfill.fill(process.database)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cxr_node.domain.image_kind import Action, ImageKind
+from cxr_node.domain.result_names import PAINTED
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.rules import Rules
 from cxr_node.pixels.sandbox import Sandbox
@@ -55,18 +56,25 @@ def read_rules(settings: Settings) -> ReadRules:
     )
 
 
+def _has_pictures(settings: Settings) -> bool:
+    return any(not PAINTED.isdisjoint(destination.results) for destination in settings.deliver.destinations)
+
+
 @contextmanager
-def read_context(process: Process) -> Iterator[ReadContext]:
-    """Open a read context with its own sandbox."""
+def read_context(process: Process, *, is_for_results: bool = True) -> Iterator[ReadContext]:
+    """Open a read context with its own sandbox. Films whose readings are `is_for_results` are left for pictures."""
     settings = process.settings
+    reduced_films = process.reduced_films if is_for_results and _has_pictures(settings) else None
     with Sandbox(film_limits(settings)) as sandbox:
-        yield ReadContext(archive=process.archive, rules=read_rules(settings), sandbox=sandbox)
+        yield ReadContext(
+            archive=process.archive, rules=read_rules(settings), sandbox=sandbox, reduced_films=reduced_films
+        )
 
 
 @contextmanager
-def open_read_context(settings: Settings) -> Iterator[ReadContext]:
+def open_read_context(settings: Settings, *, is_for_results: bool = True) -> Iterator[ReadContext]:
     """Open a read context in a process of its own, with all that its functions import, so that no film waits for it."""
     from cxr_node.reading import postprocess, preprocess, repeat  # noqa: F401
 
-    with Process.open(settings) as process, read_context(process) as context:
+    with Process.open(settings) as process, read_context(process, is_for_results=is_for_results) as context:
         yield context

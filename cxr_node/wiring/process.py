@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from cxr_node.archive.folder import FolderArchive
+from cxr_node.archive.reduced_films import ReducedFilms
 from cxr_node.archive.store import Archive
 from cxr_node.config import ConfigurationError, Loaded
 from cxr_node.db.database import Database
@@ -99,6 +100,11 @@ class Process:
     def remote_state(self) -> RemoteStateRecorder:
         """Recorder of requests to the inference server. Only the reading process writes its file."""
         return RemoteStateRecorder(state_file(self.settings), self.clock)
+
+    @cached_property
+    def reduced_films(self) -> ReducedFilms:
+        """Films that reading leaves for the pictures of their study."""
+        return ReducedFilms(self.settings.node.data_folder / "reduced")
 
     @cached_property
     def archive(self) -> Archive:

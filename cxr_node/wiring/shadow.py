@@ -41,7 +41,7 @@ def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]
     else:
         reader = remote_reader(settings, card)
 
-    with preprocessing.read_context(process) as context:
+    with preprocessing.read_context(process, is_for_results=False) as context:
         shadow = Shadow(
             database, executor=InProcess(context), network=reader, identity=reader.identity,
             clock=process.clock, watchdog=partial(exit_after, section.timeout_s),

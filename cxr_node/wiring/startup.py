@@ -30,6 +30,7 @@ def prepare(process: Process) -> None:
     migrate.upgrade(database)
     backfill.fill_all(database)
     leftovers = process.archive.clear_staging()
+    process.reduced_films.remove_old(older_than_s=0.0)
     with database.write() as transaction:
         released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=process.clock())
     answer_states.forget_others(database, "worklist", [row.name for row in settings.ups.worklists])

@@ -56,12 +56,12 @@ def open_trial(settings: Settings) -> Iterator[TrialReader]:
         network = _network(process)
         processes = pool_size(process.settings)
         if not processes:
-            with preprocessing.read_context(process) as context:
+            with preprocessing.read_context(process, is_for_results=False) as context:
                 yield TrialReader(
                     archive=process.archive, executor=InProcess(context), network=network, films_at_once=1
                 )
             return
-        open_context = partial(preprocessing.open_read_context, process.settings)
+        open_context = partial(preprocessing.open_read_context, process.settings, is_for_results=False)
         with ProcessPool(
             processes, open_context, timeout_s=read_timeout_s(settings), memory_bytes=settings.gate.memory_bytes
         ) as pool:

@@ -21,6 +21,7 @@ from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 from tests.support import films
 from tests.support.node import received, with_region
@@ -68,7 +69,7 @@ def _not_analysed(film: Dataset) -> Reading:
 def request(*reported: ReportedFilm, minutes: int = 0, earlier: list[Instance] | None = None) -> ComposeRequest:
     return ComposeRequest(
         films=reported,
-        load_radiograph=load_radiograph,
+        load_film=lambda film: reduce_film(load_radiograph(film)),
         observer=Observer(),
         now=NOON + timedelta(minutes=minutes),
         earlier=[previous(instance, NOON) for instance in earlier or []],

@@ -31,6 +31,7 @@ from cxr_node.report.kinds import presentation_state, tid1500
 from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
 from cxr_node.report.pictures import overlay
 from cxr_node.report.pictures.picture import films
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, lines, name_of
 from tests.support.node import MAX_WAIT_S, InProcessNode, StubNetwork, received
@@ -190,7 +191,7 @@ def test_a_picture_shows_what_it_is_for() -> None:
         (overlay.FINDINGS, ("CTR", "MITD"), False),
         (overlay.ANATOMY, ("MTCD", "MITD"), True),
     ):
-        drawn, plain = (np.asarray(films(film, one, ENGLISH, shown=drawing)[1]) for one in (source, bare))
+        drawn, plain = (np.asarray(films(reduce_film(film), one, ENGLISH, shown=drawing)[1]) for one in (source, bare))
         changed = (drawn != plain).any(2)
         lines = [one.line for one in source.reading.measurements if one.key in keys]
         if border:

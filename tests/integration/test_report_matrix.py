@@ -29,6 +29,7 @@ from cxr_node.report.kinds import basic_text, chest_cad, key_objects, tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReferredResult, ReportedFilm
 from cxr_node.report.sr.tree import items, name_of
 from tests.support import films, phantom_outlines
@@ -286,7 +287,7 @@ def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
 def _request(study: Study, reported: Sequence[ReportedFilm], earlier: Sequence[PreviousReport]) -> ComposeRequest:
     return ComposeRequest(
         films=reported,
-        load_radiograph=study.load_radiograph or gray,
+        load_film=lambda film: reduce_film((study.load_radiograph or gray)(film)),
         observer=study.observer,
         now=NOW,
         earlier=tuple(earlier),

@@ -12,12 +12,13 @@ from pydicom import dcmread
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import segmentation
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from tests.support import films, peers
 from tests.unit.report.studies import NODE, NOW, composed, everything
@@ -29,8 +30,8 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]
         yield running
 
 
-def load_radiograph(film: ReportedFilm) -> Radiograph:
-    return radiograph(film.header, limits=Limits())
+def load_film(film: ReportedFilm) -> ReducedFilm:
+    return reduce_film(radiograph(film.header, limits=Limits()))
 
 
 def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
@@ -48,7 +49,7 @@ def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
 @pytest.mark.parametrize("kind", RESULT_KINDS, ids=lambda kind: str(kind.name))
 def test_orthanc_returns_every_kind_unchanged(kind: ResultKind, orthanc: peers.Orthanc, tmp_path: Path) -> None:
     film = everything(films.dx())
-    (result,) = kind.compose(ComposeRequest(films=[film], load_radiograph=load_radiograph, observer=NODE, now=NOW))
+    (result,) = kind.compose(ComposeRequest(films=[film], load_film=load_film, observer=NODE, now=NOW))
 
     assert _destination(orthanc).send(result.content).status == 0
     returned = orthanc.file(result.identity.sop_instance_uid)
@@ -59,7 +60,7 @@ def test_orthanc_returns_every_kind_unchanged(kind: ResultKind, orthanc: peers.O
 
 def test_results_are_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_path: Path) -> None:
     header = films.cr()
-    request = ComposeRequest(films=[everything(header)], load_radiograph=load_radiograph, observer=NODE, now=NOW)
+    request = ComposeRequest(films=[everything(header)], load_film=load_film, observer=NODE, now=NOW)
     destination = _destination(orthanc)
     destination.send(films.written(header, tmp_path).read_bytes())
     results = [result for kind in RESULT_KINDS for result in kind.compose(request)]

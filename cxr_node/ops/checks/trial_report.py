@@ -7,9 +7,9 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 
@@ -21,9 +21,7 @@ DETAIL = "a test of delivery: there is no such patient and no such film"
 
 def compose_test_report(kind: ResultKind, *, observer: Observer, now: datetime) -> Instance:
     """Return the test report of a kind: always the same instance, so that repeated tests leave one."""
-    (report,) = kind.compose(
-        ComposeRequest(films=[_film(observer)], load_radiograph=_no_pixels, observer=observer, now=now)
-    )
+    (report,) = kind.compose(ComposeRequest(films=[_film(observer)], load_film=_no_pixels, observer=observer, now=now))
     return report
 
 
@@ -50,5 +48,5 @@ def _film(observer: Observer) -> ReportedFilm:
     return ReportedFilm(header=header, reading=reading)
 
 
-def _no_pixels(film: ReportedFilm) -> Radiograph:
+def _no_pixels(film: ReportedFilm) -> ReducedFilm:
     raise ValueError(f"a report needs no pixels: {film.reading.film.sop_instance_uid}")

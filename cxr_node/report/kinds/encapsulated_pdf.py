@@ -6,7 +6,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from cxr_node.domain.hanging import hang, hang_reading
+from cxr_node.domain.hanging import hang_reading
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Instance
 from cxr_node.report import codes
@@ -81,12 +81,11 @@ def _pictures(films: Sequence[ReportedFilm], request: ComposeRequest) -> list[Pi
     labels = {id(film): words.heading for film, words in zip(films, impression_of(films, language).films, strict=True)}
     pictures: list[Picture] = []
     for film in analysed:
-        decoded = request.load_radiograph(received[film.reading.film.sop_instance_uid])
-        if decoded is None:
+        reduced = request.load_film(received[film.reading.film.sop_instance_uid])
+        if reduced is None:
             continue
-        radiograph = hang(decoded)
         hanging = replace(film, reading=hang_reading(film.reading))
-        original, painted = pictures_of(radiograph, hanging, language)
+        original, painted = pictures_of(reduced, hanging, language)
         if len(analysed) == 1:
             pictures.append(Picture(caption=language.phrases.picture_original, image=original.convert("L")))
         pictures.append(Picture(caption=labels[id(film)] or language.phrases.picture_findings, image=painted))

@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from cxr_node.domain.hanging import hang, hang_reading
+from cxr_node.domain.hanging import hang_reading
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import keywords
@@ -63,25 +63,24 @@ def _compose(
     result_type: ResultType, shown: Overlay, film: ReportedFilm, request: ComposeRequest, instance_number: int
 ) -> Instance | None:
     """Return the picture of a film, or None of one that was not analysed or cannot be decoded any more."""
-    decoded = None if film.reading.prediction is None else request.load_radiograph(film)
-    if decoded is None:
+    reduced = None if film.reading.prediction is None else request.load_film(film)
+    if reduced is None:
         return None
-    radiograph = hang(decoded)
     films = collate([film])
     hanging = replace(films[0], reading=hang_reading(film.reading))
-    picture = canvas(radiograph, hanging, request.observer.language, shown=shown)
+    picture = canvas(reduced, hanging, request.observer.language, shown=shown)
     identity = identity_of(films, result_type, request.observer, content=digest_of(picture.tobytes()))
     dataset = header(films, identity, result_type, request, instance_number)
-    _add_general_image(dataset, films[0], radiograph)
+    _add_general_image(dataset, films[0], reduced)
     _add_pixels(dataset, films[0].header, picture)
     require_sound(dataset, films, result_type)
     return instance_of(encoded(dataset), identity, JPEGBaseline8Bit)
 
 
-def _add_general_image(dataset: Dataset, film: ReportedFilm, radiograph: Radiograph) -> None:
+def _add_general_image(dataset: Dataset, film: ReportedFilm, reduced: ReducedFilm) -> None:
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.PatientOrientation = list(radiograph.geometry.patient_orientation or ())
+    dataset.PatientOrientation = list(reduced.patient_orientation or ())
     dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be required (PS3.3 C.7.3.1)
     dataset.BurnedInAnnotation = "YES"
     dataset.DerivationDescription = _DERIVATION

@@ -8,23 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from cxr_node.domain.radiograph import Radiograph, UInt16
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding
+from cxr_node.domain.reduced_film import ReducedFilm, UInt8
 from cxr_node.report.impression import Impression, failure, impression_of, named
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.pictures import overlay
 from cxr_node.report.pictures.drawing import Drawing, leading
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.pictures.typeface import Color, Typeface, typeface_of
 from cxr_node.report.source import ReportedFilm
 
-UInt8 = npt.NDArray[np.uint8]
-
-LONGEST = 960
-"""Longer side of each of the two films in pixels: both fit a screen of 1920."""
 TEXT = 22
 """Font size in pixels: at half size still 11."""
 _TITLE = 28
@@ -62,15 +59,15 @@ def painted(
     Shape (rows, columns, 3), red, green and blue. The longer side of each film has 960 pixels, which are square even
     where those of the film are not.
     """
-    return np.asarray(canvas(radiograph, film, language, shown=shown), dtype=np.uint8)
+    return np.asarray(canvas(reduce_film(radiograph), film, language, shown=shown), dtype=np.uint8)
 
 
 def canvas(
-    radiograph: Radiograph, film: ReportedFilm, language: Language, *, shown: overlay.Overlay = overlay.FINDINGS
+    reduced: ReducedFilm, film: ReportedFilm, language: Language, *, shown: overlay.Overlay = overlay.FINDINGS
 ) -> Image.Image:
     """Return the picture of `painted` as an RGB image."""
     typeface, impression = typeface_of(language), impression_of([film], language)
-    left, right = films(radiograph, film, language, shown=shown)
+    left, right = films(reduced, film, language, shown=shown)
     width = max(2 * left.width + 3 * _MARGIN, _LEAST_WIDTH)
     title = typeface.wrapped(impression.headline, width - 2 * _MARGIN, _TITLE)
     paragraphs = list(_paragraphs(film, impression, language, typeface, width))
@@ -90,24 +87,14 @@ def canvas(
 
 
 def films(
-    radiograph: Radiograph, film: ReportedFilm, language: Language, *, shown: overlay.Overlay = overlay.FINDINGS
+    reduced: ReducedFilm, film: ReportedFilm, language: Language, *, shown: overlay.Overlay = overlay.FINDINGS
 ) -> tuple[Image.Image, Image.Image]:
-    """Return a film that hangs in the size of the picture, without and with an overlay."""
-    gray = most_significant(radiograph.p_values)
-    rows, columns = gray.shape
-    height = rows * radiograph.geometry.aspect_ratio
-    factor = LONGEST / max(height, columns)
-    size = max(1, round(columns * factor)), max(1, round(height * factor))
-    picture = Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB")
-    drawing = Drawing(film=picture, x=size[0] / columns, y=size[1] / rows, typeface=typeface_of(language), text=TEXT)
+    """Return a film in the size of the picture, without and with an overlay."""
+    picture = Image.fromarray(reduced.gray).convert("RGB")
+    x, y = picture.width / reduced.columns, picture.height / reduced.rows
+    drawing = Drawing(film=picture, x=x, y=y, typeface=typeface_of(language), text=TEXT)
     shown.draw(drawing, film, language)
     return picture, drawing.finished()
-
-
-def most_significant(p_values: UInt16) -> UInt8:
-    """Return P-values in 8 bits: their upper bytes, in one pass."""
-    upper = np.ascontiguousarray(p_values, "<u2").view(np.uint8).reshape(*p_values.shape, 2)[..., 1]
-    return np.ascontiguousarray(upper)
 
 
 def model_lines(film: ReportedFilm, language: Language) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, Observation, Point, Reading, Region
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.domain.reduced_film import UInt8
 from cxr_node.report.kinds.segmentation import SEGMENTATION
-from cxr_node.report.pictures.picture import UInt8
 from cxr_node.report.source import ReportedFilm
 from tests.support import turned_films
 from tests.support.turned_films import Turned, read_films, turned_copy

@@ -34,6 +34,7 @@ from cxr_node.domain.reading import (
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm
 from tests.support import films
 
@@ -224,7 +225,9 @@ def request(
     earlier: Sequence[PreviousReport] = (),
 ) -> ComposeRequest:
     """Return a request to compose the results of a study of gray films."""
-    return ComposeRequest(films=reported, load_radiograph=gray, observer=observer, now=now, earlier=earlier)
+    return ComposeRequest(
+        films=reported, load_film=lambda film: reduce_film(gray(film)), observer=observer, now=now, earlier=earlier
+    )
 
 
 def composed(

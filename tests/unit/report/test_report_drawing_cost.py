@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.drawing import Drawing
 from cxr_node.report.pictures.overlay import ORANGE, SKY
-from cxr_node.report.pictures.picture import TEXT, most_significant
+from cxr_node.report.pictures.picture import TEXT
 from cxr_node.report.pictures.placement import Box, Request, placed
+from cxr_node.report.pictures.reduced import most_significant
 from cxr_node.report.pictures.typeface import font, typeface_of
 
 FILM = Box(left=0, top=0, width=780, height=960)

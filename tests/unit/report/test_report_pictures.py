@@ -28,6 +28,7 @@ from cxr_node.report.pictures import graphics, overlay, picture
 from cxr_node.report.pictures.drawing import Drawing, smooth
 from cxr_node.report.pictures.picture import painted
 from cxr_node.report.pictures.placement import Box, around
+from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.pictures.typeface import typeface_of
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items
@@ -68,7 +69,7 @@ def _state(film: ReportedFilm) -> Dataset:
 def test_the_film_as_sent_is_left_and_the_outline_of_a_finding_right() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(200, 100, 100),))
     film = read(films.cr(rows=640, columns=512), opacity)
-    original, drawn = picture.films(_radiograph(film), film, ENGLISH)
+    original, drawn = picture.films(reduce_film(_radiograph(film)), film, ENGLISH)
     page = painted(_radiograph(film), film)
 
     assert {original.getpixel((column, row)) for column in range(0, 768, 8) for row in range(0, 960, 8)} == {_GRAYS}
@@ -82,13 +83,13 @@ def test_the_film_as_sent_is_left_and_the_outline_of_a_finding_right() -> None:
 def test_both_films_have_the_same_longest_side_and_keep_their_shape() -> None:
     for rows, columns in ((2560, 1280), (128, 64)):
         film = read(films.cr(rows=rows, columns=columns))
-        for one in picture.films(_radiograph(film), film, ENGLISH):
+        for one in picture.films(reduce_film(_radiograph(film)), film, ENGLISH):
             assert one.size == (480, 960)
 
 
 def test_pixels_that_are_not_square_become_square() -> None:
     film = read(films.cr(rows=300, columns=300))
-    assert picture.films(_radiograph(film, aspect_ratio=2.0), film, ENGLISH)[0].size == (480, 960)
+    assert picture.films(reduce_film(_radiograph(film, aspect_ratio=2.0)), film, ENGLISH)[0].size == (480, 960)
 
 
 @pytest.mark.slow
