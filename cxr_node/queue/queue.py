@@ -35,12 +35,29 @@ def add(
 
     The job has the priority boost of its study.
     """
-    priority_boost_s = NO_PRIORITY_BOOST
     if of_study is not None:
-        priority_boost_s = transaction.connection.execute(_STUDY_PRIORITY, {"study_id": of_study}).scalar_one()
-    new = NewJob(subject_id=subject_id, of_study=of_study, priority_boost_s=priority_boost_s, at=now)
+        (job_id,) = add_of_study(transaction, stage, [subject_id], of_study, due_at=due_at, now=now)
+        return job_id
+    new = NewJob(subject_id=subject_id, of_study=None, priority_boost_s=NO_PRIORITY_BOOST, at=now)
     (job_id,) = _add(transaction, stage, [_row(stage, new) | {"due_at": due_at}])
     return job_id
+
+
+def add_of_study(
+    transaction: Transaction,
+    stage: Stage,
+    subject_ids: Sequence[int],
+    study_id: int,
+    *,
+    due_at: datetime,
+    now: datetime,
+) -> list[int]:
+    """Add jobs of `stage` for subjects of one study, with its priority boost; return their ids in order."""
+    boost_s = transaction.connection.execute(_STUDY_PRIORITY, {"study_id": study_id}).scalar_one()
+    new = [
+        NewJob(subject_id=subject_id, of_study=study_id, priority_boost_s=boost_s, at=now) for subject_id in subject_ids
+    ]
+    return _add(transaction, stage, [_row(stage, job) | {"due_at": due_at} for job in new])
 
 
 def add_all(transaction: Transaction, stage: Stage, new: Sequence[NewJob]) -> list[int]:
@@ -83,8 +100,7 @@ def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, no
 
     Concurrent readers on PostgreSQL can add two, which is harmless: the second finds its result composed already.
     """
-    is_waiting = (job.c.stage == Stage.COMPOSE, job.c.study_id == study_id, IS_WAITING)
-    postponed = transaction.connection.execute(update(job).where(*is_waiting).values(due_at=due_at).returning(job.c.id))
+    postponed = transaction.connection.execute(_POSTPONE_COMPOSE, {"of_study": study_id, "to_due_at": due_at})
     if postponed.first() is None:
         add(transaction, Stage.COMPOSE, study_id, of_study=study_id, due_at=due_at, now=now)
     transaction.notify.add(Stage.COMPOSE)
@@ -328,6 +344,12 @@ def _return_to_queue(
 
 
 # Built once, as in `claimable`.
+_POSTPONE_COMPOSE = (
+    update(job)
+    .where(job.c.stage == Stage.COMPOSE, job.c.study_id == bindparam("of_study"), IS_WAITING)
+    .values(due_at=bindparam("to_due_at"))
+    .returning(job.c.id)
+)
 _INSERT_JOBS = insert(job).returning(job.c.id, sort_by_parameter_order=True)
 # Locked until the commit, so that a concurrent `boost_study` finds the new job.
 _STUDY_PRIORITY = select(study.c.priority).where(study.c.id == bindparam("study_id")).with_for_update(read=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 
-from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select
 
 from cxr_node.db.comparison_tables import compared_value
 from cxr_node.db.correction_tables import rejected_film, withdrawal
@@ -112,7 +112,7 @@ def write(
     """
     tables = (compared_value, "prior_film_id", comparisons), (fetched_compared_value, "fetched_film_id", fetched)
     for table, column, compared in tables:
-        transaction.connection.execute(delete(table).where(table.c.film_id.in_(film_ids)))
+        transaction.connection.execute(_DELETE[table.name], {"film_ids": film_ids})
         rows = [
             {"film_id": film_id, column: prior_id, **_columns(value)}
             for film_id, (prior_id, comparison) in compared.items()
@@ -120,6 +120,13 @@ def write(
         ]
         if rows:
             transaction.connection.execute(insert(table), rows)
+
+
+_DELETE = {
+    table.name: delete(table).where(table.c.film_id.in_(bindparam("film_ids", expanding=True)))
+    for table in (compared_value, fetched_compared_value)
+}
+"""Built once: they run for every study."""
 
 
 def _columns(value: ComparedValue) -> dict[str, object]:

@@ -46,7 +46,7 @@ def store(transaction: Transaction, capabilities: DestinationCapabilities) -> No
 
 def latest(connection: Connection) -> dict[str, DestinationCapabilities]:
     """Return the capabilities by name of the destination."""
-    rows = connection.execute(select(destination_capabilities)).mappings()
+    rows = connection.execute(_ALL).mappings()
     return {
         row["destination"]: DestinationCapabilities(
             destination=row["destination"],
@@ -56,3 +56,7 @@ def latest(connection: Connection) -> dict[str, DestinationCapabilities]:
         )
         for row in rows
     }
+
+
+_ALL = select(destination_capabilities)
+"""Built once: it runs for every study."""

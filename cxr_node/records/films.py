@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, exists, func, or_, select
 
 from cxr_node.db.correction_tables import rejected_film
 from cxr_node.db.monitoring_tables import is_not_constancy_film
@@ -46,7 +46,7 @@ class Film:
 
 def get(connection: Connection, film_id: int) -> Film:
     """Return the film with this id."""
-    return _film(connection.execute(_FILMS.where(film.c.id == film_id)).mappings().one())
+    return _film(connection.execute(_FILM, {"film_id": film_id}).mappings().one())
 
 
 def of_study(connection: Connection, study_id: int) -> list[Film]:
@@ -55,12 +55,7 @@ def of_study(connection: Connection, study_id: int) -> list[Film]:
     Another film under a known SOP Instance UID is one of them once it is found to be another. Films of constancy checks
     are left out, so that no result is composed of them.
     """
-    is_conflict = exists().where(reading.c.film_id == film.c.id, reading.c.not_analysed == Reason.DUPLICATE)
-    is_reported = or_(film.c.is_original.is_(True), is_conflict)
-    is_rejected = exists().where(rejected_film.c.film_id == film.c.id)
-    conditions = (film.c.study_id == study_id, is_reported, film.c.removed_at.is_(None), ~is_rejected)
-    rows = connection.execute(_FILMS.where(*conditions, is_not_constancy_film()).order_by(film.c.id))
-    return [_film(row) for row in rows.mappings()]
+    return [_film(row) for row in connection.execute(_OF_STUDY, {"study_id": study_id}).mappings()]
 
 
 _OTHER = film.alias("other")
@@ -82,6 +77,17 @@ _IS_REPLACED = (
 _FILMS: Select[tuple[object, ...]] = select(
     film, study.c.study_instance_uid, _FIRST_KEY, _FIRST_DIGEST, _IS_CORRECTED, _IS_REPLACED
 ).join(study, film.c.study_id == study.c.id)
+# Built once: building them costs more than running them.
+_FILM = _FILMS.where(film.c.id == bindparam("film_id"))
+_IS_CONFLICT = exists().where(reading.c.film_id == film.c.id, reading.c.not_analysed == Reason.DUPLICATE)
+_OF_STUDY = _FILMS.where(
+    film.c.study_id == bindparam("study_id"),
+    or_(film.c.is_original.is_(True), _IS_CONFLICT),
+    film.c.removed_at.is_(None),
+    ~exists().where(rejected_film.c.film_id == film.c.id),
+    is_not_constancy_film(),
+).order_by(film.c.id)
+_LAST_RECEIVED = select(func.max(film.c.received_at)).where(film.c.study_id == bindparam("study_id"))
 
 
 def _film(columns: RowMapping) -> Film:
@@ -109,7 +115,5 @@ def _film(columns: RowMapping) -> Film:
 
 def last_received_at(connection: Connection, study_id: int) -> datetime:
     """Return when the last film of a study was received."""
-    last: datetime = connection.execute(
-        select(func.max(film.c.received_at)).where(film.c.study_id == study_id)
-    ).scalar_one()
+    last: datetime = connection.execute(_LAST_RECEIVED, {"study_id": study_id}).scalar_one()
     return last

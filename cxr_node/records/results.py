@@ -1,6 +1,9 @@
-"""Result objects composed, and their deliveries: one row per result and destination."""
+"""Result objects composed, and their deliveries: one row per result and destination.
 
-from collections.abc import Iterable, Sequence
+Statements that run for every film are built once: building one costs more than running it.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,6 +51,21 @@ class Delivery:
     is_withdrawn: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewResult:
+    """An archived result to be added, and the destinations that it is to be delivered to.
+
+    `superseded` are the ids of earlier results whose place it takes.
+    """
+
+    instance: Instance
+    kind: str
+    version: int
+    archive_key: str
+    destinations: Sequence[str]
+    superseded: Sequence[int] = ()
+
+
 IS_WITHDRAWN = exists().where(withdrawal.c.result_id == result.c.id).correlate(result)
 """Condition that a result was withdrawn: it is sent no more."""
 
@@ -57,97 +75,64 @@ def is_own_result(connection: Connection, sop_instance_uid: Uid) -> bool:
     return connection.execute(_OWN_RESULT, {"uid": sop_instance_uid}).first() is not None
 
 
-_OWN_RESULT = select(result.c.id).where(result.c.sop_instance_uid == bindparam("uid"))
-"""Built once: it runs for every film received."""
-
-
 def of_study(connection: Connection, study_id: int) -> list[Result]:
     """Return the results of a study, the oldest first."""
-    rows = connection.execute(
-        select(result, study.c.study_instance_uid)
-        .join(study, result.c.study_id == study.c.id)
-        .where(result.c.study_id == study_id)
-        .order_by(result.c.id)
-    )
-    return [_result(row) for row in rows.mappings()]
+    return [_result(row) for row in connection.execute(_OF_STUDY, {"study_id": study_id}).mappings()]
 
 
 def of_moved_films(connection: Connection, study_id: int) -> list[Result]:
     """Return the results of other studies on films of which this study has the accepted copy, the oldest first."""
-    here, there = film.alias("here"), film.alias("there")
-    studies = (
-        select(there.c.study_id)
-        .join(here, here.c.sop_instance_uid == there.c.sop_instance_uid)
-        .join(job, job.c.film_id == there.c.id)
-        .where(here.c.study_id == study_id, here.c.is_original.is_(True), there.c.study_id != study_id)
-        .where(there.c.id < here.c.id, job.c.state == State.DONE)
-    )
-    rows = connection.execute(
-        select(result, study.c.study_instance_uid)
-        .join(study, result.c.study_id == study.c.id)
-        .where(result.c.study_id.in_(studies))
-        .order_by(result.c.id)
-    )
-    return [_result(row) for row in rows.mappings()]
+    return [_result(row) for row in connection.execute(_OF_MOVED_FILMS, {"of_study": study_id}).mappings()]
 
 
 def add(
-    transaction: Transaction,
-    study_id: int,
-    instance: Instance,
-    *,
-    kind: str,
-    version: int,
-    archive_key: str,
-    destinations: Iterable[str],
-    composed_at: datetime,
-    superseded: Sequence[int] = (),
-    now: datetime,
-) -> int:
-    """Write an archived result, and add a delivery with its job for each destination; return its id.
+    transaction: Transaction, study_id: int, new: Sequence[NewResult], *, composed_at: datetime, now: datetime
+) -> list[int]:
+    """Write archived results of a study, with a delivery and its job for each destination of each; return their ids.
 
-    `composed_at` is the time that the object has; a film received later is not in it. `superseded` are earlier results
-    whose place it takes.
+    `composed_at` is the time that the objects have; a film received later is not in them.
     """
+    if not new:
+        return []
+    connection = transaction.connection
+    superseded = [result_id for one in new for result_id in one.superseded]
     if superseded:
         earlier = result.c.id.in_(superseded), result.c.superseded_at.is_(None)
-        transaction.connection.execute(update(result).where(*earlier).values(superseded_at=composed_at))
-    result_id: int = transaction.connection.execute(
-        insert(result)
-        .values(
-            study_id=study_id,
-            kind=kind,
-            version=version,
-            sop_class_uid=instance.identity.sop_class_uid,
-            sop_instance_uid=instance.identity.sop_instance_uid,
-            series_instance_uid=instance.identity.series_instance_uid,
-            transfer_syntax_uid=instance.transfer_syntax_uid,
-            patient_key=instance.identity.patient_key,
-            digest=instance.digest,
-            archive_key=archive_key,
-            size_bytes=len(instance.content),
-            composed_at=composed_at,
-        )
-        .returning(result.c.id)
-    ).scalar_one()
-    for destination in destinations:
-        delivery_id = transaction.connection.execute(
-            insert(delivery)
-            .values(result_id=result_id, destination=destination, created_at=now)
-            .returning(delivery.c.id)
-        ).scalar_one()
-        queue.add(transaction, Stage.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
-    return result_id
+        connection.execute(update(result).where(*earlier).values(superseded_at=composed_at))
+    rows = [_columns(study_id, one, composed_at) for one in new]
+    result_ids = list(connection.execute(_INSERT_RESULTS, rows).scalars())
+    deliveries = [
+        {"result_id": result_id, "destination": destination, "created_at": now}
+        for result_id, one in zip(result_ids, new, strict=True)
+        for destination in one.destinations
+    ]
+    if deliveries:
+        delivery_ids = list(connection.execute(_INSERT_DELIVERIES, deliveries).scalars())
+        queue.add_of_study(transaction, Stage.DELIVER, delivery_ids, study_id, due_at=now, now=now)
+    return result_ids
+
+
+def _columns(study_id: int, new: NewResult, composed_at: datetime) -> dict[str, object]:
+    identity = new.instance.identity
+    return {
+        "study_id": study_id,
+        "kind": new.kind,
+        "version": new.version,
+        "sop_class_uid": identity.sop_class_uid,
+        "sop_instance_uid": identity.sop_instance_uid,
+        "series_instance_uid": identity.series_instance_uid,
+        "transfer_syntax_uid": new.instance.transfer_syntax_uid,
+        "patient_key": identity.patient_key,
+        "digest": new.instance.digest,
+        "archive_key": new.archive_key,
+        "size_bytes": len(new.instance.content),
+        "composed_at": composed_at,
+    }
 
 
 def undelivered(connection: Connection, study_id: int) -> frozenset[int]:
     """Return the ids of a study's results that at least one destination does not have yet, and is to have."""
-    rows = connection.execute(
-        select(result.c.id)
-        .join(delivery, delivery.c.result_id == result.c.id)
-        .where(result.c.study_id == study_id, delivery.c.delivered_at.is_(None), ~IS_WITHDRAWN)
-    )
-    return frozenset(rows.scalars())
+    return frozenset(connection.execute(_UNDELIVERED, {"study_id": study_id}).scalars())
 
 
 def replace_content(transaction: Transaction, result_id: int, instance: Instance) -> None:
@@ -159,21 +144,7 @@ def replace_content(transaction: Transaction, result_id: int, instance: Instance
 
 def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
     """Return the delivery with this id."""
-    rows = connection.execute(
-        select(
-            result,
-            study.c.study_instance_uid,
-            delivery.c.destination,
-            delivery.c.delivered_at,
-            delivery.c.confirmed_at,
-            delivery.c.failure_reason,
-            IS_WITHDRAWN.label("is_withdrawn"),
-        )
-        .join(study, result.c.study_id == study.c.id)
-        .join(delivery, delivery.c.result_id == result.c.id)
-        .where(delivery.c.id == delivery_id)
-    )
-    columns = rows.mappings().one()
+    columns = connection.execute(_DELIVERY, {"delivery_id": delivery_id}).mappings().one()
     return Delivery(
         delivery_id=delivery_id,
         destination=columns["destination"],
@@ -187,12 +158,7 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
 
 def mark_delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
     """Record that a destination has accepted a result with a DIMSE status."""
-    first = func.coalesce(delivery.c.first_delivered_at, delivery.c.delivered_at, bindparam("now", now, UtcDateTime))
-    transaction.connection.execute(
-        update(delivery)
-        .where(delivery.c.id == delivery_id)
-        .values(delivered_at=now, first_delivered_at=first, status=status, confirmed_at=None, failure_reason=None)
-    )
+    transaction.connection.execute(_MARK_DELIVERED, {"of_delivery": delivery_id, "of_status": status, "now": now})
 
 
 def mark_undelivered(transaction: Transaction, delivery_id: int) -> None:
@@ -219,3 +185,56 @@ def _result(columns: RowMapping) -> Result:
         archive_key=columns["archive_key"],
         composed_at=columns["composed_at"],
     )
+
+
+_OWN_RESULT = select(result.c.id).where(result.c.sop_instance_uid == bindparam("uid"))
+_RESULTS = select(result, study.c.study_instance_uid).join(study, result.c.study_id == study.c.id)
+_OF_STUDY = _RESULTS.where(result.c.study_id == bindparam("study_id")).order_by(result.c.id)
+_HERE, _THERE = film.alias("here"), film.alias("there")
+_OF_MOVED_FILMS = _RESULTS.where(
+    result.c.study_id.in_(
+        select(_THERE.c.study_id)
+        .join(_HERE, _HERE.c.sop_instance_uid == _THERE.c.sop_instance_uid)
+        .join(job, job.c.film_id == _THERE.c.id)
+        .where(
+            _HERE.c.study_id == bindparam("of_study"),
+            _HERE.c.is_original.is_(True),
+            _THERE.c.study_id != bindparam("of_study"),
+            _THERE.c.id < _HERE.c.id,
+            job.c.state == State.DONE,
+        )
+    )
+).order_by(result.c.id)
+_UNDELIVERED = (
+    select(result.c.id)
+    .join(delivery, delivery.c.result_id == result.c.id)
+    .where(result.c.study_id == bindparam("study_id"), delivery.c.delivered_at.is_(None), ~IS_WITHDRAWN)
+)
+_DELIVERY = (
+    select(
+        result,
+        study.c.study_instance_uid,
+        delivery.c.destination,
+        delivery.c.delivered_at,
+        delivery.c.confirmed_at,
+        delivery.c.failure_reason,
+        IS_WITHDRAWN.label("is_withdrawn"),
+    )
+    .join(study, result.c.study_id == study.c.id)
+    .join(delivery, delivery.c.result_id == result.c.id)
+    .where(delivery.c.id == bindparam("delivery_id"))
+)
+_NOW = bindparam("now", type_=UtcDateTime)
+_MARK_DELIVERED = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("of_delivery"))
+    .values(
+        delivered_at=_NOW,
+        first_delivered_at=func.coalesce(delivery.c.first_delivered_at, delivery.c.delivered_at, _NOW),
+        status=bindparam("of_status"),
+        confirmed_at=None,
+        failure_reason=None,
+    )
+)
+_INSERT_RESULTS = insert(result).returning(result.c.id, sort_by_parameter_order=True)
+_INSERT_DELIVERIES = insert(delivery).returning(delivery.c.id, sort_by_parameter_order=True)

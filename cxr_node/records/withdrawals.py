@@ -45,8 +45,7 @@ class Withdrawn:
 
 def issue_of(connection: Connection, study_id: int) -> Issue:
     """Return the issue of a study."""
-    query = select(study_issue.c.number, study_issue.c.withdrawn_at).where(study_issue.c.study_id == study_id)
-    row = connection.execute(query).first()
+    row = connection.execute(_ISSUE, {"study_id": study_id}).first()
     return Issue() if row is None else Issue(number=row.number, withdrawn_at=row.withdrawn_at)
 
 
@@ -100,9 +99,12 @@ def withdraw(
     return len(result_ids)
 
 
-def without_note(connection: Connection, study_id: int) -> list[Withdrawn]:
-    """Return the withdrawn results of a study that a destination has or may have, and has no rejection note of."""
-    return _withdrawn(connection, results.of_study(connection, study_id), withdrawal.c.note_id.is_(None))
+def without_note(connection: Connection, of_study: Sequence[Result]) -> list[Withdrawn]:
+    """Return those of a study's results that are withdrawn and that a destination has without a rejection note.
+
+    A destination has a result, or may have it, if it was sent there at least once.
+    """
+    return _withdrawn(connection, of_study, withdrawal.c.note_id.is_(None))
 
 
 def of_note(connection: Connection, note: Result) -> Withdrawn | None:
@@ -118,9 +120,13 @@ def set_note(transaction: Transaction, result_ids: Sequence[int], note_id: int) 
 
 
 def _withdrawn(connection: Connection, of_study: Sequence[Result], condition: ColumnElement[bool]) -> list[Withdrawn]:
+    if not of_study:
+        return []
     by_id = {one.result_id: one for one in of_study}
     query = select(withdrawal).where(withdrawal.c.result_id.in_(by_id), condition).order_by(withdrawal.c.result_id)
     rows = connection.execute(query).mappings().all()
+    if not rows:
+        return []
     destinations = _destinations(connection, [row["result_id"] for row in rows])
     groups: defaultdict[tuple[object, ...], list[Result]] = defaultdict(list)
     causes: dict[tuple[object, ...], RowMapping] = {}
@@ -162,5 +168,6 @@ def _destinations(connection: Connection, result_ids: Sequence[int]) -> dict[int
     return names
 
 
+_ISSUE = select(study_issue.c.number, study_issue.c.withdrawn_at).where(study_issue.c.study_id == bindparam("study_id"))
 _OF_STUDY = select(study.c.id).where(study.c.id == bindparam("study_id"))
 _LOCK, _LOCK_SHARED = _OF_STUDY.with_for_update(), _OF_STUDY.with_for_update(read=True)

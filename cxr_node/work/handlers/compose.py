@@ -84,10 +84,10 @@ class ComposeHandler(OneJobHandler):
             received = films.of_study(connection, study_id)
             with_readings = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
             earlier = results.of_study(connection, study_id)
-            undelivered = results.undelivered(connection, study_id)
+            undelivered = results.undelivered(connection, study_id) if earlier else frozenset()
             replaced = results.of_moved_films(connection, study_id)
             capabilities = destination_capabilities.latest(connection)
-            withdrawn = withdrawals.without_note(connection, study_id)
+            withdrawn = withdrawals.without_note(connection, earlier)
         self._repair_notes(earlier, undelivered)
         if withdrawn:
             return self._compose_notes(claim, withdrawn, earlier)
@@ -160,7 +160,7 @@ class ComposeHandler(OneJobHandler):
 
         def record(transaction: Transaction, now: datetime) -> None:
             for one, note in zip(withdrawn, notes, strict=True):
-                note_id = _add(transaction, claim.subject_id, note, composed_at=one.withdrawn_at, now=now)
+                (note_id,) = _add(transaction, claim.subject_id, [note], composed_at=one.withdrawn_at, now=now)
                 withdrawals.set_note(transaction, one.result_ids, note_id)
             last_received = films.last_received_at(transaction.connection, claim.subject_id)
             due_at = max(now, self._window.due_at(last_received))
@@ -225,8 +225,7 @@ class ComposeHandler(OneJobHandler):
             for damaged, instance in again:
                 if instance is not None and instance.digest != damaged.digest:
                     results.replace_content(transaction, damaged.result_id, instance)
-            for result in composed:
-                _add(transaction, claim.subject_id, result, composed_at=composed_at, now=now)
+            _add(transaction, claim.subject_id, composed, composed_at=composed_at, now=now)
             compared.write(transaction, [film for film, _ in reported])
             for rule in self._notification_rules:
                 stated = [one.as_json() for one in notified_findings(rule, (reading for _, reading in reported))]
@@ -252,20 +251,25 @@ def _wait_for_films(claim: Claim, deadline: datetime) -> Completion:
 
 
 def _add(
-    transaction: Transaction, study_id: int, composed: pipeline.Composed, *, composed_at: datetime, now: datetime
-) -> int:
-    return results.add(
-        transaction,
-        study_id,
-        composed.instance,
-        kind=composed.kind,
-        version=composed.version,
-        archive_key=composed.archive_key,
-        destinations=composed.destinations,
-        superseded=composed.superseded,
-        composed_at=composed_at,
-        now=now,
-    )
+    transaction: Transaction,
+    study_id: int,
+    composed: Sequence[pipeline.Composed],
+    *,
+    composed_at: datetime,
+    now: datetime,
+) -> list[int]:
+    new = [
+        results.NewResult(
+            instance=one.instance,
+            kind=one.kind,
+            version=one.version,
+            archive_key=one.archive_key,
+            destinations=one.destinations,
+            superseded=one.superseded,
+        )
+        for one in composed
+    ]
+    return results.add(transaction, study_id, new, composed_at=composed_at, now=now)
 
 
 def _reported(ready: Sequence[tuple[films.Film, Reading]]) -> list[tuple[films.Film, Reading]]:
