@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 
 from cxr_node.child_process import ignore_stop_signals, limit_address_space
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of, type_and_place
+from cxr_node.process_pool.pydicom_import import import_pydicom
 
 _NICE = 5
 LogEntry = tuple[str, int, str]
@@ -89,6 +90,7 @@ def main(descriptor: int, memory_bytes: int) -> None:
     ignore_stop_signals()
     # Lower priority than the network and the receiver.
     os.nice(_NICE)
+    import_pydicom()
     log = _LogBuffer()
     logging.basicConfig(level=logging.INFO, handlers=[log])
     with Connection(descriptor) as connection:

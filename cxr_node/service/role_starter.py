@@ -20,6 +20,8 @@ from contextlib import suppress
 
 import setproctitle
 
+from cxr_node.process_pool.pydicom_import import import_pydicom
+
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MAX_REQUEST_BYTES = 1 << 16
 _FILES = 3
@@ -57,6 +59,7 @@ def serve(connection: socket.socket) -> None:
 
 def _import_shared_modules() -> None:
     """Import what several roles use: neither PyTorch nor the web framework, which one role each imports."""
+    import_pydicom()
     from cxr_node.service import role
     from cxr_node.wiring import compose, deliver, maintenance, read, receive, rejection_counters
 
