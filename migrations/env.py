@@ -10,6 +10,7 @@ from cxr_node.db import (  # noqa: F401  # they add to the metadata
     cascade_tables,
     comparison_tables,
     correction_tables,
+    export_tables,
     identifier_tables,
     monitoring_tables,
     point_tables,

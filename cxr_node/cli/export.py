@@ -1,6 +1,7 @@
 """`cxr-node export`: films and results without identifiers, for research and registries."""
 
 import json
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _TABLES = ("films", "studies", "findings", "refusals")
 _NO_RESULTS = "none"
 _NEWEST = "is_newest"
+_IDENTIFYING = re.compile(r"^(\w*_(?:id|uid)|address|detail)(\W+).*$", re.DOTALL)
+"""Conditions with values that lead to one film, or to whoever sent it."""
 
 
 def export(
@@ -86,7 +89,8 @@ def export(
             if not planned.films:
                 raise CommandError("no film can be exported")
             with _target(process, folder, destination, conditions) as target:
-                outcome = exports.export(process, planned, conditions, target)
+                words = _selection_words(table, where or [], study, since, until)
+                outcome = exports.export(process, planned, conditions, target, selection=words)
         except CannotExport as error:
             raise CommandError(str(error)) from None
         _print_outcome(outcome, as_json=as_json)
@@ -133,6 +137,15 @@ def _selected(
     if study_ids is None:
         return None, all_keys(selection, "study_id")
     raise CommandError("--study and conditions on studies exclude each other")
+
+
+def _selection_words(table: str, where: list[str], study: str, since: str, until: str) -> str:
+    """Return the arguments that select films, for the list of exports, which names no study and no film."""
+    stated = [_IDENTIFYING.sub(r"\1\2...", condition) for condition in where]
+    words = ["one study"] if study else []
+    words += [f"{table} with {' and '.join(stated)}"] if stated else []
+    words += [f"{word} {text}" for word, text in (("since", since), ("until", until)) if text]
+    return ", ".join(words)
 
 
 def _conditions(

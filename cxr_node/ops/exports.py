@@ -28,7 +28,8 @@ from cxr_node.ops.export_target import CannotExport, ExportTarget, destination_o
 from cxr_node.ops.formatting import counted
 from cxr_node.process_pool.executor import Executor
 from cxr_node.queries.exports import SelectedFilm, Standing, composed_at, selected_films
-from cxr_node.records import films, readings
+from cxr_node.records import exports, films, readings
+from cxr_node.records.exports import ExportCounts
 from cxr_node.records.films import Film
 from cxr_node.wiring import audit
 from cxr_node.wiring.compose import compose_executor
@@ -58,6 +59,12 @@ class ExportConditions:
         unknown = [name for name in self.results if name not in RESULT_NAMES]
         if unknown:
             raise CannotExport(f"{unknown[0]!r} is no result; there are {', '.join(RESULT_NAMES)}")
+
+    @property
+    def words(self) -> str:
+        """Options and results, in words."""
+        options = f"retains {', '.join(sorted(self.options))}" if self.options else "basic profile"
+        return f"{options}; {', '.join(self.results) or 'no results'}"
 
     def as_json(self) -> dict[str, object]:
         """Return the conditions without the secret: two exports of equal ones may be in one folder."""
@@ -128,9 +135,17 @@ def destination_target(process: Process, name: str) -> Iterator[ExportTarget]:
 
 
 def export(
-    process: Process, planned: ExportPlan, conditions: ExportConditions, target: ExportTarget, *, by: str = ""
+    process: Process,
+    planned: ExportPlan,
+    conditions: ExportConditions,
+    target: ExportTarget,
+    *,
+    by: str = "",
+    selection: str = "",
 ) -> ExportOutcome:
     """Export the films of a plan with results composed anew, study by study, each recorded before it can be seen.
+
+    The list of exports has who began it, which films were selected (`selection`, in words), and what was done.
 
     Raises
     ------
@@ -139,11 +154,42 @@ def export(
     """
     operator_log.record(process, f"de-identified export of {planned.sentence} begins", subject="export", by=by)
     run = _Run(process, conditions, target)
-    with compose_executor(process) as executor:
-        for study_id, film_ids in planned.film_ids.items():
-            run.export(executor, study_id, film_ids)
-        target.finish()
+    with process.database.write() as transaction:
+        export_id = exports.begin(
+            transaction,
+            by=by or operator_log.operator_name(),
+            target=target.name,
+            selection=selection,
+            conditions=conditions.words,
+            films=planned.films,
+            now=process.clock(),
+        )
+    failure = "an error, or the end of its process"
+    try:
+        with compose_executor(process) as executor:
+            for study_id, film_ids in planned.film_ids.items():
+                run.export(executor, study_id, film_ids)
+                _note(process, export_id, run.outcome(planned.left_out))
+            target.finish()
+        failure = ""
+    except CannotExport as error:
+        failure = str(error)
+        raise
+    finally:
+        with process.database.write() as transaction:
+            exports.end(transaction, export_id, failure=failure, now=process.clock())
     return run.outcome(planned.left_out)
+
+
+def _note(process: Process, export_id: int, outcome: ExportOutcome) -> None:
+    counts = ExportCounts(
+        studies=outcome.studies,
+        present=outcome.present,
+        objects=outcome.objects,
+        left_out={str(reason): number for reason, number in outcome.left_out.items()},
+    )
+    with process.database.write() as transaction:
+        exports.note(transaction, export_id, counts)
 
 
 class _Run:

@@ -139,6 +139,7 @@ def test_every_link_of_every_page_leads_somewhere(chromium: Browser, node: Runni
         "deliveries",
         "jobs",
         "steps",
+        "exports",
         "refusals",
         "devices",
         "trends",

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -28,7 +30,11 @@ from cxr_node.export import study as study_export
 from cxr_node.export.film import LeftOut, deidentified_film
 from cxr_node.export.options import Option
 from cxr_node.export.study import StudyExport, StudyRequest, export_study
-from cxr_node.queries import exports
+from cxr_node.queries import exports, view_rows
+from cxr_node.queries.tables.paging import page
+from cxr_node.queries.tables.registry import TABLES
+from cxr_node.queries.tables.selection import SelectionText, parse_selection
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import dismissals, readings
 from cxr_node.records import films as film_rows
 from cxr_node.report.source import Observer
@@ -301,6 +307,50 @@ def test_an_interrupted_export_goes_on(exporting: Exporting, tmp_path: Path, mon
     assert "there already: 1 study" in ended
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == [".lock"]
     assert len(list(folder.glob("*/*.dcm"))) == 2
+    failed, completed = listed(exporting)
+    assert (failed["outcome"], failed["studies"], failed["objects"]) == ("failed", 1, 1)
+    assert "No space left on device" in failed["detail"]
+    assert (completed["outcome"], completed["studies"], completed["present_studies"]) == ("completed", 1, 1)
+
+
+def listed(exporting: Exporting) -> list[dict[str, Any]]:
+    """Return the rows of the list of exports, the oldest first."""
+    with exporting.node.database.read() as connection:
+        return sorted(view_rows.rows(connection, VIEWS["v1_exports"]), key=itemgetter("export_id"))
+
+
+def test_the_list_of_exports_names_no_patient_and_no_film(exporting: Exporting, tmp_path: Path) -> None:
+    film, burned_in = films.dx(seed=1), films.dx(seed=2, changes={"BurnedInAnnotation": "YES"})
+    exporting.take(film, burned_in)
+    secret = tmp_path / "project.secret"
+    secret.write_text(SECRET[::-1], encoding="utf-8")
+    one = f"study_instance_uid={film.StudyInstanceUID}"
+
+    exporting.run(str(tmp_path / "a"), "--study", str(film.StudyInstanceUID), "--secret-file", str(secret))
+    exporting.run(
+        str(tmp_path / "b"), "--where", one, "--where", "state=done", "--result", "none", "--retain", "device"
+    )
+    exporting.run(str(tmp_path / "c"), "--since", "2020-01-01", "--until", "2100-01-01", "--result", "report")
+
+    rows = listed(exporting)
+    with exporting.node.database.read() as connection:
+        text = SelectionText(since="all")
+        selection = parse_selection(TABLES["exports"], text, now=exporting.node.clock(), sees_films=False)
+        shown = page(connection, selection, limit=10).rows
+    everything = json.dumps([rows, shown], default=str)
+    for hidden in (film.PatientID, film.StudyInstanceUID, film.SOPInstanceUID, SECRET, SECRET[::-1]):
+        assert str(hidden) not in everything
+    assert [row["export_id"] for row in shown] == [3, 2, 1]
+    assert [row["selection"] for row in rows] == [
+        "one study",
+        "films with study_instance_uid=... and state=done",
+        "since 2020-01-01, until 2100-01-01",
+    ]
+    assert [row["conditions"] for row in rows[1:]] == ["retains device; no results", "basic profile; report"]
+    assert [(row["outcome"], row["target"]) for row in rows] == [("completed", str(tmp_path / name)) for name in "abc"]
+    assert (rows[2]["planned_films"], rows[2]["kinds"], rows[2]["objects"]) == (1, "1 film, 1 report", 2)
+    assert (rows[2]["left_out"], rows[2]["reasons"]) == (1, f"1 {LeftOut.BURNED_IN}")
+    assert rows[2]["begun_by"].startswith("person/")
 
 
 def test_the_audit_trail_names_the_study_that_left(exporting: Exporting, tmp_path: Path) -> None:

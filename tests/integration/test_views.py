@@ -35,6 +35,7 @@ from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import (
     comparisons,
     constancy,
+    exports,
     fetched_films,
     periodic_jobs,
     procedure_steps,
@@ -116,6 +117,10 @@ def busy(database: Database, folder: Path) -> InProcessNode:
         procedure_steps.request(
             transaction, "ris", Uid("1.2.3"), transaction_uid=Uid("1.2.4"), not_after=node.clock.now,
             now=node.clock.now,
+        )  # fmt: skip
+        exports.begin(
+            transaction, by="person/kim", target="research", selection="films with state=done", conditions="report",
+            films=2, now=node.clock.now,
         )  # fmt: skip
         at = {"first_at": node.clock.now, "last_at": node.clock.now}
         refused = Rejections(calling_ae_title="DX9", reason="no_tls", address="10.0.0.9", rejections=2, **at)

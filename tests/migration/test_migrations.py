@@ -13,6 +13,7 @@ from cxr_node.db import (  # noqa: F401  # part of the metadata
     cascade_tables,
     comparison_tables,
     correction_tables,
+    export_tables,
     identifier_tables,
     migrate,
     monitoring_tables,

@@ -11,6 +11,7 @@ PAGES = {
     "rejections": "/rejections",
     "devices": "/devices",
     "steps": "/steps",
+    "exports": "/exports",
     "trends": "/trends",
     "monitoring": "/monitoring",
     "settings": "/settings",

@@ -152,6 +152,35 @@ _WORKLIST_STEPS = Table(
     needs_film_access=False,
 )
 
+_EXPORTS = Table(
+    name="exports",
+    title="De-identified exports",
+    row="exports",
+    source_of=source_of_view(VIEWS["v1_exports"]),
+    columns=columns_of(VIEWS["v1_exports"]),
+    key="export_id",
+    time="begun_at",
+    shown=(
+        "export_id",
+        "begun_at",
+        "begun_by",
+        "target",
+        "selection",
+        "outcome",
+        "objects",
+        "kinds",
+        "left_out",
+        "reasons",
+        "detail",
+    ),
+    presets=(
+        Preset(label="all", since="all"),
+        Preset(label="failed", where=("outcome=failed",), since="all"),
+    ),
+    selective={"export_id": _ANY},
+    needs_film_access=False,
+)
+
 _JOBS = Table(
     name="jobs",
     title="Jobs",
@@ -227,5 +256,6 @@ TABLES: Mapping[str, Table] = {
         _REJECTIONS,
         DEVICES,
         _WORKLIST_STEPS,
+        _EXPORTS,
     )
 }

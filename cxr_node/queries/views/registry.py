@@ -33,6 +33,7 @@ _NAMES = (
     "v1_constancy",
     "v1_shadow",
     "v1_worklist_steps",
+    "v1_exports",
     "v1_periodic_jobs",
     "v1_rejections",
 )
