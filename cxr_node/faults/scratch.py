@@ -166,6 +166,12 @@ def worklist(port: int, **changes: object) -> dict[str, object]:
     return {**row, "workitem": "110003^DCM^Computer Aided Diagnosis", **changes}
 
 
+def web_worklist(url: str, **changes: object) -> dict[str, object]:
+    """Return the settings of a worklist by UPS-RS on this machine."""
+    row = {"kind": "dicomweb", "name": "web ris", "url": url, "timeout_s": 10.0}
+    return {**row, "workitem": "110003^DCM^Computer Aided Diagnosis", **changes}
+
+
 def web_entrance(port: int) -> dict[str, object]:
     """Return the settings of an entrance by STOW-RS, in which MODALITY_TITLE may store."""
     return {"enabled": True, "port": port, "senders": [MODALITY_TITLE]}

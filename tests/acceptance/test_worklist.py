@@ -1,10 +1,12 @@
-"""A node in processes performs a step of a worklist; one that is killed takes up what it has claimed."""
+"""A node in processes performs a step of a worklist: one that is killed takes up its claim, and one retrieves films."""
 
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
+from cxr_node.simulators.query_archive import SimulatedArchive
+from cxr_node.simulators.web_worklist import SimulatedWebWorklist
 from cxr_node.simulators.worklist import AE_TITLE, SimulatedWorklist
 from cxr_node.simulators.worklist_steps import COMPLETED, IN_PROGRESS, SCHEDULED, step_uid
 from tests.support import films
@@ -40,3 +42,29 @@ def test_a_killed_node_completes_the_step_that_it_has_claimed(tmp_path: Path) ->
 
     assert manager.steps[STEP].states == [SCHEDULED, IN_PROGRESS, COMPLETED]
     assert manager.steps[STEP].outputs == reports
+
+
+@pytest.mark.long
+def test_a_node_retrieves_the_film_of_a_web_workitem_and_completes_it(tmp_path: Path) -> None:
+    film = films.cr(seed=9)
+    with (
+        SimulatedWebWorklist() as manager,
+        SimulatedArchive() as archive,
+        storescp(tmp_path / "pacs") as pacs,
+    ):
+        archive.films = [film]
+        manager.add(STEP, [film])
+        to = to_pacs(pacs.port, pacs.ae_title)
+        more = (
+            f'[ups]\nevery_s = 0.5\n[[ups.worklists]]\nkind = "dicomweb"\nname = "ris"\nurl = "{manager.url}"\n'
+            'workitem = "110003^DCM^Computer Aided Diagnosis"\n[[ups.sources]]\nkind = "dicom"\nname = "archive"\n'
+            f'host = "{LOOPBACK}"\nport = {archive.port}\nae_title = "{archive.ae_title}"\n'
+        )
+        config = settings_file(tmp_path / "node", destinations=(to,), more=more, is_tiny=True)
+        with running(config):
+            until(lambda: manager.steps[STEP].state == COMPLETED, what="the completion", timeout_s=180, pause_s=0.1)
+        reports = [str(dcmread(path).SOPInstanceUID) for path in pacs.folder.iterdir()]
+
+    assert manager.steps[STEP].states == [SCHEDULED, IN_PROGRESS, COMPLETED]
+    assert manager.steps[STEP].outputs == reports
+    assert archive.sent == 1

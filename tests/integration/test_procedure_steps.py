@@ -53,8 +53,10 @@ STATION = Code(value="CXR1", scheme_designator="99TEST", meaning="CXR1")
 WAIT = timedelta(minutes=10)
 
 
-BY_EITHER = pytest.mark.parametrize("manager", MANAGERS, indirect=True)
-"""By DIMSE and by UPS-RS; other tests are by DIMSE alone."""
+BY_EITHER = pytest.mark.parametrize(
+    "manager", ["dimse", pytest.param("rs", marks=pytest.mark.ci_on_postgresql)], indirect=True
+)
+"""By DIMSE and by UPS-RS, whose requests do not depend on the database; other tests are by DIMSE alone."""
 
 
 @pytest.fixture

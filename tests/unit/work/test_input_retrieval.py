@@ -22,13 +22,13 @@ class Source:
     name: str
     place: RetrievalPlace = ARCHIVE
     failures: dict[str, Exception] = field(default_factory=dict)
-    asked: list[tuple[str, float]] = field(default_factory=list)
+    requests: list[tuple[str, float]] = field(default_factory=list)
 
     def is_at(self, place: RetrievalPlace) -> bool:
         return place == self.place
 
     def fetch(self, film: StepInput, *, until: float) -> None:
-        self.asked.append((film.sop_instance_uid, until))
+        self.requests.append((film.sop_instance_uid, until))
         if film.sop_instance_uid in self.failures:
             raise self.failures[film.sop_instance_uid]
 
@@ -58,13 +58,13 @@ def retrieval(*sources: Source, clock: Clock | None = None) -> InputRetrieval:
 def test_a_film_is_retrieved_from_the_source_that_the_step_names() -> None:
     archive, web = Source("archive"), Source("web", OTHER)
     assert retrieval(archive, web).retrieve([film(1, OTHER), film(2, ARCHIVE)]) == ""
-    assert (archive.asked, web.asked) == ([("1.2.1.2", 130.0)], [("1.2.1.1", 130.0)])
+    assert (archive.requests, web.requests) == ([("1.2.1.2", 130.0)], [("1.2.1.1", 130.0)])
 
 
 def test_the_next_source_is_asked_if_one_has_not_sent_the_film() -> None:
     first, second = Source("first", failures={"1.2.1.1": FilmNotSent("no")}), Source("second", OTHER)
     assert retrieval(first, second).retrieve([film(1, ARCHIVE, OTHER)]) == ""
-    assert len(second.asked) == 1
+    assert len(second.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_the_next_source_is_asked_if_one_has_not_sent_the_film() -> None:
 def test_nothing_but_sources_of_the_settings_is_asked(wanted: StepInput, detail: str) -> None:
     archive = Source("archive")
     assert retrieval(archive).retrieve([wanted]) == detail
-    assert archive.asked == []
+    assert archive.requests == []
 
 
-def test_without_sources_nothing_is_said() -> None:
+def test_without_sources_there_is_no_reason() -> None:
     assert retrieval().retrieve([film(1, ARCHIVE)]) == ""
 
 
@@ -94,7 +94,7 @@ def test_a_source_without_an_answer_is_not_asked_for_a_minute(error: RetryLater)
     assert films.retrieve([film(1, ARCHIVE), film(2, ARCHIVE)]) == f"archive: {error}"
     clock.now += timedelta(seconds=59)
     assert films.retrieve([film(2, ARCHIVE)]) == f"archive: {error}"
-    assert len(archive.asked) == 1
+    assert len(archive.requests) == 1
     clock.now += timedelta(seconds=1)
     assert films.retrieve([film(2, ARCHIVE)]) == ""
 
@@ -106,11 +106,11 @@ def test_a_film_that_was_not_sent_does_not_hold_up_others(error: Exception) -> N
 
     assert films.retrieve([film(1, ARCHIVE), film(2, ARCHIVE)]) == f"archive: {error}"
     assert films.retrieve([film(1, ARCHIVE)]) == f"archive: {error}"
-    assert [uid for uid, _ in archive.asked] == ["1.2.1.1", "1.2.1.2"]
+    assert [uid for uid, _ in archive.requests] == ["1.2.1.1", "1.2.1.2"]
 
 
 def test_a_step_of_very_many_films_is_not_retrieved() -> None:
     archive = Source("archive")
     detail = retrieval(archive).retrieve([film(number, ARCHIVE) for number in range(101)])
     assert detail == "more films than the 100 that are retrieved for a step"
-    assert archive.asked == []
+    assert archive.requests == []
