@@ -17,6 +17,7 @@ _WORDS = {
     "no_targets": "nothing looked for",
     "not_analysed": "not analysed",
     "not_routed": "no destination",
+    "in_progress": "in progress",
 }
 _TONES = {
     "abnormal": "warn",
@@ -25,6 +26,10 @@ _TONES = {
     "not_analysed": "warn",
     "present": "warn",
     "delivered": "ok",
+    "completed": "ok",
+    "canceled": "warn",
+    "lost": "warn",
+    "in_progress": "busy",
     "failed": "bad",
     "unreachable": "bad",
     "running": "busy",

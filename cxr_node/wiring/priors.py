@@ -36,7 +36,7 @@ def sources(process: Process) -> Iterator[PriorSource]:
         context = replace(
             source_context(process.settings),
             on_query=partial(_record_query, process, row),
-            on_fetched=partial(_record_fetched, process, row),
+            on_fetched=partial(record_fetched, process, row),
             arrivals=Arrivals(process=process),
         )
         yield row.open(context)
@@ -48,7 +48,8 @@ def _record_query(process: Process, row: PriorSourceKind, identifier: bytes, fai
     audit.record(queried(by=audit.application, peer=peer, failure=failure, at=audit.clock()))
 
 
-def _record_fetched(process: Process, row: PriorSourceKind, instance: Instance) -> None:
+def record_fetched(process: Process, row: PriorSourceKind, instance: Instance) -> None:
+    """Record in the audit trail that the node has retrieved an instance from a source."""
     audit = process.audit
     subject, peer = audit_decorators.subject(instance), audit_decorators.peer_of(row.audit_target)
     audit.record(events.retrieved(subject, by=audit.application, sent_by=peer, at=audit.clock()))

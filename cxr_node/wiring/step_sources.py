@@ -1,10 +1,10 @@
 """Sources of the films of procedure steps, wired from settings: what comes from them is received as by C-STORE."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cxr_node.domain.identifiers import Uid, parse_ae_title
-from cxr_node.domain.instance import Received, Sender
+from cxr_node.domain.instance import Sender
 from cxr_node.domain.prior_search import Candidate, FilmNotSent, PriorSource, SearchFailed
 from cxr_node.domain.procedure_step import RetrievalPlace, StepInput
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
@@ -14,21 +14,22 @@ from cxr_node.priors.web import web_sender
 from cxr_node.priors.web_server import DicomWebSource
 from cxr_node.queries import step_inputs
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit_decorators
-from cxr_node.wiring.priors import source_context
+from cxr_node.wiring.moved_films import Accept
+from cxr_node.wiring.priors import record_fetched, source_context
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import accept_of, has_space
 from cxr_node.work.periodic.input_retrieval import InputRetrieval
 
 
 def retrieval(process: Process) -> InputRetrieval:
-    """Return the retrieval of films from the sources of the settings."""
-    accept = audit_decorators.audited_accept(process.audit, accept_of(process))
-    context = step_source_context(process.settings)
-    sources = [
-        StepSource(row=row, source=row.open(context), process=process, accept=accept)
-        for row in process.settings.ups.sources
-    ]
+    """Return the retrieval of films from the sources of the settings; the audit trail records each."""
+    accept, context = accept_of(process), step_source_context(process.settings)
+
+    def opened(row: PriorSourceKind) -> StepSource:
+        source = row.open(replace(context, on_fetched=partial(record_fetched, process, row)))
+        return StepSource(row=row, source=source, process=process, accept=accept)
+
+    sources = [opened(row) for row in process.settings.ups.sources]
     return InputRetrieval(
         sources=lambda: sources, clock=process.clock, timeout_s=process.settings.ups.retrieve_timeout_s
     )
@@ -46,7 +47,7 @@ class StepSource:
     row: PriorSourceKind
     source: PriorSource
     process: Process
-    accept: Callable[[Received, Sender], None]
+    accept: Accept
 
     @property
     def name(self) -> str:
