@@ -30,6 +30,7 @@ from pydicom.uid import generate_uid
 
 from cxr_node.archive.reduced_films import ReducedFilms
 from cxr_node.archive.store import Archive
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.domain.instance import Sender
 from cxr_node.domain.radiograph import Float32
@@ -47,7 +48,6 @@ from cxr_node.process_pool.executor import InProcess
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.reading.postprocess import postprocess
 from cxr_node.reading.preprocess import preprocess
-from cxr_node.records.films import Film
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.pictures.reduced import reduce_film
 from cxr_node.report.source import ComposeRequest, ReportedFilm

@@ -31,6 +31,7 @@ from cxr_node.domain.commitment import (
 )
 from cxr_node.domain.comparison import Comparison
 from cxr_node.domain.errors import GiveUp, RejectObject, RetryLater
+from cxr_node.domain.film import Film
 from cxr_node.domain.film_attributes import FilmAttributes
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
@@ -46,7 +47,6 @@ from cxr_node.reading.turned import find_turned
 from cxr_node.receive.rejection_note import MAXIMUM_BYTES, parse_rejection_note
 from cxr_node.receive.status import too_large
 from cxr_node.records import commitments, ingest, rejection_notes, results
-from cxr_node.records.films import Film
 from cxr_node.records.rejection_notes import InstanceRejected
 from cxr_node.records.results import Delivery, Result
 from cxr_node.records.withdrawals import Withdrawn

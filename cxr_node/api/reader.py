@@ -15,6 +15,7 @@ from cxr_node.api.array_film import film_of_array
 from cxr_node.api.chest_film import ChestFilm
 from cxr_node.archive.store import film_key
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film import Film
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.hanging import hang, hang_reading
 from cxr_node.domain.instance import Instance
@@ -26,7 +27,6 @@ from cxr_node.pixels import film as pixels
 from cxr_node.pixels.parsing import parse
 from cxr_node.process_pool.executor import InProcess
 from cxr_node.reading.context import ReadContext
-from cxr_node.records.films import Film
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing
 

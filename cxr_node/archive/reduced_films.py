@@ -8,9 +8,12 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxr_node.domain.identifiers import Digest
-from cxr_node.domain.reduced_film import ReducedFilm
+
+if TYPE_CHECKING:
+    from cxr_node.domain.reduced_film import ReducedFilm
 
 MAXIMUM_FILMS = 512
 """At most 0.9 MB each. While as many wait for their study to be composed, no more are added."""
@@ -24,7 +27,7 @@ class ReducedFilms:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, digest: Digest, film: ReducedFilm) -> None:
+    def put(self, digest: Digest, film: "ReducedFilm") -> None:
         """Add a film, unless there are `MAXIMUM_FILMS`, or it cannot be written."""
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,8 +47,10 @@ class ReducedFilms:
             temporary.unlink(missing_ok=True)
             raise
 
-    def get(self, digest: Digest) -> ReducedFilm | None:
+    def get(self, digest: Digest) -> "ReducedFilm | None":
         """Return a film; None if it is not there, not whole, or of another version of the software."""
+        from cxr_node.domain.reduced_film import ReducedFilm  # numpy, which most processes with a folder do not need
+
         try:
             return ReducedFilm.from_encoded((self._folder / digest).read_bytes())
         except OSError:

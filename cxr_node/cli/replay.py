@@ -21,6 +21,7 @@ from cxr_node.cli.terminal import (
 )
 from cxr_node.db.database import Connection
 from cxr_node.db.states import Stage
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
 from cxr_node.infer.remote.outcome import RemoteError
 from cxr_node.infer.remote.reader import RemoteReader
@@ -31,7 +32,6 @@ from cxr_node.reading.network import IdentifiedNetwork, Network
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import ArchivedBundle
-from cxr_node.records.films import Film
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.active_bundle import install_from_archive
 from cxr_node.wiring.cascade import named_readers, network_of, uses_own

@@ -11,13 +11,13 @@ from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.composing.context import ComposeContext
 from cxr_node.domain.element_values import transfer_syntax_and_data_set, values_of
 from cxr_node.domain.errors import GiveUp, ProcessDied
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import elements
 from cxr_node.pixels.parsing import parse_header
 from cxr_node.process_pool.executor import Executor
 from cxr_node.receive.identify import patient_key, patient_of_key
-from cxr_node.records.films import Film
 from cxr_node.report.header.safe_header import is_copied
 from cxr_node.report.source import ReportedFilm, header_of
 

@@ -10,10 +10,10 @@ from cxr_node.composing.film import ReadFilm, named_by_row, report_film, report_
 from cxr_node.composing.route import Route
 from cxr_node.composing.study import Study
 from cxr_node.domain.comparison import Comparison
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.executor import Executor
-from cxr_node.records.films import Film
 from cxr_node.records.results import Result
 from cxr_node.report.source import ReportedFilm
 

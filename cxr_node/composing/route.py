@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from pydicom.dataset import Dataset
 
 from cxr_node.deliver.routing import Condition, FilmFacts
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import Presence, Reading
 from cxr_node.pixels import elements
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.records.destination_capabilities import DestinationCapabilities
-from cxr_node.records.films import Film
 from cxr_node.report.result_type import ResultType
 
 

@@ -9,12 +9,12 @@ from cxr_node.composing.context import ComposeContext
 from cxr_node.composing.route import Route, routing_facts
 from cxr_node.deliver.routing import study_decision
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reduced_film import ReducedFilm
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.parsing import parse
-from cxr_node.records.films import Film
 from cxr_node.records.results import Result
 from cxr_node.report.grouping import by_patient
 from cxr_node.report.kinds.kind import ResultKind

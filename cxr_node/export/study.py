@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from cxr_node.archive.integrity import Damaged, read_intact
 from cxr_node.composing.context import ComposeContext
 from cxr_node.domain.errors import GiveUp, type_and_place
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
@@ -29,7 +30,6 @@ from cxr_node.export.marks import add_marks
 from cxr_node.export.options import Option
 from cxr_node.export.pseudonyms import Pseudonyms
 from cxr_node.pixels.parsing import parse
-from cxr_node.records.films import Film
 from cxr_node.report.grouping import by_patient
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.part10 import instance_of

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from cxr_node import pipeline
 from cxr_node.db.states import Stage
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import Reading
 from cxr_node.faults import remote_network, scratch
 from cxr_node.faults.context import FaultContext
@@ -17,7 +18,6 @@ from cxr_node.queue.search import JobRow
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.records import films, readings
-from cxr_node.records.films import Film
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.simulators.inference_server import Mode, SimulatedInferenceServer
 from cxr_node.simulators.node import InProcessNode, wired_node

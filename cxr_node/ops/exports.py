@@ -14,6 +14,7 @@ from cxr_node.composing.context import ComposeContext
 from cxr_node.db.database import Connection
 from cxr_node.db.row_ids import RowIds
 from cxr_node.domain.errors import ProcessDied
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
@@ -30,7 +31,6 @@ from cxr_node.process_pool.executor import Executor
 from cxr_node.queries.exports import SelectedFilm, Standing, composed_at, selected_films
 from cxr_node.records import exports, films, readings
 from cxr_node.records.exports import ExportCounts
-from cxr_node.records.films import Film
 from cxr_node.wiring import audit
 from cxr_node.wiring.compose import compose_executor
 from cxr_node.wiring.process import Process

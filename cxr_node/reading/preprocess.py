@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cxr_node.archive.integrity import read_intact
 from cxr_node.archive.store import is_film_key
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film import Film
 from cxr_node.domain.film_geometry import Geometry
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang, orientation_of
@@ -18,7 +19,6 @@ from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.parsing import parse
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import ModelAdapter, Prepared
-from cxr_node.records.films import Film
 from cxr_node.report.pictures.reduced import reduce_film
 
 

@@ -7,13 +7,13 @@ from pydicom.dataset import Dataset
 
 from cxr_node.archive.integrity import read_intact
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film import Film
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.decoding import decode_first_frame
 from cxr_node.pixels.description import describe
 from cxr_node.pixels.grayscale import stored_values
 from cxr_node.pixels.parsing import parse
 from cxr_node.reading.context import ReadContext
-from cxr_node.records.films import Film
 from cxr_node.report.corrections import corrected_attributes
 
 

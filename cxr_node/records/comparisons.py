@@ -14,10 +14,10 @@ from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.prior_tables import fetched_compared_value
 from cxr_node.db.tables import film, reading, result, study
 from cxr_node.domain.comparison import ComparedValue, Comparison
+from cxr_node.domain.film import Film
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import Reading
 from cxr_node.records import films, identities, readings
-from cxr_node.records.films import Film
 
 _CANDIDATES = 3
 """Films of earlier days whose headers are read to choose a prior: the newest by their study dates."""

@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 
 from cxr_node.db.database import Transaction
 from cxr_node.db.tables import film
+from cxr_node.domain.film import Film
 from cxr_node.domain.rejection_titles import RejectionTitle
 from cxr_node.records import films, readings, results, withdrawals
 
@@ -39,13 +40,13 @@ def follow_archive(transaction: Transaction, film_id: int, *, now: datetime) -> 
     return reading is not None
 
 
-def _is_reported(transaction: Transaction, first: films.Film, copy: films.Film) -> bool:
+def _is_reported(transaction: Transaction, first: Film, copy: Film) -> bool:
     """Whether the results of the first film are there, or are composed of the copy: it is in the same study."""
     reported = results.of_study(transaction.connection, first.study_id)
     return first.study_id == copy.study_id or any(one.composed_at > first.received_at for one in reported)
 
 
-def _take_place(transaction: Transaction, film_id: int) -> films.Film | None:
+def _take_place(transaction: Transaction, film_id: int) -> Film | None:
     """Make a copy the original of its SOP Instance UID; return the original until then.
 
     None if the copy is the original, or another one that was received after it: the last received is right.

@@ -11,12 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from cxr_node.db.correction_tables import rejected_instance
 from cxr_node.db.database import Transaction
 from cxr_node.db.prior_tables import IS_UNREAD, fetched_film, prior_search
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.domain.prior_search import SearchState
 from cxr_node.domain.reading import Reading
 from cxr_node.records import identities, reading_columns
-from cxr_node.records.films import Film
 
 _NO_ROW = 0
 """A fetched film has no row of received films, and no study."""

@@ -14,10 +14,10 @@ from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.states import State
 from cxr_node.db.tables import film, job
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.patient_update import PatientIdentifier, PatientMessage
 from cxr_node.records import corrections, film_attributes, films, ingest, withdrawals
-from cxr_node.records.films import Film
 from cxr_node.records.ingest import IncomingFilm
 
 

@@ -30,6 +30,7 @@ from cxr_node.deliver.destination import (
 from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.element_values import values_of
 from cxr_node.domain.errors import RejectObject, RetryLater, place_of
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION, STUDY_ROOT_FIND
@@ -44,7 +45,6 @@ from cxr_node.receive.events import (
 )
 from cxr_node.receive.part10 import data_set_of
 from cxr_node.receive.rejection import Rejection, WebRejection
-from cxr_node.records.films import Film
 from cxr_node.wiring.audit import Audit
 
 _log = logging.getLogger(__name__)

@@ -1,8 +1,13 @@
-"""Preprocessing from settings: gate rules, limits, read context. Without PyTorch, for the pool's worker processes."""
+"""Preprocessing from settings: gate rules, limits, read context.
+
+Without PyTorch, database and SQLAlchemy, for the pool's worker processes.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from cxr_node.archive.store import Archive
 from cxr_node.domain.image_kind import Action, ImageKind
 from cxr_node.domain.result_names import PAINTED
 from cxr_node.pixels.limits import Limits
@@ -11,7 +16,10 @@ from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.settings.read import GateSection
 from cxr_node.settings.root import Settings
-from cxr_node.wiring.process import Process
+from cxr_node.wiring.archive import open_archive, open_reduced_films
+
+if TYPE_CHECKING:
+    from cxr_node.wiring.process import Process
 
 
 def gate_rules(settings: Settings) -> Rules:
@@ -61,14 +69,17 @@ def _has_pictures(settings: Settings) -> bool:
 
 
 @contextmanager
-def read_context(process: Process, *, is_for_results: bool = True) -> Iterator[ReadContext]:
+def read_context(process: "Process", *, is_for_results: bool = True) -> Iterator[ReadContext]:
     """Open a read context with its own sandbox. Films whose readings are `is_for_results` are left for pictures."""
-    settings = process.settings
-    reduced_films = process.reduced_films if is_for_results and _has_pictures(settings) else None
+    with _context(process.settings, process.archive, is_for_results=is_for_results) as context:
+        yield context
+
+
+@contextmanager
+def _context(settings: Settings, archive: Archive, *, is_for_results: bool) -> Iterator[ReadContext]:
+    reduced_films = open_reduced_films(settings) if is_for_results and _has_pictures(settings) else None
     with Sandbox(film_limits(settings)) as sandbox:
-        yield ReadContext(
-            archive=process.archive, rules=read_rules(settings), sandbox=sandbox, reduced_films=reduced_films
-        )
+        yield ReadContext(archive=archive, rules=read_rules(settings), sandbox=sandbox, reduced_films=reduced_films)
 
 
 @contextmanager
@@ -76,5 +87,5 @@ def open_read_context(settings: Settings, *, is_for_results: bool = True) -> Ite
     """Open a read context in a process of its own, with all that its functions import, so that no film waits for it."""
     from cxr_node.reading import postprocess, preprocess, repeat  # noqa: F401
 
-    with Process.open(settings) as process, read_context(process, is_for_results=is_for_results) as context:
+    with _context(settings, open_archive(settings), is_for_results=is_for_results) as context:
         yield context

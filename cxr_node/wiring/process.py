@@ -5,16 +5,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.reduced_films import ReducedFilms
 from cxr_node.archive.store import Archive
-from cxr_node.config import ConfigurationError, Loaded
+from cxr_node.config import Loaded
 from cxr_node.db.database import Database
 from cxr_node.db.url import sqlite_file
 from cxr_node.domain.clock import Clock, utc_now
 from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
+from cxr_node.wiring.archive import open_archive, open_reduced_films
 from cxr_node.wiring.audit import Audit, recording, unrecorded
 from cxr_node.wiring.live_settings import LiveSettings
 from cxr_node.wiring.remote_state import RemoteStateRecorder, state_file
@@ -104,7 +104,7 @@ class Process:
     @cached_property
     def reduced_films(self) -> ReducedFilms:
         """Films that reading leaves for the pictures of their study."""
-        return ReducedFilms(self.settings.node.data_folder / "reduced")
+        return open_reduced_films(self.settings)
 
     @cached_property
     def archive(self) -> Archive:
@@ -115,21 +115,4 @@ class Process:
         ConfigurationError
             If it is a bucket, and the library for it is not installed.
         """
-        section = self.settings.archive
-        if not section.bucket:
-            return FolderArchive(self.settings.node.data_folder / "archive")
-        try:
-            from cxr_node.archive.objects import Bucket, ObjectArchive
-        except ImportError:
-            raise ConfigurationError(["archive.bucket: needs the extra s3: pip install 'cxr-node[s3]'"]) from None
-        return ObjectArchive(
-            Bucket(
-                name=section.bucket,
-                prefix=section.bucket_prefix,
-                endpoint=section.bucket_endpoint.get_secret_value(),
-                access_key_id=section.bucket_access_key_id.get_secret_value(),
-                secret_access_key=section.bucket_secret_access_key.get_secret_value(),
-                region=section.bucket_region,
-                timeout_s=section.bucket_timeout_s,
-            )
-        )
+        return open_archive(self.settings)

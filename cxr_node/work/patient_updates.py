@@ -12,6 +12,7 @@ from cxr_node.composing.film_attributes import AttributeRules
 from cxr_node.db.database import Database
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.instance import Received, StagedInstance
 from cxr_node.domain.patient_update import (
@@ -25,7 +26,6 @@ from cxr_node.domain.patient_update import (
 from cxr_node.receive.identify import identify_with_values
 from cxr_node.receive.part10 import data_set_of, instance_of
 from cxr_node.records import ingest, patient_updates
-from cxr_node.records.films import Film
 from cxr_node.records.ingest import IncomingFilm
 from cxr_node.records.patient_updates import Copy, FilmsChanged, ReceivedMessage
 

@@ -14,6 +14,7 @@ from cxr_node import pipeline
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp, ProcessDied, RetryLater
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.idle import IdleExecutor
@@ -201,7 +202,7 @@ def _comparable(reading: Reading) -> tuple[object, ...]:
     return reading.film, reading.geometry, reading.grayscale, reading.notes, reading.prediction, reading.detail
 
 
-def _stored(node: InProcessNode, received: list[film_records.Film]) -> list[Reading]:
+def _stored(node: InProcessNode, received: list[Film]) -> list[Reading]:
     with node.database.read() as connection:
         return [
             reading

@@ -19,6 +19,7 @@ from cxr_node.db.correction_tables import rejection_note as note_table
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import RejectObject
+from cxr_node.domain.film import Film
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Sender
 from cxr_node.domain.rejection_titles import NoteScope, RejectionTitle
@@ -112,7 +113,7 @@ def test_a_note_that_comes_while_composing_reads_its_rows_counts(
     site.node.turn(Stage.READ)
     of_study = records.films.of_study
 
-    def of_study_before_the_note(connection: Connection, study_id: int) -> list[records.films.Film]:
+    def of_study_before_the_note(connection: Connection, study_id: int) -> list[Film]:
         shown = of_study(connection, study_id)
         monkeypatch.undo()
         site.node.accept(rejection_note(RejectionTitle.QUALITY, films.dx()))

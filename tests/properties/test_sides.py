@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.film import Film
 from cxr_node.domain.film_geometry import Geometry, PixelSpacing, SpacingSource, View
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang_geometry, orientation_of
@@ -24,7 +25,6 @@ from cxr_node.pixels.rules import Rules
 from cxr_node.reading.context import ReadRules
 from cxr_node.reading.postprocess import build_reading
 from cxr_node.reading.preprocess import PreprocessedFilm
-from cxr_node.records.films import Film
 from tests.support import films, tiny_bundles
 from tests.support.example_counts import counts
 from tests.support.node import received

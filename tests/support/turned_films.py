@@ -13,6 +13,7 @@ from pydicom import Dataset
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import film_key
+from cxr_node.domain.film import Film
 from cxr_node.domain.film_geometry import View
 from cxr_node.domain.identifiers import derive_uid
 from cxr_node.domain.instance import Instance
@@ -25,7 +26,6 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.rules import Rules
 from cxr_node.process_pool.executor import InProcess
 from cxr_node.reading.context import ReadContext, ReadRules
-from cxr_node.records.films import Film
 from tests.support.built_in import built_in_bundle
 from tests.support.node import received
 from tests.support.queue import SENDER

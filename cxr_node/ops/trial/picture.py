@@ -1,12 +1,12 @@
 """Picture of a film for a sheet: as the network sees it, and the outlines of its findings."""
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film import Film
 from cxr_node.domain.hanging import hang, hang_reading
 from cxr_node.domain.reading import Point, Presence, Reading
 from cxr_node.pixels import display, film
 from cxr_node.pixels.parsing import parse
 from cxr_node.reading.context import ReadContext
-from cxr_node.records.films import Film
 
 _LONGEST_SIDE = 512
 

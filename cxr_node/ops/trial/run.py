@@ -12,6 +12,7 @@ from pathlib import Path
 from cxr_node import pipeline
 from cxr_node.archive.store import film_key
 from cxr_node.domain.errors import ProcessDied, RetryLater, place_of
+from cxr_node.domain.film import Film
 from cxr_node.domain.hanging import hang_geometry
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Instance
@@ -23,7 +24,6 @@ from cxr_node.ops.trial.rows import Answer, NotAdmitted, Obstacle, Origin, Row, 
 from cxr_node.ops.trial.sources import Source, SourceReader
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.reading.repeat import compare_with_first
-from cxr_node.records.films import Film
 from cxr_node.wiring.trial import TrialReader
 
 _AT = datetime(1970, 1, 1, tzinfo=UTC)

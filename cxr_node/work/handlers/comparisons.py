@@ -10,10 +10,10 @@ from cxr_node.composing.film import ReadFilm
 from cxr_node.composing.priors import CompareRequest, compare_with_prior
 from cxr_node.db.database import Database, Transaction
 from cxr_node.domain.comparison import Comparison
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import Reading
 from cxr_node.process_pool.executor import Executor
 from cxr_node.records import comparisons, fetched_films, prior_searches
-from cxr_node.records.films import Film
 
 _log = logging.getLogger(__name__)
 

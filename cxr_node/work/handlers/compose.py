@@ -16,6 +16,7 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.deliver.notification_rules import NotificationRule, notified_findings
 from cxr_node.domain.clock import Clock
+from cxr_node.domain.film import Film
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
@@ -135,7 +136,7 @@ class ComposeHandler(OneJobHandler):
         )
         return self._completion(claim, reported, composed, again, compared, issue=issue.number, composed_at=now)
 
-    def _compared(self, claim: Claim, reported: Sequence[tuple[films.Film, Reading]]) -> StudyComparisons:
+    def _compared(self, claim: Claim, reported: Sequence[tuple[Film, Reading]]) -> StudyComparisons:
         if claim.crashes >= _GUARDED_AFTER or not self._maximum_prior_age_days:
             return NO_COMPARISONS
         return compare_study(
@@ -206,7 +207,7 @@ class ComposeHandler(OneJobHandler):
     def _completion(
         self,
         claim: Claim,
-        reported: Sequence[tuple[films.Film, Reading]],
+        reported: Sequence[tuple[Film, Reading]],
         composed: Sequence[pipeline.Composed],
         again: Sequence[tuple[Result, Instance | None]],
         compared: StudyComparisons = NO_COMPARISONS,
@@ -272,7 +273,7 @@ def _add(
     return results.add(transaction, study_id, new, composed_at=composed_at, now=now)
 
 
-def _reported(ready: Sequence[tuple[films.Film, Reading]]) -> list[tuple[films.Film, Reading]]:
+def _reported(ready: Sequence[tuple[Film, Reading]]) -> list[tuple[Film, Reading]]:
     """Return the films that results name: a dismissed one only beside another film of the same patient.
 
     Its own header is not read, so that nothing else shows whose film it is.

@@ -8,6 +8,7 @@ from cxr_node import pipeline
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.domain.errors import Held
+from cxr_node.domain.film import Film
 from cxr_node.domain.film_geometry import ViewSource
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
@@ -66,7 +67,7 @@ class ReadHandler:
         held_until: Callable[[], datetime | None] = lambda: None,
         retry: RetryRule = RULES[Stage.READ],
         issues_anew: bool = True,
-        on_correction: Callable[[films.Film, str], None] = lambda _film, _detail: None,
+        on_correction: Callable[[Film, str], None] = lambda _film, _detail: None,
         searches_for: timedelta | None = None,
     ) -> None:
         self._database = database
@@ -125,20 +126,20 @@ class ReadHandler:
             ended[claim.job_id] = self._completion(claim, film, reading)
         return [ended[claim.job_id] for claim in claims]
 
-    def _compare(self, repeats: Sequence[tuple[Claim, films.Film]]) -> Iterator[tuple[int, Completion]]:
+    def _compare(self, repeats: Sequence[tuple[Claim, Film]]) -> Iterator[tuple[int, Completion]]:
         """Yield the completion of each film that came under a known SOP Instance UID, by job."""
         outcomes = self._executor.map(compare_with_first, [film for _, film in repeats]) if repeats else []
         for (claim, film), outcome in zip(repeats, outcomes, strict=True):
             yield claim.job_id, self._repeated(claim, film, outcome)
 
-    def _repeated(self, claim: Claim, film: films.Film, outcome: Repeat) -> Completion:
+    def _repeated(self, claim: Claim, film: Film, outcome: Repeat) -> Completion:
         if outcome.reason is None:
             return completion.finish(claim, outcome.detail)
         if outcome.reason is Reason.CORRECTION:
             return self._correct(claim, film, outcome.detail)
         return self._completion(claim, film, not_analysed(film, outcome.reason, outcome.detail))
 
-    def _correct(self, claim: Claim, film: films.Film, detail: str) -> Completion:
+    def _correct(self, claim: Claim, film: Film, detail: str) -> Completion:
         """Let a corrected copy take the place of the first film; the same job reads it unless results stay."""
 
         def record(transaction: Transaction, now: datetime) -> None:
@@ -160,26 +161,26 @@ class ReadHandler:
             return self._repeated(claim, film, conflict(f"its pixels cannot be compared: {detail}"))
         return self._completion(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
 
-    def _read(self, batch: Sequence[films.Film], network: Callable[[], Network]) -> list[Reading]:
+    def _read(self, batch: Sequence[Film], network: Callable[[], Network]) -> list[Reading]:
         with self._watchdog():
             return pipeline.read(batch, executor=self._executor, network=network())
 
-    def _read_alone(self, claim: Claim, film: films.Film) -> Reading:
+    def _read_alone(self, claim: Claim, film: Film) -> Reading:
         network = self._network if claim.attempts < self._last_attempt else self._last_network
         return self._read([film], network)[0]
 
-    def _film(self, claim: Claim) -> films.Film:
+    def _film(self, claim: Claim) -> Film:
         with self._database.read() as connection:
             return films.get(connection, claim.subject_id)
 
-    def _search_prior(self, transaction: Transaction, film: films.Film, reading: Reading, now: datetime) -> None:
+    def _search_prior(self, transaction: Transaction, film: Film, reading: Reading, now: datetime) -> None:
         geometry = reading.geometry
         if self._searches_for is None or reading.prediction is None or geometry is None:
             return
         if geometry.view.is_frontal and geometry.view_source is not ViewSource.NETWORK:
             prior_searches.request(transaction, film.film_id, until=now + self._searches_for, now=now)
 
-    def _completion(self, claim: Claim, film: films.Film, reading: Reading) -> Completion:
+    def _completion(self, claim: Claim, film: Film, reading: Reading) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             readings.write(transaction, film.film_id, reading, now=now)
             self._search_prior(transaction, film, reading, now)

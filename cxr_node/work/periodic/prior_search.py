@@ -18,11 +18,11 @@ from cxr_node.composing.prior_search import FetchedFilm, QueryRequest, query_of,
 from cxr_node.db.database import Database
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import ProcessDied, RetryLater, type_and_place
+from cxr_node.domain.film import Film
 from cxr_node.domain.prior_search import Candidate, FilmNotSent, PriorQuery, PriorSource, SearchFailed, SearchState
 from cxr_node.domain.reading import Reading
 from cxr_node.process_pool.executor import Executor
 from cxr_node.records import answer_states, fetched_films, films, moved_films, prior_searches, readings
-from cxr_node.records.films import Film
 from cxr_node.records.prior_searches import PriorSearch
 from cxr_node.work.handlers.comparisons import compare_with_kept
 

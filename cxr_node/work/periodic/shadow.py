@@ -11,6 +11,7 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.film import Film
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.process_pool.executor import Executor
@@ -19,7 +20,6 @@ from cxr_node.reading.context import ReadContext
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.records import films, shadow
-from cxr_node.records.films import Film
 from cxr_node.records.shadow import ShadowTask
 
 _MAXIMUM_ATTEMPTS = 2

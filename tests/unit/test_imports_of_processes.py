@@ -29,6 +29,19 @@ def test_what_processes_import_loads_no_codec(modules: str) -> None:
     assert run(f"{modules}\nprint(*(name for name in UNUSED if name in sys.modules))") == []
 
 
+def test_preprocessing_processes_load_no_database() -> None:
+    """Neither their context nor a film that is sent to them."""
+    program = """
+import pickle
+from cxr_node.domain.film import Film
+from cxr_node.reading import postprocess, preprocess, repeat
+from cxr_node.wiring import preprocessing
+preprocess_again = pickle.loads(pickle.dumps((preprocess.preprocess, postprocess.postprocess, Film)))
+print(*({"asyncio", "sqlalchemy", "sqlite3", "cxr_node.db.database"} & sys.modules.keys()))
+"""
+    assert run(program) == []
+
+
 def test_codecs_can_be_imported_later_and_pictures_are_decompressed() -> None:
     """JPEG Baseline is what results have; delivery decompresses it by Pillow."""
     program = """
