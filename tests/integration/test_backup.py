@@ -70,7 +70,7 @@ def test_restored_node_equals_the_backup_and_continues(
     output = json.loads(run("backup", str(tmp_path / "backup"), "--config", str(config), "--json"))
     assert output["files"] == 4
     before = contents(node.database)
-    url = "" if into == "sqlite" or database_kind == "sqlite" else _another(request)
+    url = "" if into == "sqlite" or database_kind == "sqlite" else request.getfixturevalue("new_postgresql_url")()
     new = settings_file(tmp_path / "new", database_url=url)
 
     run("restore", str(tmp_path / "backup"), "--config", str(new))
@@ -88,20 +88,7 @@ def test_restored_node_equals_the_backup_and_continues(
         assert fates == [Fate.DELIVERED, Fate.NOT_REPORTED, Fate.DELIVERED, Fate.DELIVERED]
 
 
-def _another(request: pytest.FixtureRequest) -> str:
-    """Return the URL of a second empty PostgreSQL database."""
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.engine import make_url
-
-    server = make_url(request.getfixturevalue("postgresql_server")).set(drivername="postgresql+psycopg")
-    name = f"restored_{abs(hash(request.node.nodeid))}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.set(database=name).render_as_string(hide_password=False)
-
-
+@pytest.mark.ci_on_postgresql
 def test_result_delivered_after_the_backup_is_resent_as_same_instance(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
@@ -123,6 +110,7 @@ def test_result_delivered_after_the_backup_is_resent_as_same_instance(
     assert set(again) <= sent
 
 
+@pytest.mark.ci_on_postgresql
 def test_backup_into_the_same_folder_replaces_the_earlier_one(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
@@ -138,6 +126,7 @@ def test_backup_into_the_same_folder_replaces_the_earlier_one(
     assert len(list(backup.glob("database-*.db"))) == 1
 
 
+@pytest.mark.ci_on_postgresql
 def test_film_removed_during_the_backup_is_marked_as_removed(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
@@ -151,6 +140,7 @@ def test_film_removed_during_the_backup_is_marked_as_removed(
     assert [backup for backup, _, _ in dump.kept_files(written)] == others
 
 
+@pytest.mark.ci_on_postgresql
 def test_backup_fails_if_a_film_is_missing(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, node = source
     node.archive.discard(next(iter(node.archive.stored_keys())))
@@ -161,6 +151,7 @@ def test_backup_fails_if_a_film_is_missing(source: tuple[Path, InProcessNode], t
     assert not (tmp_path / "backup" / "backup.json").exists()
 
 
+@pytest.mark.ci_on_postgresql
 def test_damaged_or_incomplete_backup_is_rejected(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     backup, new = tmp_path / "backup", settings_file(tmp_path / "new")
@@ -183,6 +174,7 @@ def test_damaged_or_incomplete_backup_is_rejected(source: tuple[Path, InProcessN
     assert "has films: restore into an empty" in again
 
 
+@pytest.mark.ci_on_postgresql
 def test_restore_into_a_running_node_is_rejected(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     new = settings_file(tmp_path / "new")

@@ -15,6 +15,9 @@ from cxr_node.records.models import ModelKey, model_id
 from tests.support.monitored_films import ScoredFilm, read_films
 from tests.support.queue import LEASE
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MODEL = ModelKey("chest", "1", "0" * 64, "", "")
 

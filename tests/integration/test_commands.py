@@ -26,6 +26,8 @@ from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import opened, settings_file
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 def refuse() -> None:
     raise DeliveryRejected("no room")

@@ -28,6 +28,9 @@ from tests.support import films
 from tests.support.node import InProcessNode
 from tests.unit.report.studies import NODE, everything, not_read, request
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 PACKAGE = Path(os.environ.get("CXR_NODE_FHIR", films.ROOT / "build" / "fhir")) / "node_modules" / "fhir"
 """npm's `fhir`: `npm install --prefix build/fhir fhir@4.12.0`."""
 OUTCOMES: dict[Mode, type[Exception]] = {

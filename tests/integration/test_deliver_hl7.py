@@ -32,6 +32,9 @@ from tests.support import certificates, films, peers
 from tests.support.node import InProcessNode
 from tests.unit.report.studies import everything, not_read, request
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 hl7 = pytest.importorskip("hl7")
 hl7_mllp = pytest.importorskip("hl7.mllp")
 hl7apy = pytest.importorskip("hl7apy.parser")

@@ -26,6 +26,9 @@ from tests.support import films, peers
 from tests.support.node import QUIET_S, InProcessNode
 from tests.unit.report.studies import everything, request
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 TITLE = AeTitle("CXRNODE")
 OUTCOMES: dict[Mode, type[Exception] | int] = {

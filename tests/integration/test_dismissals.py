@@ -23,6 +23,8 @@ from tests.support.node import InProcessNode
 from tests.support.queue import claim_one, store_film
 from tests.support.running_node import opened, settings_file
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 def dismiss(node: InProcessNode, *job_ids: int) -> list[int]:
     """Dismiss jobs, as an operator does."""

@@ -29,6 +29,9 @@ from tests.support.queue import NOON
 from tests.support.running_node import opened, settings_file, to_pacs
 from tests.support.validators import iod_errors, sr_errors
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 ENHANCED = "1.2.840.10008.5.1.4.1.1.88.22"
 COMPREHENSIVE = "1.2.840.10008.5.1.4.1.1.88.33"
 COMPREHENSIVE_3D = "1.2.840.10008.5.1.4.1.1.88.34"

@@ -32,6 +32,9 @@ from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 from tests.support.web import Page, served_page
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 START = datetime(2026, 3, 1, 9, 0, tzinfo=utc_now().tzinfo)
 RULES = DriftRules(reference_films=50, minimum_films=30)
 A_DAY = 8

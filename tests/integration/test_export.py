@@ -45,6 +45,9 @@ from tests.support.peers import program
 from tests.support.running_node import opened, settings_file, to_pacs
 from tests.support.stub_prediction import prediction
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 SECRET = "a secret of the tests, not of a node"  # noqa: S105  # for pseudonyms of synthetic films
 SQUARE = ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))
 ALL_BUT_DEVICE = frozenset(Option) - {Option.DEVICE}

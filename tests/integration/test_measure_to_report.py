@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from pydicom.dataset import Dataset
 
@@ -40,6 +41,8 @@ from tests.support.stub_prediction import prediction
 from tests.support.validators import iod_errors, sr_errors, state_errors
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NOW, composed, parsed, read
+
+pytestmark = pytest.mark.ci_on_postgresql
 
 
 @cache

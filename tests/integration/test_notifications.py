@@ -35,6 +35,9 @@ from tests.support import films
 from tests.support.node import InProcessNode, StubNetwork
 from tests.support.stub_prediction import prediction
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 OPACITY = NotificationRule(name="opacity", findings=frozenset({"lung_opacity"}), minimum_score=60)
 
 

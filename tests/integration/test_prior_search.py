@@ -33,6 +33,9 @@ from tests.support.prior_archives import CURRENT, OTHERS, RIGHT, PriorArchive, S
 from tests.support.running_node import settings_file
 from tests.support.web import PEOPLE, served_page
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 AWAITS = "Not compared with prior films of the archive: they had not come when this was composed."
 
 

@@ -25,6 +25,9 @@ from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.web import served_page
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 DAYS = 1826
 
 

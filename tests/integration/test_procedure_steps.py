@@ -47,6 +47,9 @@ from tests.support.running_node import settings_file
 from tests.support.web import PEOPLE, served_page
 from tests.support.worklists import MANAGERS, Manager, worklist_at, worklist_of
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 FILM = films.cr(seed=9)
 STEP = step_uid(1)
 STATION = Code(value="CXR1", scheme_designator="99TEST", meaning="CXR1")

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, event
 
 from benchmarks.database import fill, questions
 from cxr_node.db import migrate
@@ -42,12 +41,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """URL of a database with many films, analysed on PostgreSQL."""
     url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'node.db'}"
     if request.param == "postgresql":
-        server = make_url(request.getfixturevalue("postgresql_server")).set(drivername="postgresql+psycopg")
-        engine = create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text("CREATE DATABASE plans"))
-        engine.dispose()
-        url = server.set(database="plans").render_as_string(hide_password=False)
+        url = request.getfixturevalue("new_postgresql_url")()
     database = Database(url)
     migrate.upgrade(database)
     fill(database, FILMS, every_s=EVERY_S, waiting=100)

@@ -27,6 +27,9 @@ from tests.support.queue import NOON
 from tests.support.running_node import settings_file
 from tests.support.web import served_page
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 HERE = "127.0.0.1"
 
 

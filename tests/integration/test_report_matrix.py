@@ -180,7 +180,7 @@ _SHORT = [
     "in zh",
 ]
 
-_IN_MAKE_TEST = ("late film", "phantom PA and lateral", "name in Japanese, ISO 2022 IR 87")
+_IN_MAKE_TEST = ("phantom PA and lateral", "name in Japanese, ISO 2022 IR 87")
 _DOCUMENTS = [kind for kind in RESULT_KINDS if kind.result_type.modality in ("SR", "KO")]
 _WITHOUT_REGIONS = (basic_text.TEXT, key_objects.KEY_IMAGES, chest_cad.CHEST_CAD)
 

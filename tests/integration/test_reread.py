@@ -29,6 +29,9 @@ from tests.support.node import InProcessNode, StubNetwork
 from tests.support.running_node import opened, settings_file
 from tests.support.stub_prediction import prediction
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 SECOND = Digest("1" * 64)
 
 

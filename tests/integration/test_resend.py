@@ -23,6 +23,8 @@ from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 class Resending:
     """A node whose PACS has the results of two studies, the first of which has a superseded report."""

@@ -24,6 +24,9 @@ from tests.support.node import InProcessNode, StubNetwork, with_region
 from tests.support.queue import NOON
 from tests.support.stub_prediction import prediction
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 _KINDS = (
     tid1500.REPORT,
     basic_text.TEXT,

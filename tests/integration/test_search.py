@@ -22,6 +22,8 @@ from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import opened, settings_file
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 @pytest.fixture
 def node(database: Database, tmp_path: Path) -> InProcessNode:

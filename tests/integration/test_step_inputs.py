@@ -34,6 +34,9 @@ from tests.support.queue import NOON
 from tests.support.running_node import settings_file
 from tests.support.worklists import worklist_of
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 FILM = films.cr(seed=9)
 STEP = step_uid(1)
 

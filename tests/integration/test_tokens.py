@@ -20,6 +20,8 @@ from tests.support.audit_rules import recorded
 from tests.support.running_node import opened
 from tests.support.web import Page, served_page, token_of, users
 
+pytestmark = pytest.mark.ci_on_postgresql
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:

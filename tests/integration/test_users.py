@@ -16,6 +16,9 @@ from tests.support.audit_rules import recorded
 from tests.support.running_node import settings_file
 from tests.support.web import PASSWORD, Page, served_page, token_of, users
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 SECRET, OTHER, SHORT = "nine small green frogs", "seven tall red chairs", "short"
 
 

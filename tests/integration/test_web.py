@@ -416,13 +416,25 @@ def _contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+_NO_WEB = "test_receiving_process_imports_no_web_framework"
+
+
 def _luminance(color: str) -> float:
     shares = [int(color[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("module", ["cxr_node.service.role", "cxr_node.wiring.roles", "cxr_node.receive.scp"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cxr_node.service.role",
+        *(
+            pytest.param(module, marks=pytest.mark.ci(short=f"{_NO_WEB}[cxr_node.service.role]"))
+            for module in ("cxr_node.wiring.roles", "cxr_node.receive.scp")
+        ),
+    ],
+)
 def test_receiving_process_imports_no_web_framework(module: str) -> None:
     unwanted = {"fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client", "torch"}
     program = f"import sys, {module}; print(*({unwanted!r} & set(sys.modules)))"

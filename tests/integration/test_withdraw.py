@@ -22,6 +22,9 @@ from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 from tests.support.web import PASSWORD, token_of, users
 
+pytestmark = pytest.mark.ci_on_postgresql
+
+
 ACCESSION = "ACC-1"
 OTHER = films.dx(seed=1, changes={"StudyInstanceUID": films.dx().StudyInstanceUID})
 PEOPLE = users(("op", "operator", True), ("reader", "viewer", True))

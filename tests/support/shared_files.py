@@ -21,6 +21,11 @@ def begin() -> Path | None:
     return folder
 
 
+def folder() -> Path:
+    """Return the folder of this test run."""
+    return Path(os.environ[_VARIABLE])
+
+
 def end(folder: Path) -> None:
     """Remove the folder that `begin` returned."""
     del os.environ[_VARIABLE]

@@ -27,6 +27,8 @@ KINDS: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
 ON_BOTH = {"kills", "database"}
 IN_CI = {
     "corrections": "tests/integration/test_corrections.py::test_a_correction_survives_a_kill_at_every_commit[3]",
+    "hostile-peers": "tests/integration/test_receive_places.py::test_silent_connections_do_not_keep_a_peer_out",
+    "power-cuts": "tests/integration/test_accept.py::test_sqlite_flushes_each_commit_and_allows_readers",
     "export": "tests/integration/test_export_folder.py::test_a_kill_at_any_step_leaves_whole_studies",
     "priors": "tests/integration/test_prior_search.py::test_without_the_archive_the_report_is_in_time_and_says_so",
     "worklist": "tests/integration/test_procedure_step_kills.py::test_a_kill_at_any_point_ends_in_one_completed_step",
