@@ -52,7 +52,7 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "web": (receiver_modes.web,),
     "hl7": (receiver_modes.hl7,),
     "fhir": (receiver_modes.resources,),
-    "worklist": (worklist_modes.dimse, worklist_modes.web, worklist_kills.run),
+    "worklist": (worklist_modes.dimse, worklist_modes.web, worklist_kills.dimse, worklist_kills.web),
     "priors": (prior_modes.run,),
     "export": (export_kills.run,),
     "remote": (remote_modes.run,),

@@ -20,14 +20,15 @@ from cxr_node.faults.outcome import GroupResult, total
 from cxr_node.faults.scratch import ScratchNode
 from cxr_node.faults.worklist_modes import wrong_step
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.web_worklist import SimulatedWebWorklist
 from cxr_node.simulators.worklist import SimulatedWorklist
 from cxr_node.simulators.worklist_steps import CANCELED, COMPLETED, IN_PROGRESS, step_uid
 
-GROUP = "kill -9 of one of two nodes of a worklist"
+DIMSE, WEB = "kill -9 of one of two nodes of a worklist", "kill -9 of one of two nodes of a worklist by UPS-RS"
+_Manager = SimulatedWorklist | SimulatedWebWorklist
 _KILLED, _OTHER = "NODEA", "NODEB"
 _EVERY_S = {_KILLED: 0.2, _OTHER: 1.0}
 """Interval at which each asks the worklist: the one that is killed claims most steps."""
-_FIRST_FILM = 44_000
 _LONGEST_S = 10.0
 """A node that has not reached the chosen checkpoint by then is killed at that moment instead."""
 _DISCOVERY_S = 3.0
@@ -46,7 +47,7 @@ class _Archive:
     with Success, by AE title.
     """
 
-    manager: SimulatedWorklist
+    manager: _Manager
     films: dict[str, FileDataset]
     ports: dict[str, int] = field(default_factory=dict)
     sent: dict[str, dict[str, str]] = field(default_factory=lambda: {_KILLED: {}, _OTHER: {}})
@@ -76,19 +77,25 @@ def _sending(archive: _Archive) -> Iterator[None]:
         thread.join(30.0)
 
 
-def run(context: FaultContext) -> GroupResult:
+def dimse(context: FaultContext) -> GroupResult:
+    """Kill one node repeatedly while two perform all steps of a manager by DIMSE."""
+    return _run(context, DIMSE, SimulatedWorklist(), steps=context.amounts.worklist_steps, first_film=44_000)
+
+
+def web(context: FaultContext) -> GroupResult:
+    """Kill one node repeatedly while two perform a quarter as many steps of a manager by UPS-RS."""
+    steps = max(2, context.amounts.worklist_steps // 4)
+    return _run(context, WEB, SimulatedWebWorklist(), steps=steps, first_film=46_000)
+
+
+def _run(context: FaultContext, name: str, manager: _Manager, *, steps: int, first_film: int) -> GroupResult:
     """Kill one node repeatedly while two perform all steps; each must be completed once, and none be in progress."""
-    steps, group, kill_points = (
-        context.amounts.worklist_steps,
-        GroupRun(context, GROUP),
-        KillPoints(rng=context.rng(GROUP)),
-    )
-    manager, kills = SimulatedWorklist(), 0
+    group, kill_points, kills = GroupRun(context, name), KillPoints(rng=context.rng(name)), 0
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())
         stack.enter_context(manager)
         films: dict[str, FileDataset] = {
-            step_uid(number): context.films.make(_FIRST_FILM + number) for number in range(steps)
+            step_uid(number): context.films.make(first_film + number) for number in range(steps)
         }
         for uid, film in films.items():
             manager.add(uid, [film])
@@ -122,11 +129,14 @@ def run(context: FaultContext) -> GroupResult:
 
 
 def _node(
-    context: FaultContext, title: str, manager: SimulatedWorklist, pacs: SimulatedPacs, *, every_s: float
+    context: FaultContext, title: str, manager: _Manager, pacs: SimulatedPacs, *, every_s: float
 ) -> AbstractContextManager[ScratchNode]:
-    row = scratch.worklist(manager.port, calling_ae_title=title)
+    if isinstance(manager, SimulatedWebWorklist):
+        row = scratch.web_worklist(manager.url, headers=[f"X-Performer: {title}"])
+    else:
+        row = scratch.worklist(manager.port, calling_ae_title=title)
     return context.node(
-        title.lower(),
+        f"{title}-{row['kind']}".lower(),
         destinations={"pacs": scratch.to_pacs(pacs.port)},
         sections={"ups": {"every_s": every_s, "maximum_steps": 2, "worklists": [row]}},
     )
@@ -163,11 +173,11 @@ def _finish(places: Sequence[ScratchNode], archive: _Archive, other: NodeProcess
     return problems if statuses == [0, 0] else (*problems, f"the last nodes ended with statuses {statuses}")
 
 
-def _ended(manager: SimulatedWorklist) -> list[bool]:
+def _ended(manager: _Manager) -> list[bool]:
     return [step.state in (COMPLETED, CANCELED) for step in manager.steps.values()]
 
 
-def _are_ended(manager: SimulatedWorklist) -> bool:
+def _are_ended(manager: _Manager) -> bool:
     return all(_ended(manager))
 
 

@@ -48,7 +48,8 @@ class ServerForm:
 class SimulatedWebWorklist(ManagedSteps, TokenListener):
     """Manager of steps that listens for HTTP; see `ManagedSteps` and `TokenListener`.
 
-    `warns` is whether a conflict is described by a Warning header; `invalid` has what was wrong in a request.
+    A claim's header X-Performer, which the settings of a node may add, names its performer. `warns` is whether a
+    conflict is described by a Warning header; `invalid` has what was wrong in a request.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         if mode is Mode.ABORTS:
             self.close_connection = True
             return
-        status = self.owner.change_state(uid, information, performer="")
+        status = self.owner.change_state(uid, information, performer=self.headers.get("X-Performer", ""))
         if mode in (Mode.SILENT, Mode.GRANTS_SILENTLY):
             self.close_connection = True
             return
