@@ -51,6 +51,7 @@ class RequestForm:
 
 FORMS: Mapping[str, Callable[[AeTitle], RequestForm]] = {
     "standard": lambda _title: RequestForm(update_query="Transaction-uid={uid}"),
+    "standard-2019": lambda _title: RequestForm(update_query="transaction-uid={uid}"),
     "dcm4chee": lambda title: RequestForm(
         update_query="Transaction-uid={uid}", state_path=f"/state/{quote(title)}", has_array=False
     ),

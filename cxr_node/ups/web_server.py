@@ -20,10 +20,11 @@ class DicomWebWorklist(HttpServerSection, WorklistKind):
     """A DICOMweb server whose scheduled workitems are claimed, by UPS-RS."""
 
     kind: Literal["dicomweb"] = Field("dicomweb", description="Kind of worklist.")
-    requests: Literal["standard", "dcm4chee", "microsoft"] = Field(
+    requests: Literal["standard", "standard-2019", "dcm4chee", "microsoft"] = Field(
         "standard",
-        description='Form of requests: "standard" (PS3.18 section 11, edition 2025e), or as "dcm4chee" or "microsoft" '
-        "read them, which differ in the body, in the query with the Transaction UID, or in the path of a state.",
+        description='Form of requests: "standard" (PS3.18 section 11, edition 2025e), "standard-2019" (before it), '
+        'or as "dcm4chee" or "microsoft" read them: they differ in the body, in the query with the Transaction UID, '
+        "or in the path of a state.",
     )
 
     @classmethod

@@ -26,6 +26,7 @@ PROGRESS = StepProgress(
 )
 FORMS = {
     "standard": ServerForm(),
+    "standard-2019": ServerForm(parameter="transaction-uid"),
     "dcm4chee": ServerForm(requester="CXRNODE", has_array=False),
     "microsoft": ServerForm(parameter=""),
 }
@@ -60,7 +61,7 @@ def test_each_form_of_requests_is_what_its_server_takes(form: str) -> None:
         assert [one.sop_instance_uid for one in details.inputs] == [FILM.SOPInstanceUID]
 
 
-@pytest.mark.parametrize("form", ["dcm4chee", "microsoft"])
+@pytest.mark.parametrize("form", ["standard-2019", "dcm4chee", "microsoft"])
 def test_another_form_than_the_servers_claims_nothing(form: str, server: SimulatedWebWorklist) -> None:
     with web_worklist_at(server.url, requests=form).session() as session:
         session.claim(STEP, OWN)
