@@ -13,16 +13,19 @@ from playwright.sync_api import Browser, Page, expect
 from typer.testing import CliRunner
 
 from cxr_node.cli.app import app
+from cxr_node.config import load
 from cxr_node.db.states import Stage, State
+from cxr_node.domain.clock import utc_now
 from cxr_node.phantom import dicom
 from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.simulators.program import ROLES
+from tests.support import worklists
 from tests.support.chromium import open_chromium
 from tests.support.films import ROOT
 from tests.support.page_paths import PAGES
 from tests.support.peers import free_port, until
-from tests.support.running_node import RunningNode, running, settings_file, to_pacs
+from tests.support.running_node import RunningNode, opened, running, settings_file, to_pacs
 from tests.support.web import PASSWORD
 
 pytestmark = pytest.mark.long
@@ -58,6 +61,8 @@ def node(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
             for film, title in zip(films[:_FILMS], ("DX1", "ER1", "ICU1"), strict=True):
                 started.send(film, title)
             until(lambda: _is_composed(started), what="a composed report of each film", timeout_s=240)
+            with opened(load(config)) as database:
+                worklists.record_step(database, now=utc_now())
             edit(started, browser)
             yield started
 

@@ -17,7 +17,7 @@ from cxr_node.web.accounts import StoredAccounts
 from cxr_node.web.app import application
 from cxr_node.web.server import web_context
 from cxr_node.wiring.process import Process
-from tests.support import films
+from tests.support import films, worklists
 from tests.support.chromium import open_chromium, violations
 from tests.support.node import received
 from tests.support.page_paths import NO_PAGES, PAGES
@@ -46,6 +46,7 @@ _ENDS_OF_DATES = """() => drawn.flatMap(plot => plot.axes[0]._splits.map((at, k)
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with served_page(tmp_path_factory.mktemp("page") / "node", more=f"learn = true\n{PEOPLE}") as running:
+        worklists.record_step(running.node.database, now=running.node.clock.now)
         yield running
 
 

@@ -21,6 +21,7 @@ PAGES = {
     "film": "/films/1",
     "side-by-side": "/films/1?beside=2",
     "result": "/results/1",
+    "step": "/steps/1",
     "search": "/search",
     "password": "/password",
     "tokens": "/tokens",
@@ -36,7 +37,8 @@ PAGES = {
     "reread-done": "/actions/reread/done?films=3",
     "withdraw": "/actions/withdraw?study=1",
 }
-"""Pages of a login by name; those of the menu first. A study, two films and a result have to be there."""
+"""Pages of a login by name; those of the menu first. A study, two films, a result and a procedure step have to
+be there."""
 
 NO_PAGES = frozenset(
     {

@@ -1,11 +1,15 @@
 """Worklists of a node under test at a simulated manager."""
 
+from datetime import datetime
+
+from cxr_node.db.database import Database
 from cxr_node.deliver.peer import Peer
-from cxr_node.domain.identifiers import AeTitle
-from cxr_node.domain.procedure_step import Worklist
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.procedure_step import ClaimState, Worklist
+from cxr_node.records import procedure_steps
 from cxr_node.simulators.web_worklist import SimulatedWebWorklist
 from cxr_node.simulators.worklist import AE_TITLE, SimulatedWorklist
-from cxr_node.simulators.worklist_steps import WORKITEM
+from cxr_node.simulators.worklist_steps import WORKITEM, step_uid
 from cxr_node.ups.manager import WorklistManager
 from cxr_node.ups.web_server import DicomWebWorklist
 from cxr_node.ups.worklist import WorklistContext
@@ -35,3 +39,13 @@ def worklist_of(manager: Manager, calling_ae_title: str = "CXRNODE") -> Worklist
     if isinstance(manager, SimulatedWebWorklist):
         return web_worklist_at(manager.url, calling_ae_title)
     return worklist_at(manager.port, calling_ae_title)
+
+
+def record_step(database: Database, *, now: datetime) -> None:
+    """Record a claimed procedure step of the worklist `ris`, whose study is not there."""
+    with database.write() as transaction:
+        step = procedure_steps.request(
+            transaction, "ris", step_uid(1), transaction_uid=Uid("1.2.3"), not_after=now, now=now
+        )
+        assert step is not None
+        procedure_steps.change(transaction, step, ClaimState.IN_PROGRESS, now=now)

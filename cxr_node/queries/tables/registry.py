@@ -174,7 +174,7 @@ _EXPORTS = Table(
         "detail",
     ),
     presets=(
-        Preset(label="all", since="all"),
+        Preset(label="completed", where=("outcome=completed",), since="all"),
         Preset(label="failed", where=("outcome=failed",), since="all"),
     ),
     selective={"export_id": _ANY},

@@ -24,92 +24,92 @@ def name(number: int = 1) -> Digest:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> ReducedFilms:
+def stored(tmp_path: Path) -> ReducedFilms:
     return ReducedFilms(tmp_path / "reduced")
 
 
 @pytest.mark.parametrize("orientation", [("L", "F"), None])
-def test_a_film_is_returned_as_it_was_put(kept: ReducedFilms, orientation: tuple[str, str] | None) -> None:
+def test_a_film_is_returned_as_it_was_put(stored: ReducedFilms, orientation: tuple[str, str] | None) -> None:
     put = film(orientation=orientation)
-    kept.put(name(), put)
-    got = kept.get(name())
+    stored.put(name(), put)
+    read = stored.get(name())
 
-    assert got is not None
-    assert np.array_equal(got.gray, put.gray)
-    assert (got.rows, got.columns, got.patient_orientation) == (960, 800, orientation)
+    assert read is not None
+    assert np.array_equal(read.gray, put.gray)
+    assert (read.rows, read.columns, read.patient_orientation) == (960, 800, orientation)
 
 
-def test_a_film_that_was_not_put_or_is_discarded_is_none(kept: ReducedFilms, tmp_path: Path) -> None:
-    assert kept.get(name()) is None
-    kept.discard(name())
-    kept.put(name(), film())
-    kept.discard(name())
+def test_a_film_that_was_not_put_or_is_discarded_is_none(stored: ReducedFilms, tmp_path: Path) -> None:
+    assert stored.get(name()) is None
+    stored.discard(name())
+    stored.put(name(), film())
+    stored.discard(name())
 
-    assert kept.get(name()) is None
+    assert stored.get(name()) is None
     assert list((tmp_path / "reduced").iterdir()) == []
 
 
 @pytest.mark.parametrize("at", [0, 34, 60, -1])
-def test_altered_bytes_are_no_film(kept: ReducedFilms, tmp_path: Path, at: int) -> None:
-    kept.put(name(), film())
+def test_altered_bytes_are_no_film(stored: ReducedFilms, tmp_path: Path, at: int) -> None:
+    stored.put(name(), film())
     path = tmp_path / "reduced" / name()
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
 
-    assert kept.get(name()) is None
+    assert stored.get(name()) is None
 
 
 @pytest.mark.parametrize("size", [0, 10, 36, 500])
-def test_a_part_of_a_film_is_none(kept: ReducedFilms, tmp_path: Path, size: int) -> None:
-    kept.put(name(), film())
+def test_a_part_of_a_film_is_none(stored: ReducedFilms, tmp_path: Path, size: int) -> None:
+    stored.put(name(), film())
     path = tmp_path / "reduced" / name()
     path.write_bytes(path.read_bytes()[:size])
 
-    assert kept.get(name()) is None
+    assert stored.get(name()) is None
 
 
-def test_a_film_of_another_version_is_decoded_anew(kept: ReducedFilms, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept.put(name(), film())
-    assert kept.get(name()) is not None
+def test_a_film_of_another_version_is_decoded_anew(stored: ReducedFilms, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.put(name(), film())
+    assert stored.get(name()) is not None
     monkeypatch.setattr(reduced_film, "_versions", lambda: ["0", "0", "0"])
 
-    assert kept.get(name()) is None
+    assert stored.get(name()) is None
 
 
-def test_no_more_films_than_the_maximum_are_there(kept: ReducedFilms, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_films_than_the_maximum_are_there(stored: ReducedFilms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reduced_films, "MAXIMUM_FILMS", 2)
     for number in range(3):
-        kept.put(name(number), film(number))
+        stored.put(name(number), film(number))
 
-    assert [kept.get(name(number)) is not None for number in range(3)] == [True, True, False]
-    kept.discard(name(0))
-    kept.put(name(2), film(2))
-    assert kept.get(name(2)) is not None
+    assert [stored.get(name(number)) is not None for number in range(3)] == [True, True, False]
+    stored.discard(name(0))
+    stored.put(name(2), film(2))
+    assert stored.get(name(2)) is not None
 
 
-def test_old_films_are_removed(kept: ReducedFilms, tmp_path: Path) -> None:
-    assert kept.remove_old() == 0
+def test_old_films_are_removed(stored: ReducedFilms, tmp_path: Path) -> None:
+    assert stored.remove_old() == 0
     for number in range(2):
-        kept.put(name(number), film())
+        stored.put(name(number), film())
     long_ago = time.time() - reduced_films.MAXIMUM_AGE_S - 60
     os.utime(tmp_path / "reduced" / name(0), (long_ago, long_ago))
 
-    assert kept.remove_old() == 1
-    assert [kept.get(name(number)) is not None for number in range(2)] == [False, True]
-    assert kept.remove_old(older_than_s=-60) == 1
+    assert stored.remove_old() == 1
+    assert [stored.get(name(number)) is not None for number in range(2)] == [False, True]
+    assert stored.remove_old(older_than_s=-60) == 1
 
 
 def test_a_folder_that_cannot_be_written_to_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "reduced").write_bytes(b"")
-    kept = ReducedFilms(tmp_path / "reduced")
-    kept.put(name(), film())
+    stored = ReducedFilms(tmp_path / "reduced")
+    stored.put(name(), film())
 
-    assert kept.get(name()) is None
+    assert stored.get(name()) is None
 
 
-def test_only_the_owner_can_read_a_film(kept: ReducedFilms, tmp_path: Path) -> None:
-    kept.put(name(), film())
+def test_only_the_owner_can_read_a_film(stored: ReducedFilms, tmp_path: Path) -> None:
+    stored.put(name(), film())
 
     assert (tmp_path / "reduced").stat().st_mode & 0o077 == 0
     assert (tmp_path / "reduced" / name()).stat().st_mode & 0o077 == 0
