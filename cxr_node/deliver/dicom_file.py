@@ -1,12 +1,18 @@
 """DICOM file to send: its UIDs, transfer syntax and uncompressed alternatives.
 
-Functions import pydicom, as every command loads the kinds of destinations.
+A conversion imports pydicom, as every command loads the kinds of destinations.
 """
 
 from dataclasses import dataclass
 from io import BytesIO
 
 from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.domain.element_values import (
+    MEDIA_STORAGE_SOP_CLASS_UID,
+    MEDIA_STORAGE_SOP_INSTANCE_UID,
+    TRANSFER_SYNTAX_UID,
+    file_meta_and_data_set,
+)
 from cxr_node.domain.identifiers import Uid, parse_uid
 
 _IMPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2")
@@ -15,6 +21,7 @@ _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1.99")
 UNCOMPRESSED = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)
 """Encodings that convert without a change of values. Not big endian: pixel data would have to be swapped."""
 JPEG_BASELINE = Uid("1.2.840.10008.1.2.4.50")
+_PREFIX, _PREFIX_OFFSET = b"DICM", 128
 _SECONDARY_CAPTURE = Uid("1.2.840.10008.5.1.4.1.1.7")
 
 
@@ -48,20 +55,21 @@ def read_dicom_file(content: bytes) -> DicomFile:
     DeliveryRejected
         If it is no DICOM file.
     """
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
     try:
-        # With one early tag, reading ends after the File Meta Information and the first elements.
-        meta = dcmread(BytesIO(content), specific_tags=[0x00080016], stop_before_pixels=True).file_meta
-        return DicomFile(
-            sop_class_uid=parse_uid(meta.MediaStorageSOPClassUID),
-            sop_instance_uid=parse_uid(meta.MediaStorageSOPInstanceUID),
-            transfer_syntax_uid=parse_uid(meta.TransferSyntaxUID),
-            content=content,
+        is_file = content[_PREFIX_OFFSET : _PREFIX_OFFSET + len(_PREFIX)] == _PREFIX
+        values = file_meta_and_data_set(content)[0] if is_file else {}
+        sop_class_uid, sop_instance_uid, transfer_syntax_uid = (
+            parse_uid(values.get(tag, b"").decode("ascii"))
+            for tag in (MEDIA_STORAGE_SOP_CLASS_UID, MEDIA_STORAGE_SOP_INSTANCE_UID, TRANSFER_SYNTAX_UID)
         )
-    except (InvalidDicomError, AttributeError, ValueError, EOFError):
+    except ValueError:
         raise DeliveryRejected("not a DICOM file with valid File Meta Information") from None
+    return DicomFile(
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        content=content,
+    )
 
 
 def converted(file: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:
