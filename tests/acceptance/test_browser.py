@@ -33,7 +33,7 @@ _HEAT_IS_LOADED = """async () => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with open_chromium() as opened:
+    with open_chromium(is_whole=True) as opened:
         yield opened
 
 

@@ -36,7 +36,7 @@ NOTE = rejection_note(RejectionTitle.QUALITY, REJECTED)
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with open_chromium() as opened:
+    with open_chromium(is_whole=True) as opened:
         yield opened
 
 

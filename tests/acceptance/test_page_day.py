@@ -66,7 +66,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with open_chromium() as opened:
+    with open_chromium(is_whole=True) as opened:
         yield opened
 
 

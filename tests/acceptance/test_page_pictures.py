@@ -40,7 +40,7 @@ _HIGHEST = 1600
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with open_chromium() as opened:
+    with open_chromium(is_whole=True) as opened:
         yield opened
 
 

@@ -72,7 +72,7 @@ def results(film: Dataset, tmp_path_factory: pytest.TempPathFactory, migrated_fi
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with open_chromium() as opened:
+    with open_chromium(is_whole=True) as opened:
         yield opened
 
 

@@ -51,6 +51,7 @@ PACKAGES = {
     "gdcmconv": "libgdcm-tools",
     "Orthanc": "orthanc",
     "chromium": "chromium",
+    "chromium-headless-shell": "chromium-headless-shell",
     "java": "default-jre-headless",
     "caddy": "caddy",
     "nginx": "nginx-light",
