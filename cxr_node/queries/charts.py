@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from cxr_node.db.monitoring_tables import daily_statistic, drift
 from cxr_node.domain.daily_stats import SCORE_BINS, Statistic, seconds_of
+from cxr_node.queries import longest_waits
 from cxr_node.queries.views.registry import VIEWS
 
 Row = dict[str, Any]
@@ -127,6 +128,8 @@ def _longest_by_hour(connection: Connection, since: datetime) -> dict[datetime, 
 
 
 def _longest_by_day(connection: Connection, since: datetime) -> dict[datetime, Sequence[float | None]]:
+    if connection.dialect.name == "postgresql":
+        return longest_waits.longest_by_day(connection, since=since)
     view = VIEWS["v1_turnaround"].selectable
     rows = connection.execute(
         select(view.c.received_day, func.max(view.c.wait_s), func.max(view.c.deliver_s))

@@ -2,17 +2,24 @@
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.daily_stats import DailyStatistic, DateRange, DriftResult, Statistic, seconds_bin
-from cxr_node.queries import charts, daily_stats, drift
+from cxr_node.queries import charts, daily_stats, drift, view_rows
 from cxr_node.queries.daily_stats import ModelStatistic
+from cxr_node.queries.grouping import GroupBy
+from cxr_node.queries.quantiles import quantile
+from cxr_node.queries.scores import finding_scores
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import claiming
 from cxr_node.records.models import ModelKey, model_id
+from tests.support import films
 from tests.support.monitored_films import ScoredFilm, read_films
+from tests.support.node import InProcessNode
 from tests.support.queue import LEASE
 
 pytestmark = pytest.mark.ci_on_postgresql
@@ -166,6 +173,44 @@ def test_the_longest_wait_of_each_day_or_hour_is_drawn(database: Database) -> No
     assert by_hour["at"] == [start.timestamp() for start in starts]
     assert by_hour["read_s"] == [4.0, 9.0, None]
     assert by_day["deliver_s"] == [None, None]
+
+
+def test_waits_and_scores_are_those_of_the_views(database: Database, tmp_path: Path) -> None:
+    """PostgreSQL aggregates them itself: what it returns is what the rows of the views give."""
+    node = InProcessNode(database, tmp_path)
+    for number in range(6):
+        node.accept(films.dx(seed=number))
+        node.clock.advance(seconds=1.25 + number)
+        node.turn(Stage.READ)
+        node.clock.advance(seconds=400)  # beyond the study window
+        node.turn(Stage.COMPOSE)
+        node.clock.advance(seconds=0.5 * number)
+        if number != 2:  # which is delivered with the next one
+            node.work()
+        node.clock.advance(seconds=90_000 if number in (1, 3) else 1)
+    now = node.clock.now
+
+    since = now - timedelta(days=7)
+    with database.read() as connection:
+        waits = charts.time_in_queue(connection, days=7, now=now)
+        by_group = {by: finding_scores(connection, by, since=since, until=now) for by in GroupBy}
+        turnaround = view_rows.rows(connection, VIEWS["v1_turnaround"])
+        findings = view_rows.rows(connection, VIEWS["v1_findings"])
+
+    days = sorted({row["received_day"] for row in turnaround})
+    assert len(days) == len(waits["at"]) == 3
+    for column in ("read_s", "deliver_s"):
+        name = "wait_s" if column == "read_s" else column
+        of_days = [[row[name] for row in turnaround if row["received_day"] == day] for day in days]
+        assert waits[column] == [max(value for value in values if value is not None) for values in of_days]
+    assert len(set(waits["deliver_s"])) > 1
+    for by, scores in by_group.items():
+        assert {row.group for row in scores} == {row[by.column] or "unknown" for row in findings}
+        for row in scores:
+            members = [one for one in findings if (one[by.column] or "unknown", one["key"]) == (row.group, row.key)]
+            values = sorted(one["score"] for one in members)
+            assert (row.films, row.p50, row.p95) == (len(members), quantile(values, 0.5), quantile(values, 0.95))
+            assert row.present == sum(one["presence"] == "present" for one in members)
 
 
 def test_charts_without_films_are_empty(database: Database) -> None:
