@@ -17,12 +17,12 @@ from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.result_names import MEASUREMENT_NAMES, MeasurementName
 from cxr_node.domain.section import text_form
 from cxr_node.domain.sop_classes import KEY_OBJECT_SELECTION
-from cxr_node.net.http_authorization import AuthorizedServer
-from cxr_node.net.http_client import Response
 from cxr_node.net.http_settings import HttpServerSection
 
 if TYPE_CHECKING:
     from cxr_node.deliver.fhir_result import FhirRules
+    from cxr_node.net.http_authorization import AuthorizedServer
+    from cxr_node.net.http_client import Response
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class FhirDestination:
     """
 
     name: str
-    server: AuthorizedServer
+    server: "AuthorizedServer"
     rules: "FhirRules"
     is_confirmed: bool = True
 
@@ -172,7 +172,7 @@ class FhirDestination:
         resources = [entry.get("resource", {}) for entry in document.get("entry", ())]
         return [one for one in resources if one.get("resourceType") == "Observation" and one.get("id")]
 
-    def _receipt(self, response: Response, entries: int) -> Receipt:
+    def _receipt(self, response: "Response", entries: int) -> Receipt:
         message = f"{self.server} answered the transaction with HTTP status {response.status}"
         if response.status == _CONFLICT:  # another writer
             raise RetryLater(message)
@@ -212,7 +212,7 @@ class FhirDestination:
             raise RetryLater(f"{self.server} answered the transaction as stored, and does not have the report")
 
 
-def _document(response: Response) -> dict[str, Any]:
+def _document(response: "Response") -> dict[str, Any]:
     """Return the JSON object of a response; empty if it is none."""
     try:
         document = json.loads(response.body)

@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -21,13 +21,15 @@ from cxr_node.deliver.destination import (
 )
 from cxr_node.deliver.dicom_file import read_dicom_file
 from cxr_node.deliver.outcome import DeliveryOutcome, warning_text
-from cxr_node.deliver.store_response import Verdict, of_failure_reason, parse_store_response
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
 from cxr_node.domain.section import Seconds, text_form
-from cxr_node.net.http_authorization import AuthorizedServer
-from cxr_node.net.http_client import Response
 from cxr_node.net.http_settings import HttpServerSection
+
+if TYPE_CHECKING:
+    from cxr_node.deliver.store_response import Verdict
+    from cxr_node.net.http_authorization import AuthorizedServer
+    from cxr_node.net.http_client import Response
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ class StowDestination:
     """Sends each object in a request of its own: a rejected neighbour costs nothing, and a retry is exact."""
 
     name: str
-    server: AuthorizedServer
+    server: "AuthorizedServer"
     reasons: Mapping[int, DeliveryOutcome] = field(default_factory=dict)
 
     def send(self, content: bytes) -> Receipt:
@@ -133,7 +135,9 @@ class StowDestination:
         response = web_outcome.send(self.server, "POST", STUDIES, headers, (head, content, tail))
         return self._receipt(uid, response)
 
-    def _receipt(self, uid: Uid, response: Response) -> Receipt:
+    def _receipt(self, uid: Uid, response: "Response") -> Receipt:
+        from cxr_node.deliver.store_response import parse_store_response
+
         store_response = parse_store_response(response.body, response.content_type)
         verdict = None if store_response is None else store_response.verdict(uid)
         if verdict is not None:
@@ -145,9 +149,11 @@ class StowDestination:
             raise RetryLater(f"{message}, without a Store Instances Response")
         raise DeliveryRejected(f"{message}, and names the instance neither as stored nor as failed")
 
-    def _receipt_of(self, uid: Uid, verdict: Verdict) -> Receipt:
+    def _receipt_of(self, uid: Uid, verdict: "Verdict") -> Receipt:
         reason = f"Failure Reason {verdict.reason} (0x{verdict.reason:04X})"
         if not verdict.is_stored:
+            from cxr_node.deliver.store_response import of_failure_reason
+
             outcome = of_failure_reason(verdict.reason, self.reasons)
             message = f"{self.server} did not store the instance: {reason}"
             if outcome is DeliveryOutcome.REJECTED:

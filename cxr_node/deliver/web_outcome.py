@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.domain.clock import utc_now
 from cxr_node.domain.errors import RetryLater
-from cxr_node.net.http_authorization import AuthorizedServer
-from cxr_node.net.http_client import HttpError, Response
+
+if TYPE_CHECKING:
+    from cxr_node.net.http_authorization import AuthorizedServer
+    from cxr_node.net.http_client import Response
 
 _LONGEST_RETRY_AFTER_S = 3600.0
 _TIMEOUT = 408
@@ -36,12 +38,12 @@ def of_http_status(status: int) -> HttpOutcome:
 
 
 def send(
-    server: AuthorizedServer,
+    server: "AuthorizedServer",
     method: str,
     path: str,
     headers: Mapping[str, str],
     body: Sequence[bytes | memoryview] = (),
-) -> Response:
+) -> "Response":
     """Send a request; see `AuthorizedServer.send`.
 
     Raises
@@ -49,13 +51,16 @@ def send(
     DestinationUnreachable, RetryLater
         If there is no whole response.
     """
+    # Every command loads the kinds of destinations.
+    from cxr_node.net.http_client import HttpError
+
     try:
         return server.send(method, path, headers, body)
     except HttpError as error:
         raise (DestinationUnreachable if error.is_unreachable else RetryLater)(str(error)) from error
 
 
-def raise_for_status(response: Response, message: str, *, clock: Callable[[], datetime] = utc_now) -> NoReturn:
+def raise_for_status(response: "Response", message: str, *, clock: Callable[[], datetime] = utc_now) -> NoReturn:
     """Raise the error of a response without a verdict; `message` names server and request.
 
     Raises

@@ -1,21 +1,17 @@
 """Settings of an HTTP server that the node sends requests to: address, authorization, time-outs, TLS."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field
 
 from cxr_node.domain.section import OptionalPath, Seconds, text_form
-from cxr_node.net.http_authorization import (
-    Authorization,
-    AuthorizedServer,
-    BasicAuthorization,
-    BearerAuthorization,
-    ClientCredentials,
-)
-from cxr_node.net.http_client import HttpServer
 from cxr_node.net.tls_settings import TlsClient
+
+if TYPE_CHECKING:
+    from cxr_node.net.http_authorization import Authorization, AuthorizedServer
+    from cxr_node.net.http_client import HttpServer
 
 _URL = r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -54,13 +50,18 @@ class HttpServerSection(TlsClient):
     connect_timeout_s: Seconds = Field(5.0, description="Time-out of a connection, in seconds.")
     timeout_s: Seconds = Field(60.0, description="Time-out of a request with its whole response, in seconds.")
 
-    def server(self, *, maximum_response_bytes: int) -> AuthorizedServer:
+    def server(self, *, maximum_response_bytes: int) -> "AuthorizedServer":
         """Return the server of these settings."""
+        # Every command loads the settings, and few send requests.
+        from cxr_node.net.http_authorization import AuthorizedServer
+
         headers = {name: value for name, _, value in (line.partition(": ") for line in self.headers)}
         server = self._server(self.url, maximum_response_bytes)
         return AuthorizedServer(server=server, authorization=self._authorization(), headers=headers)
 
-    def _authorization(self) -> Authorization | None:
+    def _authorization(self) -> "Authorization | None":
+        from cxr_node.net.http_authorization import BasicAuthorization, BearerAuthorization, ClientCredentials
+
         match self.auth:
             case "basic" if self.password_file:
                 return BasicAuthorization(user=self.user, password_file=self.password_file)
@@ -92,7 +93,9 @@ class HttpServerSection(TlsClient):
             if self.auth != "none" and address.scheme == "http" and address.hostname not in _LOOPBACK:
                 yield f"{name}: auth needs https; without, credentials are sent in plain text"
 
-    def _server(self, url: str, maximum_response_bytes: int) -> HttpServer:
+    def _server(self, url: str, maximum_response_bytes: int) -> "HttpServer":
+        from cxr_node.net.http_client import HttpServer
+
         return HttpServer(
             url=url,
             tls=self.tls_peer,
