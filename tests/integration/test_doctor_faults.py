@@ -215,6 +215,17 @@ def destination_folder_is_a_file(setup: NodeSetup) -> Planted:
     return "destination share", "problem", "is not writable", "configure another"
 
 
+def finding_unknown(setup: NodeSetup) -> Planted:
+    folder = str(setup.folder / "results")
+    setup.destinations = [{"kind": "folder", "name": "out", "folder": folder, "when.findings": ["mass"]}]
+    return (
+        "rules",
+        "problem",
+        "no bundle of this host has the finding 'mass'; there are lung_opacity",
+        "name one of them",
+    )
+
+
 def bundle_missing(setup: NodeSetup) -> Planted:
     setup.bundle = setup.folder / "nowhere"
     return "bundle", "problem", "", "cxr-node bundle list"
@@ -239,8 +250,8 @@ def page_in_the_open(setup: NodeSetup) -> Planted:
 FAULTS: tuple[Callable[[NodeSetup], Planted], ...] = (
     no_folder, no_space, database_away, database_old, database_damaged, file_missing, dead_letter, not_started, stuck,
     port_in_use, certificate_past, certificate_soon, certificate_missing, key_of_another, destination_away,
-    destination_refuses_us, destination_takes_no_reports, destination_folder_is_a_file, bundle_missing, bundle_damaged,
-    gpu_missing, page_in_the_open,
+    destination_refuses_us, destination_takes_no_reports, destination_folder_is_a_file, finding_unknown,
+    bundle_missing, bundle_damaged, gpu_missing, page_in_the_open,
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
     if has_folder:
         checks.extend(_database_checks(process, reports))
     checks.extend(node.reading_bundles(settings))
+    checks.extend(node.rules(settings))
     checks.extend(remote.inference_server(settings))
     checks.extend(adt.hl7_entrance(settings))
     checks.append(host.gpu(settings))

@@ -10,6 +10,7 @@ from cxr_node.db.database import Database, DatabaseDamaged, SQLAlchemyError, Wro
 from cxr_node.db.schema_version import Standing
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.files import write_fault
+from cxr_node.ops import preflight
 from cxr_node.records import bundles
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import database_guard
@@ -112,6 +113,13 @@ def reading_bundles(settings: Settings) -> Iterator[Check]:
             yield problem("bundle", f"{card.name} {card.version} runs on an inference server only", next_step)
         else:
             yield ok("bundle", f"{card.name} {card.version}, weights SHA-256 {card.network.digest[:12]}")
+
+
+def rules(settings: Settings) -> Iterator[Check]:
+    """Check that each finding which a rule or a route names is one of a bundle of this host."""
+    for sentence in preflight.unknown_findings(settings):
+        message, _, next_step = sentence.rpartition("; ")
+        yield problem("rules", message, next_step)
 
 
 def activated_bundle(opened: Database) -> list[Check]:
