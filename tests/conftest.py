@@ -32,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
     if (folder := shared_files.begin()) is not None:
         config.add_cleanup(lambda: _end(folder))
+        for abandoned in shared_files.abandoned():
+            postgresql.stop(abandoned)
+            shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def _end(folder: Path) -> None:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -65,12 +65,12 @@ def create_database(server: str, name: str, template: str = "template1") -> str:
 
 def stop(folder: Path) -> None:
     """Stop the server of a run with these shared files, if one was started."""
-    pid = folder / "postgresql" / "data" / "postmaster.pid"
-    if not pid.exists():
-        return
-    process = psutil.Process(int(pid.read_text(encoding="utf-8").split("\n", 1)[0]))
-    process.send_signal(signal.SIGQUIT)  # immediate shutdown
-    process.wait(60)
+    with suppress(FileNotFoundError, psutil.NoSuchProcess):
+        pid = (folder / "postgresql" / "data" / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]
+        process = psutil.Process(int(pid))
+        if process.name() == "postgres":
+            process.send_signal(signal.SIGQUIT)  # immediate shutdown
+            process.wait(60)
 
 
 def _started(folder: Path) -> str:
