@@ -17,7 +17,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= $(if $(CI),4,5)
 
 TOOLS := .venv-tools
 LOCK_OPTIONS := --quiet --upgrade --python-version 3.11 --python-platform x86_64-manylinux_2_28 \

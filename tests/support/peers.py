@@ -240,7 +240,9 @@ def orthanc(folder: Path, *, settings: Mapping[str, object] | None = None) -> It
     file = folder / "orthanc.json"
     file.write_text(json.dumps(configuration))
     with running([program("Orthanc"), file]):
-        until(lambda: echoscu(peer.port, called=peer.ae_title).returncode == 0, what="an answer of Orthanc")
+        until(
+            lambda: echoscu(peer.port, called=peer.ae_title).returncode == 0, what="an answer of Orthanc", timeout_s=120
+        )
         yield peer
 
 
