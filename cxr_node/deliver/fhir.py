@@ -188,7 +188,7 @@ class FhirDestination:
         return Receipt(status=0, comment=f"{entries} resources")
 
     def _confirm(self, transaction: dict[str, Any], response: dict[str, Any]) -> None:
-        """Read the report back by the location that was answered, else by its identifier.
+        """Read the report back by the location in the response, else by its identifier.
 
         Raises
         ------
